@@ -1,0 +1,92 @@
+# weft - one Makefile. `make help` lists the targets.
+CC      ?= gcc
+BUILD   ?= build
+PREFIX  ?= /usr/local
+CUDA    ?= 0
+SAN     ?= 0
+V       ?= 0
+
+ifneq ($(SAN),0)
+BUILD := build/san
+SANFLAGS := -fsanitize=address,undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined
+endif
+
+PKGS     := luajit libpng libjpeg sndfile openblas jansson kissfft-float libpcre2-8 libutf8proc libcrypto libedit
+PKGFLAGS := $(shell pkg-config --cflags luajit libpng libjpeg sndfile openblas jansson kissfft-float libpcre2-8 libutf8proc libcrypto libedit 2>/dev/null)
+LIBS     := $(shell pkg-config --libs luajit libpng libjpeg sndfile openblas jansson kissfft-float libpcre2-8 libutf8proc libcrypto libedit 2>/dev/null) -lm -lpthread -ldl
+
+WARN   := -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -pedantic -Werror
+CFLAGS ?= -O2 -g
+ALLCFLAGS := -std=c17 -D_GNU_SOURCE -fPIC -ffp-contract=off $(WARN) $(CFLAGS) $(SANFLAGS) -I. $(patsubst -I%,-isystem %,$(PKGFLAGS))
+
+MACHINE := $(shell $(CC) -dumpmachine)
+CORE    := $(wildcard core/*/*.c)
+BIND    := $(filter-out lua/main.c,$(wildcard lua/*.c))
+OBJ     := $(CORE:%.c=$(BUILD)/%.o)
+
+# Kernels are compiled once a level; the same source, other vector widths.
+ifneq ($(filter x86_64%,$(MACHINE)),)
+KERNELS := $(filter-out kernels/cpu/fill.c,$(wildcard kernels/cpu/*.c))
+FLAGS_avx2       := -mavx2 -mfma -mf16c
+FLAGS_avx512     := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma -mf16c
+FLAGS_avx512bf16 := $(FLAGS_avx512) -mavx512bf16
+LEVELS  := avx2 avx512 avx512bf16
+KOBJ    := $(foreach l,$(LEVELS),$(KERNELS:%.c=$(BUILD)/%.$(l).o))
+endif
+KOBJ    += $(patsubst %.c,$(BUILD)/%.o,$(wildcard kernels/cpu/fill.c))
+
+LIB     := $(BUILD)/libweft.a
+MODULE  := $(BUILD)/weft/core.so
+UNIT    := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/*.c))
+
+Q := $(if $(filter 0,$(V)),@)
+
+.PHONY: all deps test unit demo bench bench-peers lint install uninstall clean help
+all: $(LIB) $(if $(wildcard lua/main.c),weft) $(if $(BIND),$(MODULE))
+
+help:
+	@echo "make            build ./weft"
+	@echo "make deps       install the Debian packages it needs (prints the line when not root)"
+	@echo "make demo       make pictures with the model that ships"
+	@echo "make test       run every test this machine can run"
+	@echo "make bench      measure; make bench-peers: beside PyTorch"
+	@echo "make lint       warnings, style and luacheck"
+	@echo "make install    into PREFIX (now $(PREFIX)), DESTDIR"
+	@echo "SAN=1 builds with sanitizers, CUDA=1 with the CUDA plug-in, V=1 shows commands"
+
+$(BUILD)/%.o: %.c
+	@mkdir -p $(@D)
+	$(if $(Q),@echo "  cc    $<")
+	$(Q)$(CC) $(ALLCFLAGS) -MMD -MP -c $< -o $@
+
+define level_rule
+$(BUILD)/%.$(1).o: %.c
+	@mkdir -p $$(@D)
+	$(if $(Q),@echo "  cc    $$< ($(1))")
+	$(Q)$(CC) $(ALLCFLAGS) -O3 $(FLAGS_$(1)) -DWF_LEVEL=$(1) -DWF_LEVEL_$(1) -MMD -MP -c $$< -o $$@
+endef
+$(foreach l,$(LEVELS),$(eval $(call level_rule,$(l))))
+
+$(LIB): $(OBJ) $(KOBJ)
+	$(if $(Q),@echo "  ar    $@")
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+$(MODULE): $(BIND:%.c=$(BUILD)/%.o) $(LIB)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -shared $(SANFLAGS) -o $@ $(BIND:%.c=$(BUILD)/%.o) -Wl,--whole-archive $(LIB) -Wl,--no-whole-archive $(LIBS)
+
+weft: $(BUILD)/lua/main.o $(BIND:%.c=$(BUILD)/%.o) $(LIB)
+	$(if $(Q),@echo "  ld    $@")
+	$(Q)$(CC) $(SANFLAGS) -rdynamic -o $@ $(BUILD)/lua/main.o $(BIND:%.c=$(BUILD)/%.o) -Wl,--whole-archive $(LIB) -Wl,--no-whole-archive $(LIBS)
+
+$(BUILD)/tests/unit/%: tests/unit/%.c $(LIB)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALLCFLAGS) $< -o $@ $(LIB) -lcmocka $(LIBS)
+
+unit: $(UNIT)
+	$(Q)for t in $(UNIT); do $$t || exit 1; done
+
+clean:
+	rm -rf build weft
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
