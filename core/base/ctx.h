@@ -45,7 +45,7 @@ wf_status wf_ctx_set_threads(wf_ctx *c, int n_threads) WF_MUST_USE;
 
 /* Where warnings go; the default is nowhere. */
 void wf_ctx_set_log(wf_ctx *c, wf_log_fn fn, void *arg);
-void wf_log(wf_ctx *c, wf_log_level level, const char *fmt, ...) WF_PRINTF(3, 4);
+void wf_note(wf_ctx *c, wf_log_level level, const char *fmt, ...) WF_PRINTF(3, 4);
 
 /* *flag != 0 makes the next op fail with WF_ECANCEL; the flag is set by a signal handler. */
 void wf_ctx_set_cancel(wf_ctx *c, volatile sig_atomic_t *flag);

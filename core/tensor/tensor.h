@@ -107,6 +107,9 @@ wf_tensor *wf_retain(wf_tensor *t);                    /* one more reference; NU
 void wf_release(wf_tensor *t);                         /* NULL is fine */
 /* A reference for the caller: the only one when t floats, one more when a scope holds it. */
 wf_tensor *wf_take(wf_ctx *c, wf_tensor *t);
+/* The same, and no scope's closing touches its data any more: for weights and other state that a
+ * model makes while scopes are open. */
+wf_tensor *wf_take_owned(wf_ctx *c, wf_tensor *t);
 
 wf_scope *wf_scope_open(wf_ctx *c);                    /* NULL once c has failed */
 /* Free what the scope holds but for keep (may be NULL), which moves to the parent scope, or

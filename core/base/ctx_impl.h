@@ -1,0 +1,28 @@
+/* ctx_impl.h - the context's insides, for core/base and core/tensor alone. */
+#ifndef WF_CORE_CTX_IMPL_H
+#define WF_CORE_CTX_IMPL_H
+
+#include "core/base/ctx.h"
+
+struct wf_scope;
+struct wf_tape;
+
+struct wf_ctx {
+    wf_status status;
+    char message[WF_ERR_MAX];
+    wf_mem *mem;
+    wf_pool *pool;
+    wf_device *device;
+    struct wf_scope *scope;             /* innermost */
+    struct wf_tape *tape;               /* innermost */
+    int n_paused;                       /* recording is off while > 0 */
+    wf_log_fn log;
+    void *log_arg;
+    volatile sig_atomic_t *cancel;
+    bool bf16;
+};
+
+/* Defined by core/tensor: the device a fresh context starts on. */
+wf_device *wf_cpu_device(void);
+
+#endif

@@ -1,0 +1,194 @@
+/*
+ * mem.c - counted memory with a cache of freed blocks.
+ *
+ * The one caller of the system's allocator. Every block has a 64-byte header that says its class,
+ * so a free needs no size. Large blocks are rounded up to an eighth of a power of two and kept by
+ * class when freed: a training or sampling step asks for the same sizes again and again, and fresh
+ * pages cost more than the work done in small tensors.
+ */
+#include "core/base/mem.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+enum {
+    HEADER_BYTES = 64,
+    SLACK_BYTES = 64,                   /* readable behind every block, for vector tails */
+    N_CLASSES = 8 * 48,                 /* eight a power of two, up to 2^54 bytes */
+    MIN_LOG2 = 6,
+    HUGE_BYTES = 4 << 20                /* from here on ask for huge pages: fewer page faults */
+};
+
+static const size_t MIN_CACHE_BYTES = (size_t)256 << 20;   /* always worth keeping */
+
+typedef struct block {
+    size_t bytes;                       /* of the class, without header and slack */
+    int size_class;
+    struct block *next;                 /* in the cache */
+} block;
+
+struct wf_mem {
+    pthread_mutex_t lock;
+    wf_mem_stats stats;
+    uint64_t fail_at;                   /* the count of n_allocs that fails; 0: none */
+    block *cache[N_CLASSES];
+};
+
+wf_mem *wf_mem_new(void)
+{
+    wf_mem *m = calloc(1, sizeof *m);
+    if (m && pthread_mutex_init(&m->lock, NULL) != 0) {
+        free(m);
+        return NULL;
+    }
+    return m;
+}
+
+static void trim_locked(wf_mem *m)
+{
+    for (int i = 0; i < N_CLASSES; i++) {
+        while (m->cache[i]) {
+            block *b = m->cache[i];
+            m->cache[i] = b->next;
+            free(b);
+        }
+    }
+    m->stats.cached_bytes = 0;
+}
+
+void wf_mem_free_all(wf_mem *m)
+{
+    if (!m) return;
+    trim_locked(m);
+    pthread_mutex_destroy(&m->lock);
+    free(m);
+}
+
+/* Class of a request, and the bytes of that class: 2^e * (8 + f) / 8 with f of 0..7. */
+static int class_of(size_t bytes, size_t *class_bytes)
+{
+    size_t n = bytes < ((size_t)1 << MIN_LOG2) ? (size_t)1 << MIN_LOG2 : bytes;
+    int e = 63 - __builtin_clzll(n);
+    const size_t eighth = (size_t)1 << (e - 3);
+    size_t f = (n - ((size_t)1 << e) + eighth - 1) / eighth;
+    if (f == 8) {
+        e++;
+        f = 0;
+    }
+    *class_bytes = ((size_t)1 << e) + f * ((size_t)1 << (e - 3));
+    return (e - MIN_LOG2) * 8 + (int)f;
+}
+
+static block *system_block(size_t class_bytes)
+{
+    const size_t total = HEADER_BYTES + class_bytes + SLACK_BYTES;
+    const size_t align = class_bytes >= HUGE_BYTES ? (size_t)2 << 20 : 64;
+    const size_t rounded = (total + align - 1) / align * align;
+    block *b = rounded < total ? NULL : aligned_alloc(align, rounded);
+    if (b && class_bytes >= HUGE_BYTES) (void)madvise(b, rounded, MADV_HUGEPAGE);
+    return b;
+}
+
+static void count_peak(wf_mem *m)
+{
+    const size_t now = m->stats.live_bytes + m->stats.cached_bytes;
+    if (now > m->stats.peak_bytes) m->stats.peak_bytes = now;
+}
+
+static block *alloc_locked(wf_mem *m, size_t class_bytes, int k)
+{
+    block *b = m->cache[k];
+    if (b) {
+        m->cache[k] = b->next;
+        m->stats.cached_bytes -= class_bytes;
+        return b;
+    }
+    /* A miss while much is cached: the sizes have changed, so what is cached is of no use. */
+    if (m->stats.cached_bytes > MIN_CACHE_BYTES && m->stats.cached_bytes > m->stats.live_bytes / 4)
+        trim_locked(m);
+    b = system_block(class_bytes);
+    if (!b) {
+        trim_locked(m);
+        b = system_block(class_bytes);
+    }
+    return b;
+}
+
+void *wf_mem_alloc(wf_mem *m, size_t bytes)
+{
+    if (bytes > (size_t)1 << 52) return NULL;
+    size_t class_bytes;
+    const int k = class_of(bytes, &class_bytes);
+
+    pthread_mutex_lock(&m->lock);
+    block *b = NULL;
+    if (++m->stats.n_allocs != m->fail_at) b = alloc_locked(m, class_bytes, k);
+    if (b) {
+        m->stats.live_bytes += class_bytes;
+        count_peak(m);
+    }
+    pthread_mutex_unlock(&m->lock);
+
+    if (!b) return NULL;
+    b->bytes = class_bytes;
+    b->size_class = k;
+    b->next = NULL;
+    return (char *)b + HEADER_BYTES;
+}
+
+void *wf_mem_calloc(wf_mem *m, size_t bytes)
+{
+    void *p = wf_mem_alloc(m, bytes);
+    if (p) memset(p, 0, bytes);
+    return p;
+}
+
+void wf_mem_free(wf_mem *m, void *p)
+{
+    if (!p) return;
+    block *b = (block *)(void *)((char *)p - HEADER_BYTES);
+    pthread_mutex_lock(&m->lock);
+    m->stats.live_bytes -= b->bytes;
+    m->stats.cached_bytes += b->bytes;
+    b->next = m->cache[b->size_class];
+    m->cache[b->size_class] = b;
+    pthread_mutex_unlock(&m->lock);
+}
+
+void wf_mem_fail_nth(wf_mem *m, uint64_t n)
+{
+    pthread_mutex_lock(&m->lock);
+    m->fail_at = n ? m->stats.n_allocs + n : 0;
+    pthread_mutex_unlock(&m->lock);
+}
+
+void wf_mem_trim(wf_mem *m)
+{
+    pthread_mutex_lock(&m->lock);
+    trim_locked(m);
+    pthread_mutex_unlock(&m->lock);
+}
+
+void wf_mem_count_mapped(wf_mem *m, int64_t bytes)
+{
+    pthread_mutex_lock(&m->lock);
+    m->stats.mapped_bytes = (size_t)((int64_t)m->stats.mapped_bytes + bytes);
+    pthread_mutex_unlock(&m->lock);
+}
+
+wf_mem_stats wf_mem_get_stats(wf_mem *m)
+{
+    pthread_mutex_lock(&m->lock);
+    const wf_mem_stats s = m->stats;
+    pthread_mutex_unlock(&m->lock);
+    return s;
+}
+
+void wf_mem_reset_peak(wf_mem *m)
+{
+    pthread_mutex_lock(&m->lock);
+    m->stats.peak_bytes = m->stats.live_bytes + m->stats.cached_bytes;
+    pthread_mutex_unlock(&m->lock);
+}

@@ -1,0 +1,549 @@
+/*
+ * op_view.c - views (they share storage and have no forward), copies, casts, concat and padding.
+ */
+#include "core/tensor/op_impl.h"
+#include "core/tensor/tensor_impl.h"
+
+#include <math.h>
+#include <string.h>
+
+/* ---- reshape ---- */
+
+wf_status wfi_reshape_infer(wf_ctx *c, wf_op_args *a)
+{
+    char t0[180], t1[160];
+    wf_shape s = {.rank = a->n_attr};
+    if (s.rank > WF_MAX_RANK) return wf_fail_status(c, WF_ESHAPE, "reshape: more than %d dims", WF_MAX_RANK);
+    int64_t known = 1;
+    int free_dim = -1;
+    const int64_t n = wf_numel(a->in[0]);
+    for (int i = 0; i < s.rank; i++) {
+        WF_TRY(wfi_check_int_attr(c, a, i, -1, INT64_C(1) << 52));
+        s.dims[i] = wfi_int(a, i);
+        if (s.dims[i] == -1 && free_dim < 0) free_dim = i;
+        else if (__builtin_mul_overflow(known, s.dims[i], &known)) known = -1;
+    }
+    if (free_dim >= 0) s.dims[free_dim] = known > 0 ? n / known : 0;
+    if (wf_shape_numel(&s) != n)
+        return wf_fail_status(c, WF_ESHAPE, "reshape: %s has %lld values, %s wants another number",
+                              wf_tensor_text(a->in[0], t0, sizeof t0), (long long)n,
+                              wf_shape_text(&s, t1, sizeof t1));
+    a->shape[0] = s;
+    wfi_dense_strides(&s, a->strides);
+    return WF_OK;
+}
+
+void wfi_reshape_backward(wf_ctx *c, wf_grad_args *g)
+{
+    const wf_shape s = wf_get_shape(g->in[0]);
+    g->dx[0] = wf_reshape(c, g->dy[0], s.rank, s.dims);
+}
+
+wf_tensor *wf_reshape(wf_ctx *c, wf_tensor *x, int rank, const int64_t *dims)
+{
+    double attr[WF_OP_MAX_ATTR];
+    if (c->status != WF_OK || !x) return NULL;
+    if (rank < 0 || rank > WF_MAX_RANK) return wf_fail(c, WF_ESHAPE, "reshape: %d dims", rank);
+    for (int i = 0; i < rank; i++) attr[i] = (double)dims[i];
+    x = wf_contiguous(c, x);
+    return wf_op_call(c, WF_OP_ID_reshape, &x, 1, attr, rank);
+}
+
+wf_tensor *wf_reshape1(wf_ctx *c, wf_tensor *x, int64_t a) { return wf_reshape(c, x, 1, &a); }
+
+wf_tensor *wf_reshape2(wf_ctx *c, wf_tensor *x, int64_t a, int64_t b)
+{
+    const int64_t dims[] = {a, b};
+    return wf_reshape(c, x, 2, dims);
+}
+
+wf_tensor *wf_reshape3(wf_ctx *c, wf_tensor *x, int64_t a, int64_t b, int64_t d)
+{
+    const int64_t dims[] = {a, b, d};
+    return wf_reshape(c, x, 3, dims);
+}
+
+wf_tensor *wf_reshape4(wf_ctx *c, wf_tensor *x, int64_t a, int64_t b, int64_t d, int64_t e)
+{
+    const int64_t dims[] = {a, b, d, e};
+    return wf_reshape(c, x, 4, dims);
+}
+
+wf_tensor *wf_unsqueeze(wf_ctx *c, wf_tensor *x, int dim)
+{
+    int64_t dims[WF_MAX_RANK + 1];
+    const int rank = wf_rank(x);
+    if (!x || rank >= WF_MAX_RANK) return wf_fail(c, WF_ESHAPE, "unsqueeze: more than %d dims", WF_MAX_RANK);
+    if (dim < 0) dim += rank + 1;
+    if (dim < 0 || dim > rank) return wf_fail(c, WF_EARG, "unsqueeze: no such dim");
+    for (int i = 0, j = 0; i <= rank; i++) dims[i] = i == dim ? 1 : wf_dim(x, j++);
+    return wf_reshape(c, x, rank + 1, dims);
+}
+
+wf_tensor *wf_squeeze(wf_ctx *c, wf_tensor *x, int dim)
+{
+    int64_t dims[WF_MAX_RANK];
+    const int rank = wf_rank(x);
+    if (dim < 0) dim += rank;
+    if (!x || dim < 0 || dim >= rank || wf_dim(x, dim) != 1)
+        return wf_fail(c, WF_ESHAPE, "squeeze: the dim is not 1");
+    for (int i = 0, j = 0; i < rank; i++)
+        if (i != dim) dims[j++] = wf_dim(x, i);
+    return wf_reshape(c, x, rank - 1, dims);
+}
+
+/* ---- permute ---- */
+
+wf_status wfi_permute_infer(wf_ctx *c, wf_op_args *a)
+{
+    const int rank = wf_rank(a->in[0]);
+    bool seen[WF_MAX_RANK] = {false};
+    if (a->n_attr != rank)
+        return wf_fail_status(c, WF_EARG, "permute: %d dims named, the tensor has %d", a->n_attr, rank);
+    a->shape[0].rank = rank;
+    for (int i = 0; i < rank; i++) {
+        int d;
+        WF_TRY(wfi_check_dim(c, a, i, rank, &d));
+        if (seen[d]) return wf_fail_status(c, WF_EARG, "permute: a dim is named twice");
+        seen[d] = true;
+        a->shape[0].dims[i] = wf_dim(a->in[0], d);
+        a->strides[i] = wf_stride(a->in[0], d);
+    }
+    return WF_OK;
+}
+
+void wfi_permute_backward(wf_ctx *c, wf_grad_args *g)
+{
+    int back[WF_MAX_RANK];
+    const int rank = wf_rank(g->in[0]);
+    for (int i = 0; i < rank; i++) {
+        const int d = (int)g->attr[i];
+        back[d < 0 ? d + rank : d] = i;
+    }
+    g->dx[0] = wf_permute(c, g->dy[0], rank, back);
+}
+
+wf_tensor *wf_permute(wf_ctx *c, wf_tensor *x, int rank, const int *order)
+{
+    double attr[WF_MAX_RANK];
+    if (rank < 0 || rank > WF_MAX_RANK) return wf_fail(c, WF_EARG, "permute: %d dims", rank);
+    for (int i = 0; i < rank; i++) attr[i] = order[i];
+    return wf_op_call(c, WF_OP_ID_permute, &x, 1, attr, rank);
+}
+
+wf_tensor *wf_swap(wf_ctx *c, wf_tensor *x, int d0, int d1)
+{
+    int order[WF_MAX_RANK];
+    const int rank = wf_rank(x);
+    if (d0 < 0) d0 += rank;
+    if (d1 < 0) d1 += rank;
+    if (!x || d0 < 0 || d1 < 0 || d0 >= rank || d1 >= rank) return wf_fail(c, WF_EARG, "swap: no such dim");
+    for (int i = 0; i < rank; i++) order[i] = i;
+    order[d0] = d1;
+    order[d1] = d0;
+    return wf_permute(c, x, rank, order);
+}
+
+/* ---- expand ---- */
+
+wf_status wfi_expand_infer(wf_ctx *c, wf_op_args *a)
+{
+    char t0[180], t1[160];
+    const wf_tensor *x = a->in[0];
+    wf_shape s = {.rank = a->n_attr};
+    if (s.rank > WF_MAX_RANK) return wf_fail_status(c, WF_ESHAPE, "expand: more than %d dims", WF_MAX_RANK);
+    const int extra = s.rank - wf_rank(x);
+    for (int i = 0; i < s.rank; i++) {
+        WF_TRY(wfi_check_int_attr(c, a, i, 0, INT64_C(1) << 52));
+        const int64_t have = i < extra ? 1 : wf_dim(x, i - extra);
+        s.dims[i] = wfi_int(a, i);
+        a->strides[i] = i < extra || have == 1 ? 0 : wf_stride(x, i - extra);
+        if (extra >= 0 && (have == s.dims[i] || have == 1)) continue;
+        return wf_fail_status(c, WF_ESHAPE, "expand: %s does not repeat to %s",
+                              wf_tensor_text(x, t0, sizeof t0), wf_shape_text(&s, t1, sizeof t1));
+    }
+    if (extra < 0 || wf_shape_numel(&s) < 0) return wf_fail_status(c, WF_ESHAPE, "expand: wants more dims");
+    a->shape[0] = s;
+    return WF_OK;
+}
+
+void wfi_expand_backward(wf_ctx *c, wf_grad_args *g) { g->dx[0] = wfi_unbroadcast(c, g->dy[0], g->in[0]); }
+
+wf_tensor *wf_expand(wf_ctx *c, wf_tensor *x, const wf_shape *s)
+{
+    double attr[WF_MAX_RANK];
+    for (int i = 0; i < s->rank && i < WF_MAX_RANK; i++) attr[i] = (double)s->dims[i];
+    return wf_op_call(c, WF_OP_ID_expand, &x, 1, attr, s->rank);
+}
+
+/* ---- slice ---- */
+
+wf_status wfi_slice_infer(wf_ctx *c, wf_op_args *a)
+{
+    char text[180];
+    wf_tensor *x = a->in[0];
+    int d;
+    WF_TRY(wfi_check_dim(c, a, 0, wf_rank(x), &d));
+    const int64_t n = wf_dim(x, d), start = wfi_int(a, 1), count = wfi_int(a, 2), step = wfi_int(a, 3);
+    const int64_t last = count > 0 ? start + (count - 1) * step : start;
+    if (step == 0 || count < 0 || start < 0 || (count > 0 && (start >= n || last < 0 || last >= n)))
+        return wf_fail_status(c, WF_EARG, "slice: %lld values from position %lld by %lld leave %s",
+                              (long long)count, (long long)start, (long long)step,
+                              wf_tensor_text(x, text, sizeof text));
+    a->shape[0] = x->shape;
+    a->shape[0].dims[d] = count;
+    memcpy(a->strides, x->strides, sizeof a->strides);
+    a->strides[d] *= step;
+    a->offset = count > 0 ? start * wf_stride(x, d) : 0;
+    return WF_OK;
+}
+
+void wfi_slice_backward(wf_ctx *c, wf_grad_args *g)
+{
+    int d = (int)g->attr[0];
+    if (d < 0) d += wf_rank(g->in[0]);
+    const double attr[] = {d, g->attr[1], g->attr[3], (double)wf_dim(g->in[0], d)};
+    g->dx[0] = wf_op_call(c, WF_OP_ID_slice_dx, &g->dy[0], 1, attr, 4);
+}
+
+wf_tensor *wf_slice(wf_ctx *c, wf_tensor *x, int dim, int64_t start, int64_t count, int64_t step)
+{
+    const double attr[] = {dim, (double)start, (double)count, (double)step};
+    return wf_op_call(c, WF_OP_ID_slice, &x, 1, attr, 4);
+}
+
+wf_tensor *wf_select(wf_ctx *c, wf_tensor *x, int dim, int64_t i)
+{
+    if (dim < 0) dim += wf_rank(x);
+    return wf_squeeze(c, wf_slice(c, x, dim, i, 1, 1), dim);
+}
+
+/* dx of a slice: dy's values at their places, zeros elsewhere. */
+wf_status wfi_slice_dx_infer(wf_ctx *c, wf_op_args *a)
+{
+    int d;
+    WF_TRY(wfi_check_float(c, a, 0));
+    WF_TRY(wfi_check_dim(c, a, 0, wf_rank(a->in[0]), &d));
+    const int64_t start = wfi_int(a, 1), step = wfi_int(a, 2), size = wfi_int(a, 3);
+    const int64_t n = wf_dim(a->in[0], d), last = n > 0 ? start + (n - 1) * step : 0;
+    if (size < 0 || (n > 0 && (start < 0 || start >= size || last < 0 || last >= size)))
+        return wf_fail_status(c, WF_EARG, "slice_dx: the slice leaves a dim of %lld", (long long)size);
+    a->shape[0] = a->in[0]->shape;
+    a->shape[0].dims[d] = size;
+    return WF_OK;
+}
+
+wf_status wfi_slice_dx_forward(wf_ctx *c, wf_op_args *a)
+{
+    (void)c;
+    wfi_values dy = wfi_open(a->in[0]), dx = wfi_open(a->out[0]);
+    const int d = (int)a->attr[0] < 0 ? (int)a->attr[0] + dy.rank : (int)a->attr[0];
+    for (int64_t i = 0; i < dx.n; i++) wfi_put(&dx, i, 0.0);
+    int64_t strides[WF_MAX_RANK];
+    memcpy(strides, dx.strides, sizeof strides);
+    strides[d] *= wfi_int(a, 2);
+    const int64_t first = wfi_int(a, 1) * dx.strides[d];
+    for (int64_t i = 0; i < dy.n; i++)
+        wfi_put(&dx, first + wfi_at(dy.dims, strides, dy.rank, i), wfi_get(&dy, i));
+    return WF_OK;
+}
+
+void wfi_slice_dx_backward(wf_ctx *c, wf_grad_args *g)
+{
+    const int d = (int)g->attr[0];
+    g->dx[0] = wf_slice(c, g->dy[0], d, (int64_t)g->attr[1], wf_dim(g->in[0], d), (int64_t)g->attr[2]);
+}
+
+/* ---- copy and cast ---- */
+
+wf_status wfi_copy_infer(wf_ctx *c, wf_op_args *a)
+{
+    (void)c;
+    a->dtype[0] = a->in[0]->dtype;
+    a->shape[0] = a->in[0]->shape;
+    return WF_OK;
+}
+
+static void copy_bytes(char *y, const char *x, const wfi_values *v, size_t bytes)
+{
+    for (int64_t i = 0; i < v->n; i++)
+        memcpy(y + (size_t)i * bytes, x + wfi_at(v->dims, v->strides, v->rank, i) * (int64_t)bytes, bytes);
+}
+
+wf_status wfi_copy_forward(wf_ctx *c, wf_op_args *a)
+{
+    (void)c;
+    wfi_values x = wfi_open(a->in[0]), y = wfi_open(a->out[0]);
+    if (wf_is_contiguous(a->in[0])) {
+        if (x.n) memcpy(y.p, x.p, wf_tensor_bytes(a->in[0]));
+    } else {
+        copy_bytes(y.p, x.p, &x, wf_dtype_block_bytes(x.t));
+    }
+    return WF_OK;
+}
+
+void wfi_copy_backward(wf_ctx *c, wf_grad_args *g)
+{
+    (void)c;
+    g->dx[0] = g->dy[0];
+}
+
+wf_tensor *wf_copy(wf_ctx *c, wf_tensor *x) { return wf_op_call(c, WF_OP_ID_copy, &x, 1, NULL, 0); }
+
+wf_tensor *wf_contiguous(wf_ctx *c, wf_tensor *x)
+{
+    if (c->status != WF_OK || !x) return NULL;
+    return wf_is_contiguous(x) ? x : wf_copy(c, x);
+}
+
+wf_status wfi_cast_infer(wf_ctx *c, wf_op_args *a)
+{
+    WF_TRY(wfi_check_int_attr(c, a, 0, 0, WF_DTYPE_COUNT - 1));
+    a->dtype[0] = (wf_dtype)(int)a->attr[0];
+    a->shape[0] = a->in[0]->shape;
+    const int64_t block = wf_dtype_block_elems(a->dtype[0]);
+    if (block > 1 && wf_dim(a->in[0], -1) % block != 0)
+        return wf_fail_status(c, WF_ESHAPE, "cast: rows of %lld hold no whole number of %s blocks of %lld",
+                              (long long)wf_dim(a->in[0], -1), wf_dtype_text(a->dtype[0]), (long long)block);
+    return WF_OK;
+}
+
+/* q8_0: 32 values as one f16 scale and 32 signed bytes. q4_0: an f16 scale and 32 nibbles around 8,
+ * the low ones first. Layouts as in GGML's files. */
+static void expand_block(const uint8_t *b, wf_dtype t, double out[32])
+{
+    uint16_t h;
+    memcpy(&h, b, 2);
+    const double scale = (double)wf_f16_to_f32(h);
+    for (int i = 0; i < 32; i++) {
+        if (t == WF_DTYPE_Q8_0) out[i] = scale * (double)(int8_t)b[2 + i];
+        else out[i] = scale * (double)((i < 16 ? b[2 + i] & 15 : b[2 + i - 16] >> 4) - 8);
+    }
+}
+
+static void quantise_block(uint8_t *b, wf_dtype t, const double x[32])
+{
+    double top = 0.0;
+    for (int i = 0; i < 32; i++)
+        if (fabs(x[i]) > fabs(top)) top = x[i];
+    const double scale = t == WF_DTYPE_Q8_0 ? fabs(top) / 127.0 : top / -8.0;
+    const uint16_t h = wf_f32_to_f16((float)scale);
+    const double inv = scale != 0.0 ? 1.0 / scale : 0.0;
+    memcpy(b, &h, 2);
+    if (t == WF_DTYPE_Q4_0) memset(b + 2, 0, 16);
+    for (int i = 0; i < 32; i++) {
+        if (t == WF_DTYPE_Q8_0) {
+            b[2 + i] = (uint8_t)(int8_t)lround(x[i] * inv);
+        } else {
+            const int q = (int)(x[i] * inv + 8.5);
+            b[2 + i % 16] |= (uint8_t)((q < 0 ? 0 : q > 15 ? 15 : q) << (i < 16 ? 0 : 4));
+        }
+    }
+}
+
+wf_status wfi_cast_forward(wf_ctx *c, wf_op_args *a)
+{
+    (void)c;
+    wfi_values x = wfi_open(a->in[0]), y = wfi_open(a->out[0]);
+    const bool from_q = wf_dtype_block_elems(x.t) > 1, to_q = wf_dtype_block_elems(y.t) > 1;
+    if (!from_q && !to_q) {
+        for (int64_t i = 0; i < x.n; i++) {
+            const double v = wfi_get(&x, i);
+            wfi_put(&y, i, y.t == WF_DTYPE_BOOL ? v != 0.0 : v);
+        }
+        return WF_OK;
+    }
+    double v[32];
+    for (int64_t i = 0; i < x.n / 32; i++) {
+        if (from_q) expand_block((const uint8_t *)x.p + (size_t)i * wf_dtype_block_bytes(x.t), x.t, v);
+        else for (int j = 0; j < 32; j++) v[j] = wfi_get(&x, i * 32 + j);
+        if (to_q) quantise_block((uint8_t *)y.p + (size_t)i * wf_dtype_block_bytes(y.t), y.t, v);
+        else for (int j = 0; j < 32; j++) wfi_put(&y, i * 32 + j, v[j]);
+    }
+    return WF_OK;
+}
+
+void wfi_cast_backward(wf_ctx *c, wf_grad_args *g)
+{
+    if (wf_dtype_is_float(wf_get_dtype(g->in[0])))
+        g->dx[0] = wf_get_dtype(g->in[0]) == WF_DTYPE_F64 ? wf_cast(c, g->dy[0], WF_DTYPE_F64) : g->dy[0];
+}
+
+wf_tensor *wf_cast(wf_ctx *c, wf_tensor *x, wf_dtype t)
+{
+    const double attr[] = {t};
+    if (c->status != WF_OK || !x) return NULL;
+    return x->dtype == t ? x : wf_op_call(c, WF_OP_ID_cast, &x, 1, attr, 1);
+}
+
+/* ---- concat ---- */
+
+wf_status wfi_concat_infer(wf_ctx *c, wf_op_args *a)
+{
+    char t0[180], t1[180];
+    int d;
+    const wf_shape first = wf_get_shape(a->in[0]);
+    WF_TRY(wfi_check_dim(c, a, 0, first.rank, &d));
+    a->dtype[0] = a->in[0]->dtype;
+    a->shape[0] = first;
+    for (int i = 1; i < a->n_in; i++) {
+        if (!a->in[i]) return wf_fail_status(c, WF_EARG, "concat: part %d is missing", i + 1);
+        wf_shape s = wf_get_shape(a->in[i]);
+        const int64_t n = s.rank == first.rank ? s.dims[d] : 0;
+        s.dims[d] = first.dims[d];
+        if (!wf_shape_is_same(&s, &first) || a->in[i]->dtype != a->dtype[0])
+            return wf_fail_status(c, WF_ESHAPE, "concat: %s beside %s: all but one dim and the dtype must agree",
+                                  wf_tensor_text(a->in[i], t0, sizeof t0),
+                                  wf_tensor_text(a->in[0], t1, sizeof t1));
+        a->shape[0].dims[d] += n;
+    }
+    return WF_OK;
+}
+
+wf_status wfi_concat_forward(wf_ctx *c, wf_op_args *a)
+{
+    (void)c;
+    wf_tensor *y = a->out[0];
+    const int rank = wf_rank(y), d = (int)a->attr[0] < 0 ? (int)a->attr[0] + rank : (int)a->attr[0];
+    int64_t outer = 1, inner = 1;
+    for (int i = 0; i < d; i++) outer *= wf_dim(y, i);
+    for (int i = d + 1; i < rank; i++) inner *= wf_dim(y, i);
+    const size_t value = wf_dtype_block_bytes(y->dtype), row = (size_t)(wf_dim(y, d) * inner) * value;
+    size_t at = 0;
+    for (int k = 0; k < a->n_in; k++) {
+        const size_t n = (size_t)(wf_dim(a->in[k], d) * inner) * value;
+        for (int64_t o = 0; n && o < outer; o++)
+            memcpy((char *)wf_data(y) + (size_t)o * row + at,
+                   (const char *)wf_data(a->in[k]) + (size_t)o * n, n);
+        at += n;
+    }
+    return WF_OK;
+}
+
+void wfi_concat_backward(wf_ctx *c, wf_grad_args *g)
+{
+    int64_t at = 0;
+    int d = (int)g->attr[0];
+    if (d < 0) d += wf_rank(g->in[0]);
+    for (int i = 0; i < g->n_in; i++) {
+        const int64_t n = wf_dim(g->in[i], d);
+        if (g->need[i]) g->dx[i] = wf_slice(c, g->dy[0], d, at, n, 1);
+        at += n;
+    }
+}
+
+wf_tensor *wf_concat(wf_ctx *c, wf_tensor *const *x, int n, int dim)
+{
+    const double attr[] = {dim};
+    return wf_op_call(c, WF_OP_ID_concat, x, n, attr, 1);
+}
+
+/* ---- padding ---- */
+
+static wf_status check_pads(wf_ctx *c, const wf_op_args *a, int first)
+{
+    const int rank = wf_rank(a->in[0]);
+    WF_TRY(wfi_check_int_attr(c, a, 0, WF_PAD_CONSTANT, WF_PAD_REPLICATE));
+    if (a->n_attr - first != 2 * rank)
+        return wf_fail_status(c, WF_EARG, "%s: %d pads, wants %d: before and after of each dim",
+                              a->op->name, a->n_attr - first, 2 * rank);
+    for (int i = first; i < a->n_attr; i++) WF_TRY(wfi_check_int_attr(c, a, i, 0, INT32_MAX));
+    return WF_OK;
+}
+
+wf_status wfi_pad_infer(wf_ctx *c, wf_op_args *a)
+{
+    char text[180];
+    WF_TRY(check_pads(c, a, 2));
+    a->dtype[0] = a->in[0]->dtype;
+    a->shape[0] = a->in[0]->shape;
+    const int mode = (int)a->attr[0];
+    for (int i = 0; i < a->shape[0].rank; i++) {
+        const int64_t n = wf_dim(a->in[0], i), before = wfi_int(a, 2 + 2 * i), after = wfi_int(a, 3 + 2 * i);
+        a->shape[0].dims[i] += before + after;
+        if (before + after == 0 || mode == WF_PAD_CONSTANT) continue;
+        if (n < 1 || (mode == WF_PAD_REFLECT && (before >= n || after >= n)))
+            return wf_fail_status(c, WF_ESHAPE, "pad: %lld and %lld values beside %s cannot be mirrored",
+                                  (long long)before, (long long)after, wf_tensor_text(a->in[0], text, sizeof text));
+    }
+    return WF_OK;
+}
+
+/* Where position i of the padded dim reads from, -1: nowhere. */
+static int64_t pad_source(int64_t i, int64_t before, int64_t n, int mode)
+{
+    const int64_t p = i - before;
+    if (p >= 0 && p < n) return p;
+    if (mode == WF_PAD_CONSTANT) return -1;
+    if (mode == WF_PAD_REPLICATE) return p < 0 ? 0 : n - 1;
+    return p < 0 ? -p : 2 * (n - 1) - p;
+}
+
+/* Source position in the small tensor of value i of the padded one, -1 for a constant. */
+static int64_t pad_from(const wfi_values *small, const wfi_values *big, const double *pads, int mode, int64_t i)
+{
+    int64_t at = 0;
+    for (int d = big->rank - 1; d >= 0; d--) {
+        const int64_t p = pad_source(i % big->dims[d], (int64_t)pads[2 * d], small->dims[d], mode);
+        if (p < 0) return -1;
+        at += p * small->strides[d];
+        i /= big->dims[d];
+    }
+    return at;
+}
+
+wf_status wfi_pad_forward(wf_ctx *c, wf_op_args *a)
+{
+    (void)c;
+    wfi_values x = wfi_open(a->in[0]), y = wfi_open(a->out[0]);
+    for (int64_t i = 0; i < y.n; i++) {
+        const int64_t p = pad_from(&x, &y, a->attr + 2, (int)a->attr[0], i);
+        wfi_put(&y, i, p < 0 ? a->attr[1] : wfi_get(&x, p));
+    }
+    return WF_OK;
+}
+
+void wfi_pad_backward(wf_ctx *c, wf_grad_args *g)
+{
+    double attr[WF_OP_MAX_ATTR] = {g->attr[0]};
+    memcpy(attr + 1, g->attr + 2, (size_t)(g->n_attr - 2) * sizeof *attr);
+    g->dx[0] = wf_op_call(c, WF_OP_ID_pad_dx, &g->dy[0], 1, attr, g->n_attr - 1);
+}
+
+wf_tensor *wf_pad(wf_ctx *c, wf_tensor *x, const int64_t *pads, wf_pad_mode mode, double value)
+{
+    double attr[WF_OP_MAX_ATTR] = {mode, value};
+    for (int i = 0; i < 2 * wf_rank(x); i++) attr[2 + i] = (double)pads[i];
+    return wf_op_call(c, WF_OP_ID_pad, &x, 1, attr, 2 + 2 * wf_rank(x));
+}
+
+wf_status wfi_pad_dx_infer(wf_ctx *c, wf_op_args *a)
+{
+    WF_TRY(wfi_check_float(c, a, 0));
+    WF_TRY(check_pads(c, a, 1));
+    a->shape[0] = a->in[0]->shape;
+    for (int i = 0; i < a->shape[0].rank; i++) {
+        a->shape[0].dims[i] -= wfi_int(a, 1 + 2 * i) + wfi_int(a, 2 + 2 * i);
+        if (a->shape[0].dims[i] < 0) return wf_fail_status(c, WF_ESHAPE, "pad_dx: more padding than values");
+    }
+    return WF_OK;
+}
+
+wf_status wfi_pad_dx_forward(wf_ctx *c, wf_op_args *a)
+{
+    (void)c;
+    wfi_values dy = wfi_open(a->in[0]), dx = wfi_open(a->out[0]);
+    for (int64_t i = 0; i < dx.n; i++) wfi_put(&dx, i, 0.0);
+    for (int64_t i = 0; i < dy.n; i++) {
+        const int64_t p = pad_from(&dx, &dy, a->attr + 1, (int)a->attr[0], i);
+        if (p >= 0) wfi_put(&dx, p, wfi_get(&dx, p) + wfi_get(&dy, i));
+    }
+    return WF_OK;
+}
+
+void wfi_pad_dx_backward(wf_ctx *c, wf_grad_args *g)
+{
+    double attr[WF_OP_MAX_ATTR] = {g->attr[0], 0.0};
+    memcpy(attr + 2, g->attr + 1, (size_t)(g->n_attr - 1) * sizeof *attr);
+    g->dx[0] = wf_op_call(c, WF_OP_ID_pad, &g->dy[0], 1, attr, g->n_attr + 1);
+}
