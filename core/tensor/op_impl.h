@@ -69,6 +69,12 @@ wf_status wfi_check_dim(wf_ctx *c, const wf_op_args *a, int attr, int rank, int 
 wf_status wfi_check_int_attr(wf_ctx *c, const wf_op_args *a, int attr, int64_t lo, int64_t hi);
 static inline int64_t wfi_int(const wf_op_args *a, int i) { return (int64_t)a->attr[i]; }
 
+wf_status wfi_check_weight(wf_ctx *c, const wf_op_args *a, int in);       /* a float dtype or quantised */
+
+/* Sum over k < n of a[i + k step_a] b[j + k step_b], in double. */
+double wfi_dot(const wfi_values *a, int64_t i, int64_t step_a, const wfi_values *b, int64_t j,
+               int64_t step_b, int64_t n);
+
 /* Sum g down to the shape of like (the backward of broadcasting). */
 wf_tensor *wfi_unbroadcast(wf_ctx *c, wf_tensor *g, const wf_tensor *like);
 
