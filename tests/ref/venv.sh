@@ -5,7 +5,7 @@
 set -eu
 [ $# = 1 ] || { echo "usage: venv.sh FOLDER" >&2; exit 2; }
 python3 -m venv "$1"
-exec "$1/bin/pip" install --no-input --progress-bar off \
+"$1/bin/pip" install --no-input --progress-bar off \
   torch==2.15.0 \
   diffusers==0.42.1 \
   transformers==5.23.0 \
@@ -16,3 +16,6 @@ exec "$1/bin/pip" install --no-input --progress-bar off \
   numpy==2.4.6 \
   pillow==13.0.0 \
   scipy==1.17.1
+# torchaudio asks for torch's own CUDA version when it is imported, and transformers imports it where
+# it can: it lies apart, and media.py alone looks there.
+exec "$1/bin/pip" install --no-input --progress-bar off --no-deps --target "$1/audio" torchaudio==2.11.0
