@@ -1,6 +1,6 @@
 #!/bin/sh
 # venv.sh FOLDER - makes a Python 3.11 environment with the exact versions the vectors were made by.
-# The product never needs it; keep it outside the repository. About 7 GB, most of it CUDA
+# The product never needs it; keep it outside the repository. About 6 GB, most of it CUDA
 # libraries that the torch wheel on PyPI brings along.
 set -eu
 [ $# = 1 ] || { echo "usage: venv.sh FOLDER" >&2; exit 2; }
