@@ -8,9 +8,11 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "core/base/mem.h"
 #include "core/base/thread.h"
+#include "core/tensor/backend.h"
 
 #define STATE_KEY "weft.state"
 #define STATE_MT "weft.State"
@@ -282,10 +284,31 @@ static int l_bf16(lua_State *L)
     return 1;
 }
 
+/* core.clock() -> seconds that only go forward */
+static int l_clock(lua_State *L)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    lua_pushnumber(L, (double)t.tv_sec + 1e-9 * (double)t.tv_nsec);
+    return 1;
+}
+
+/* core.to_device(t, name) */
+static int l_to_device(lua_State *L)
+{
+    lwf_state *s = lwf_get(L);
+    wf_tensor *t = lwf_check_tensor(L, 1, "to: t");
+    const char *name = luaL_checkstring(L, 2);
+    wf_device *cpu = wf_cpu_device();
+    if (strcmp(name, cpu->name) == 0) return lwf_push_tensor(L, s, wf_to_device(s->ctx, t, cpu));
+    return lwf_error(L, "device", "a dtype, or cpu", "to: no dtype or device '%s'", name);
+}
+
 static const luaL_Reg functions[] = {
     {"raise", l_raise},           {"where", l_where},     {"set_home", l_set_home},
     {"memory", l_memory},         {"trim", l_trim},       {"threads", l_threads},
-    {"fail_alloc", l_fail_alloc}, {"bf16", l_bf16},       {NULL, NULL},
+    {"fail_alloc", l_fail_alloc}, {"bf16", l_bf16},     {"clock", l_clock},
+    {"to_device", l_to_device},   {NULL, NULL},
 };
 
 /* ---- opening ---- */
@@ -344,6 +367,7 @@ int luaopen_weft_core(lua_State *L)
     lwf_open_index(L, s);
     lwf_open_make(L, s);
     lwf_open_op(L, s);
+    lwf_open_nn(L, s);
     lwf_open_scope(L, s);
     return 1;
 }

@@ -233,10 +233,13 @@ static void make_numbers(wf_ctx *c, call *k)
     }
 }
 
+/* Temporaries live in a scope of their own; without one they would float. */
 static void run_once(wf_ctx *c, call *k, wf_tensor **out)
 {
-    wf_scope *scope = k->n_numbers ? wf_scope_open(c) : NULL;
+    const bool is_strided = k->id == WF_OP_ID_reshape && k->n_in && !wf_is_contiguous(k->in[0]);
+    wf_scope *scope = k->n_numbers || is_strided ? wf_scope_open(c) : NULL;
     if (k->n_numbers) make_numbers(c, k);
+    if (is_strided) k->in[0] = wf_contiguous(c, k->in[0]);
     wf_op_call_multi(c, k->id, k->in, k->n_in, k->attr, k->n_attr, out);
     if (!scope) return;
     for (int i = 0; i < k->op->n_out && !wf_has_failed(c); i++) wf_scope_keep(c, out[i]);
