@@ -61,14 +61,28 @@ local function order(scene, r)
   return r and r:shuffle(indices) or indices
 end
 
+--- A caption without the given attributes of any object.
+local function describe(scene, r, unsaid)
+  local phrases = {}
+  for n, i in ipairs(order(scene, r)) do phrases[n] = M.object(scene.objects[i], unsaid) end
+  return table.concat(phrases, " and ") .. setting(scene, true)
+end
+
 --- Every attribute of a scene.
 ---@param scene world.Scene
 ---@param r? world.Rng  shuffles the objects; without it they come in the scene's order
 ---@return string
 function M.complete(scene, r)
-  local phrases = {}
-  for n, i in ipairs(order(scene, r)) do phrases[n] = M.object(scene.objects[i]) end
-  return table.concat(phrases, " and ") .. setting(scene, true)
+  return describe(scene, r)
+end
+
+--- A complete caption of what can be seen: without colours where the style hides them.
+-- What a picture's description is expected to say.
+---@param scene world.Scene
+---@param r? world.Rng
+---@return string
+function M.visible(scene, r)
+  return describe(scene, r, names.colourless[scene.style] and { colour = true } or nil)
 end
 
 --- A caption which leaves out each attribute but kind and style with probability `drop`.

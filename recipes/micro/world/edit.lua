@@ -37,40 +37,40 @@ local SHOWS_ALL = { [0] = true, [4] = true }
 -- The attribute that an operation changes, where the names differ.
 local ATTRIBUTE = { move = "cell" }
 
---- Whether only object `index` of a scene has the given values of these attributes.
-local function is_unique(scene, index, attributes)
+--- Whether no other object of a scene has the kind and the attribute of object `index`.
+local function is_unique(scene, index, attribute)
   local o = scene.objects[index]
   for i, p in ipairs(scene.objects) do
-    local same = i ~= index
-    for _, attribute in ipairs(attributes) do same = same and p[attribute] == o[attribute] end
-    if same then return false end
+    if i ~= index and p.kind == o.kind and p[attribute] == o[attribute] then return false end
   end
   return true
 end
 
---- Ways to name an object, shortest first, and the words which say them.
-local REFERENCES = {
-  { { "kind" }, function(o) return names.kind[o.kind] end },
-  { { "kind", "colour" }, function(o) return names.colour[o.colour] .. " " .. names.kind[o.kind] end },
-  { { "kind", "size" }, function(o) return names.size[o.size] .. " " .. names.kind[o.kind] end },
-  { { "kind", "pattern" },
-    function(o) return names.pattern[o.pattern] .. " " .. names.kind[o.kind] end },
-  { { "kind", "cell" },
-    function(o) return names.kind[o.kind] .. " at the " .. names.cell[o.cell] end },
-}
+--- What may be said of an object besides its kind, shortest first.
+local REFERENCES = { "kind", "colour", "size", "pattern", "cell" }
 
---- "the cat", or "the red cat" where there are several; now and then longer than needed.
----@param r world.Rng
+--- "cat", "red cat" or "cat at the top".
+local function name_by(o, attribute)
+  local kind = names.kind[o.kind]
+  if attribute == "kind" then return kind end
+  local word = names[attribute][o[attribute]]
+  if attribute == "cell" then return kind .. " at the " .. word end
+  return word .. " " .. kind
+end
+
+--- "the cat", or "the red cat" where there are several; with a generator now and then longer
+-- than needed, without one as short as possible.
+---@param r? world.Rng
 ---@param scene world.Scene
 ---@param index integer
 ---@return string
 function M.refer(r, scene, index)
-  local first = r:chance(0.75) and 1 or 2 + r:int(#REFERENCES - 1)
+  local first = (not r or r:chance(0.75)) and 1 or 2 + r:int(#REFERENCES - 1)
   for n = 0, #REFERENCES - 1 do
-    local way = REFERENCES[(first - 1 + n) % #REFERENCES + 1]
-    local visible = not (way[1][2] == "colour" and names.colourless[scene.style])
-    if visible and is_unique(scene, index, way[1]) then
-      return "the " .. way[2](scene.objects[index])
+    local attribute = REFERENCES[(first - 1 + n) % #REFERENCES + 1]
+    local visible = not (attribute == "colour" and names.colourless[scene.style])
+    if visible and is_unique(scene, index, attribute) then
+      return "the " .. name_by(scene.objects[index], attribute)
     end
   end
   error("edit: two objects share a cell", 2)
@@ -112,7 +112,7 @@ function M.find_target(r, scene, op)
 end
 
 --- What an operation's template wants to know.
----@param r world.Rng
+---@param r? world.Rng  see M.refer
 ---@param op string
 ---@param source world.Scene
 ---@param target world.Scene

@@ -2,60 +2,12 @@
 --
 -- A form is a number 0..119. Twenty forms of each task are held out (H6); every opener,
 -- verb and reference occurs in the others. "[0]", "[1]" ... stand for input media.
+local forms = require "world.forms"
 local holdout = require "world.holdout"
 
 local M = {}
 
 M.N_FORMS = 120
-
---- What comes before and after the command.
-local OPENERS = {
-  [0] = { "", "" }, { "please ", "" }, { "can you ", "?" }, { "now ", "" },
-  { "i want you to ", "" }, { "", ", please" },
-}
-
---- The picture as the command's own object.
-local WHOLE = { [0] = "{c}", "{c}", "[0] {c}", "{c}" }
-local WHOLE_IT = { [0] = "[0]", "this [0]", "it", "the picture [0]" }
-
---- The picture around a command about an object in it.
-local AROUND = { [0] = "[0] {c}", "in [0], {c}", "{c} in [0]", "given [0], {c}" }
-
----@class world.Task
----@field verbs string[]        five, [0..4]
----@field references string[]   four, [0..3]; {c} is the command with its opener
----@field it? string[]          what {it} is in each reference
-
----@type table<string, world.Task>
-M.tasks = {
-  style = { references = WHOLE, it = WHOLE_IT, verbs = {
-    [0] = "turn {it} into {style} style", "redraw {it} in {style} style",
-    "change {it} to {style} style", "render {it} in {style} style",
-    "make {it} look like {style} style" } },
-  place = { references = WHOLE, it = WHOLE_IT, verbs = {
-    [0] = "put {it} {place}", "place {it} {place}", "show {it} {place}", "set {it} {place}",
-    "redraw {it} {place}" } },
-  colour = { references = AROUND, verbs = {
-    [0] = "change the color of {obj} to {colour}", "make {obj} {colour}",
-    "paint {obj} {colour}", "recolor {obj} to {colour}", "give {obj} the color {colour}" } },
-  size = { references = AROUND, verbs = {
-    [0] = "make {obj} {size}", "change the size of {obj} to {size}", "resize {obj} to {size}",
-    "let {obj} be {size}", "turn {obj} {size}" } },
-  pattern = { references = AROUND, verbs = {
-    [0] = "make {obj} {pattern}", "change the pattern of {obj} to {pattern}",
-    "give {obj} a {pattern} pattern", "let {obj} be {pattern}", "turn {obj} {pattern}" } },
-  move = { references = AROUND, verbs = {
-    [0] = "move {obj} to the {cell}", "put {obj} at the {cell}", "place {obj} at the {cell}",
-    "shift {obj} to the {cell}", "bring {obj} to the {cell}" } },
-  add = { references = AROUND, verbs = {
-    [0] = "add {new}", "draw {new}", "insert {new}", "put {new}", "place {new}" } },
-  remove = { references = AROUND, verbs = {
-    [0] = "remove {obj}", "delete {obj}", "erase {obj}", "take away {obj}",
-    "get rid of {obj}" } },
-  kind = { references = AROUND, verbs = {
-    [0] = "turn {obj} into {kind}", "replace {obj} with {kind}", "change {obj} into {kind}",
-    "swap {obj} for {kind}", "transform {obj} into {kind}" } },
-}
 
 --- Opener, verb and reference of a form.
 ---@param form integer
@@ -82,39 +34,50 @@ function M.draw(r, held)
   end
 end
 
+--- Put slots into a text; a slot's value may hold slots itself, once.
 local function fill(text, slots)
-  return (text:gsub("{(%a+)}", slots))
+  local once = text:gsub("{(%a+)}", slots)
+  return (once:gsub("{(%a+)}", slots))
 end
 
---- The command of a form with its opener, without the picture: "please make the cat blue".
----@param task string
----@param form integer
----@param slots table<string, string>
----@return string
-function M.command(task, form, slots)
-  local opener, verb = M.split(form)
-  local o = OPENERS[opener]
-  slots.it = slots.it or "it"
-  return o[1] .. fill(M.tasks[task].verbs[verb], slots) .. o[2]
+--- A task's own slots in one reference, with the caller's.
+local function slots_of(task, reference, slots)
+  local all = {}
+  for name, values in pairs(task.slots or {}) do all[name] = values[reference] end
+  for name, value in pairs(slots) do all[name] = value end
+  return all
 end
 
 --- The whole instruction, with "[0]" where the first medium stands.
----@param task string
+---@param name string  a task of world.forms
 ---@param form integer
 ---@param slots table<string, string>
 ---@return string
-function M.expand(task, form, slots)
-  local t = M.tasks[task]
-  local _, _, reference = M.split(form)
-  slots.it = t.it and t.it[reference]
-  local command = M.command(task, form, slots)
-  slots.it = nil
-  return fill(t.references[reference], { c = command })
+function M.expand(name, form, slots)
+  local task = forms.tasks[name]
+  local o, v, reference = M.split(form)
+  local opener = (task.openers or forms.OPENERS)[o]
+  local all = slots_of(task, reference, slots)
+  all.c = opener[1] .. fill(task.verbs[v], all)
+  return fill(task.references[reference], all) .. opener[2]
 end
 
---- Cut an instruction at its media: strings and {image = scene} in turn.
+--- The command alone, without the picture: "please make the cat blue".
+---@param name string
+---@param form integer
+---@param slots table<string, string>
+---@return string
+function M.command(name, form, slots)
+  local task = forms.tasks[name]
+  local o, v = M.split(form)
+  local opener = (task.openers or forms.OPENERS)[o]
+  slots.it = "it"
+  return opener[1] .. fill(task.verbs[v], slots) .. opener[2]
+end
+
+--- Cut an instruction at its media: strings and media in turn.
 ---@param text string
----@param media table[]  media[k + 1] for "[k]", each {image = scene} or the like
+---@param media table[]  media[k + 1] for "[k]", such as {image = scene}
 ---@return (string|table)[]
 function M.parts(text, media)
   local parts = {}
@@ -126,17 +89,33 @@ function M.parts(text, media)
   return parts
 end
 
---- Every template, for the list of words.
+--- A list of media in words: "[0] [1] and [2]".
+---@param n integer
+---@return string
+function M.list(n)
+  local items = {}
+  for k = 0, n - 1 do items[k + 1] = ("[%d]"):format(k) end
+  if n == 1 then return items[1] end
+  return table.concat(items, " ", 1, n - 1) .. " and " .. items[n]
+end
+
+--- Every template without its slots, for the list of words.
 ---@return string[]
 function M.texts()
-  local texts = {}
-  for _, o in pairs(OPENERS) do texts[#texts + 1] = o[1] .. o[2] end
-  for _, task in pairs(M.tasks) do
-    for _, list in ipairs { task.verbs, task.references, task.it or {} } do
-      for _, text in pairs(list) do texts[#texts + 1] = (text:gsub("{%a+}", "")) end
+  local texts = { "it" }
+  local function collect(list)
+    for _, text in pairs(list) do
+      texts[#texts + 1] = (text:gsub("{%a+}", " "):gsub("%[%d%]", " "))
     end
   end
-  texts[#texts + 1] = "it"
+  collect { "and" }
+  for _, o in pairs(forms.OPENERS) do collect(o) end
+  for _, task in pairs(forms.tasks) do
+    collect(task.verbs)
+    collect(task.references)
+    for _, o in pairs(task.openers or {}) do collect(o) end
+    for _, values in pairs(task.slots or {}) do collect(values) end
+  end
   return texts
 end
 
