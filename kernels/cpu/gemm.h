@@ -1,0 +1,97 @@
+/* gemm.h - the one product behind linear, matmul and convolution: C[M,N] = A[M,K] B[K,N].
+ *
+ * Both operands are packed in panels - MR rows of A, NR columns of B, element k of all of them side
+ * by side - and a micro-kernel multiplies one panel by another in registers. Every element of C is
+ * one chain of fused multiply-adds over k = 0 ... K-1, wherever its row and column fall, so a row's
+ * bytes depend neither on the rows beside it nor on the number of threads.
+ */
+#ifndef WF_KERNELS_CPU_GEMM_H
+#define WF_KERNELS_CPU_GEMM_H
+
+#include <stdbool.h>
+
+#include "core/tensor/backend.h"
+#include "core/tensor/op_impl.h"
+#include "kernels/cpu/simd.h"
+
+#if defined(WF_LEVEL_avx2)
+enum { MR = 6, KC = 256 };
+#else
+enum { MR = 14, KC = 384 };
+#endif
+enum { NR = 2 * VL, MP = 8, MB = MR * MP, PACK_SLACK = 16 };
+
+/* Where an operand's elements come from. For A, i counts rows of C; for B, i counts columns.
+ * Element (i,k) of matrix j stands at p + j * size + i * row + k * col, unless pack is given. */
+typedef struct gemm_src {
+    const void *p;
+    wf_dtype t;
+    int64_t row, col, size;
+    const int64_t *index;                /* matrix of each batch; NULL: the batch's own number */
+    void (*pack)(const struct gemm_src *s, int64_t matrix, int64_t i0, int n, int width,
+                 int64_t k0, int64_t kc, float *dst);
+    const void *arg;
+} gemm_src;
+
+/* B, packed: panel i/NR holds [K][w], w = NR but for the last, which is VL wide if that is enough. */
+typedef struct gemm_panels {
+    const void *p;
+    wf_dtype t;                          /* f32, f16 or bf16 */
+    int64_t size;                        /* elements of one matrix */
+    const int64_t *index;
+} gemm_panels;
+
+typedef struct gemm {
+    int64_t m, n, k, batch;
+    gemm_src a;
+    gemm_panels b;
+    float *c;
+    int64_t ldc, cs;                     /* of a row, of a matrix */
+    float *(*row)(const struct gemm *g, int64_t m);   /* where row m of C is; NULL: c + m ldc */
+    const void *arg;                     /* for row */
+    const float *bias;                   /* [N] or NULL */
+    wf_act act;
+    bool add;                            /* C += */
+} gemm;
+
+/* dst[k * width + i] = element (i0 + i, k0 + k) for i < n, zero for n <= i < width. */
+void WF_K(pack)(const gemm_src *s, int64_t matrix, int64_t i0, int n, int width, int64_t k0,
+                int64_t kc, float *dst);
+/* The same from n row pointers, each to kc values side by side; NULL is a row of zeros.
+ * May write PACK_SLACK values behind the panel when width is not a multiple of VL. */
+void WF_K(pack_rows)(const void *const *row, wf_dtype t, int n, int width, int64_t kc, float *dst);
+
+/* C (+)= A B for a panel pair: mr <= MR rows, nv <= 2 vectors, rows of A as apart, of B bs apart. */
+typedef void (*gemm_tile_fn)(int64_t kc, const float *a, int64_t as, const void *b, int64_t bs,
+                             float *c, int64_t ldc, bool add);
+gemm_tile_fn WF_K(tile)(wf_dtype b, int mr, int nv);
+
+/* Elements of all panels of n columns and k rows. */
+int64_t WF_K(panels_elems)(int64_t n, int64_t k);
+/* Width of the panel that starts at column n0. */
+static inline int gemm_width(int64_t n, int64_t n0) { return n - n0 > VL ? NR : VL; }
+/* Pack n_matrices of B into dst (of dtype t), in parallel. */
+void WF_K(pack_panels)(wf_ctx *c, const gemm_src *b, int64_t n_matrices, int64_t n, int64_t k,
+                       wf_dtype t, void *dst);
+
+/* Run g in parallel. WF_ENOMEM without scratch. */
+wf_status WF_K(gemm)(wf_ctx *c, const gemm *g);
+
+/* Panels of weight w under tag: the kept ones, or new ones kept with a constant w. A w that changes
+ * gets panels in *scratch, which the caller frees. NULL without memory. */
+const void *WF_K(weight_panels)(wf_ctx *c, wf_tensor *w, int tag, const gemm_src *b, int64_t n,
+                                int64_t k, wf_dtype t, void **scratch);
+
+/* bias and activation on n values of a row. */
+void WF_K(finish_row)(float *c, const float *bias, int64_t n, wf_act act);
+
+/* A weight's dtype in panels: f16 and bf16 stay, all else becomes f32. */
+static inline wf_dtype panel_dtype(wf_dtype t)
+{
+    return t == WF_DTYPE_F16 || t == WF_DTYPE_BF16 ? t : WF_DTYPE_F32;
+}
+
+/* Tags of what kernels keep with weights. */
+enum { PREP_LINEAR = 1, PREP_MATMUL, PREP_CONV, PREP_CONV_DX, PREP_WINO, PREP_WINO_DX, PREP_BF16 };
+
+#endif
