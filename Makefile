@@ -84,7 +84,26 @@ $(BUILD)/tests/unit/%: tests/unit/%.c $(LIB)
 	$(Q)$(CC) $(ALLCFLAGS) $< -o $@ $(LIB) -lcmocka $(LIBS)
 
 unit: $(UNIT)
-	$(Q)for t in $(UNIT); do $$t || exit 1; done
+	$(Q)luajit tests/run.lua $(UNIT)
+
+SPECS := $(wildcard tests/spec/*_spec.lua)
+test: all $(UNIT)
+	$(Q)luajit tests/run.lua $(wildcard tests/style/*.lua) $(UNIT) $(SPECS)
+
+lint:
+	$(Q)luacheck -q lua recipes tests/spec tests/style tests/run.lua
+	$(Q)$(MAKE) --no-print-directory CC=clang BUILD=build/clang $(LIB:$(BUILD)/%=build/clang/%)
+
+# What Debian 12 calls the libraries; ca-certificates and git are taken to be there.
+DEBS := gcc make pkg-config luajit libluajit-5.1-dev libopenblas-dev libpng-dev libjpeg62-turbo-dev \
+        libsndfile1-dev libjansson-dev libkissfft-dev libpcre2-dev libutf8proc-dev libssl-dev libedit-dev \
+        libcmocka-dev lua-busted
+deps:
+	$(Q)if pkg-config --exists $(PKGS) cmocka 2>/dev/null && command -v busted luajit >/dev/null; then \
+	  echo "every package is there"; \
+	elif [ "$$(id -u)" = 0 ]; then \
+	  apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $(DEBS); \
+	else echo "run as root: apt-get install $(DEBS)"; exit 1; fi
 
 clean:
 	rm -rf build weft

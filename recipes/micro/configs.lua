@@ -1,0 +1,68 @@
+--- The parts of the small model as configs of the engine's architectures, in the public layouts.
+--
+-- "micro" is what ships. The feature that conditions the denoiser enters it three ways, made by the
+-- conditioner: as class labels (added to the time embedding), as context tokens (cross-attention) and
+-- as a map beside the latents.
+local M = {}
+
+M.feature_width = 128
+M.latent_channels = 8
+M.latent_size = 16
+M.text_tokens = 40
+
+local BOS, EOS = 1, 2
+
+M.micro = {
+  image_encoder = {
+    arch = "clip_vision",
+    config = {
+      architectures = { "CLIPVisionModelWithProjection" }, model_type = "clip_vision_model",
+      hidden_size = 128, intermediate_size = 512, num_hidden_layers = 3, num_attention_heads = 4,
+      image_size = 64, patch_size = 16, num_channels = 3, projection_dim = M.feature_width,
+      hidden_act = "gelu", layer_norm_eps = 1e-5,
+      stem = { type = "unshuffle", patch = 4, channels = { 64, 96 } },
+    },
+  },
+  text_encoder = {
+    arch = "clip_text",
+    config = {
+      architectures = { "CLIPTextModelWithProjection" }, model_type = "clip_text_model",
+      vocab_size = 768, hidden_size = 96, intermediate_size = 384, num_hidden_layers = 2,
+      num_attention_heads = 4, max_position_embeddings = M.text_tokens,
+      projection_dim = M.feature_width, hidden_act = "gelu", layer_norm_eps = 1e-5,
+      bos_token_id = BOS, eos_token_id = EOS, pad_token_id = 0,
+    },
+  },
+  vae = {
+    arch = "vae",
+    config = {
+      _class_name = "AutoencoderKL", in_channels = 3, out_channels = 3, patch_size = 4,
+      latent_channels = M.latent_channels, block_out_channels = { 64 }, layers_per_block = 1,
+      down_block_types = { "DownEncoderBlock2D" }, up_block_types = { "UpDecoderBlock2D" },
+      norm_num_groups = 8, act_fn = "silu", sample_size = 64, mid_block_add_attention = false,
+      use_quant_conv = false, use_post_quant_conv = false, scaling_factor = 1,
+    },
+  },
+  unet = {
+    arch = "unet2d",
+    config = {
+      _class_name = "UNet2DConditionModel", sample_size = M.latent_size,
+      in_channels = 2 * M.latent_channels + 6 + 32, out_channels = M.latent_channels,
+      block_out_channels = { 48, 96 }, layers_per_block = 1,
+      down_block_types = { "DownBlock2D", "CrossAttnDownBlock2D" },
+      mid_block_type = "UNetMidBlock2DCrossAttn",
+      up_block_types = { "CrossAttnUpBlock2D", "UpBlock2D" },
+      attention_head_dim = 4, cross_attention_dim = 96, use_linear_projection = true,
+      norm_num_groups = 8, norm_eps = 1e-5, act_fn = "silu", flip_sin_to_cos = true, freq_shift = 0,
+      class_embed_type = "projection", projection_class_embeddings_input_dim = M.feature_width,
+      resnet_time_scale_shift = "scale_shift", time_embedding_dim = 192,
+    },
+  },
+  scheduler = {
+    _class_name = "DDIMScheduler", num_train_timesteps = 1000, beta_schedule = "squaredcos_cap_v2",
+    prediction_type = "v_prediction", timestep_spacing = "trailing", clip_sample = false,
+    set_alpha_to_one = true, steps_offset = 0,
+  },
+}
+
+return M
