@@ -30,10 +30,6 @@ local M = {}
 M.OPS = { "kind", "colour", "size", "pattern", "move", "place", "style", "add", "remove" }
 local OP_WEIGHTS = { 18, 14, 10, 11, 14, 10, 9, 8, 6 }
 
--- A photo shows everything and a negative is exactly undone; the other styles lose colours
--- or shapes that another style would have to show.
-local SHOWS_ALL = { [0] = true, [4] = true }
-
 -- The attribute that an operation changes, where the names differ.
 local ATTRIBUTE = { move = "cell" }
 
@@ -104,7 +100,7 @@ function M.find_target(r, scene, op)
   if op == "remove" then return find_removed(r, scene) end
   if op == "place" then return scenes.find_variant(r, scene, op) end
   if op == "style" then
-    if not SHOWS_ALL[scene.style] then return nil end
+    if not names.shows_all[scene.style] then return nil end
     return scenes.find_variant(r, scene, op)
   end
   local index = 1 + r:int(#scene.objects)

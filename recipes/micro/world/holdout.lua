@@ -32,6 +32,11 @@ function M.rule_kind(rule, kind)
   return (2 * rule + kind) % 10 == 0
 end
 
+--- Pairs of transformations that training never composes (L2 of exemplars): families 0..10.
+function M.transform_pair(a, b)
+  return (a + b) % 3 == 0
+end
+
 --- H4, the subjects of DreamBench-mu: 30 triples, 21 things and 9 creatures. Kinds take
 -- 4 and 3 (things), 2 and 1 (creatures) in turn. H1 withholds colour = kind mod 8, so odd
 -- steps from there give pairs that are all seen.

@@ -40,4 +40,8 @@ M.N_THINGS = 6
 --- Styles in which colours cannot be seen.
 M.colourless = { [1] = true, [3] = true }
 
+--- Styles from which a picture in any other style can be made: a photo shows everything and a
+-- negative is exactly undone.
+M.shows_all = { [0] = true, [4] = true }
+
 return M

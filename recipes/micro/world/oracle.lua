@@ -65,9 +65,9 @@ local function psnr(sum, n)
   return min(99, 10 * math.log10(255 * 255 * n / max(sum, 1e-3)))
 end
 
--- Room for the renders of one attribute: twelve alternatives at most.
+-- Room for the renders of one attribute: twelve kinds and none at all.
 local pool = {}
-for i = 1, 12 do pool[i] = ffi.new("uint8_t[?]", N * 3) end
+for i = 1, 13 do pool[i] = ffi.new("uint8_t[?]", N * 3) end
 local scratch = ffi.new("uint8_t[?]", N * 3)
 local differs, mask = ffi.new("uint8_t[?]", N), ffi.new("uint8_t[?]", N)
 
@@ -140,7 +140,8 @@ function M.fit(bytes, scene)
 end
 
 --- Whether the expected value of an object's attribute is the closest; nil when nobody
--- could see it.
+-- could see it. A kind must also be closer than no object, or an empty place would score by
+-- the colours that hide in it.
 local function find_object_verdict(bytes, fitted, index, attribute)
   local v = scenes.copy(fitted)
   local o = v.objects[index]
@@ -152,12 +153,21 @@ local function find_object_verdict(bytes, fitted, index, attribute)
     o.jx, o.jy = keep and jx or 0, keep and jy or 0
     render.into(v, pool[id + 1])
   end
-  local closest = find_closest(bytes, names[attribute].count)
+  local n = names[attribute].count
+  if attribute == "kind" then
+    table.remove(v.objects, index)
+    n = n + 1
+    render.into(v, pool[n])
+  end
+  local closest = find_closest(bytes, n)
   return closest and closest == expected + 1
 end
 
---- The same for place and style, on pixels, the texture being the scene's.
-local function find_setting_verdict(bytes, fitted, attribute)
+--- The same for place and style: on pixels if the texture is the scene's, or by statistics.
+local function is_setting_right(bytes, fitted, attribute, free_texture)
+  if free_texture then
+    return statistic.closest(bytes, fitted, attribute) == fitted[attribute]
+  end
   local v = scenes.copy(fitted)
   for id = 0, names[attribute].count - 1 do
     v[attribute] = id
@@ -172,13 +182,15 @@ end
 ---@field size boolean[]
 ---@field pattern boolean[]
 ---@field cell boolean[]
----@field place boolean[]    one element
----@field style boolean[]    one element
+---@field place boolean[]    at most one element
+---@field style boolean[]    at most one element
 ---@field all boolean        every one of them
 
 ---@class world.JudgeOptions
 ---@field free_texture? boolean  the picture may draw its own texture: place and style are
 --- judged by statistics that do not see the draw. For text to picture and for new places.
+---@field said? table  judge only attributes present here: {objects = {...}, place, style}, the
+--- objects in the scene's order
 
 --- O1: which attributes of the expected scene a picture has right.
 ---@param picture ffi.cdata*  uint8_t or float [64,64,3]
@@ -186,23 +198,25 @@ end
 ---@param opts? world.JudgeOptions
 ---@return world.Verdict
 function M.attributes(picture, scene, opts)
+  opts = opts or {}
+  local said = opts.said or scene
   local bytes = M.to_bytes(picture)
   local fitted = M.fit(bytes, scene)
   local verdict = { place = {}, style = {} }
   for _, attribute in ipairs(names.OBJECT_ATTRIBUTES) do
     verdict[attribute] = {}
-    if attribute ~= "colour" or not names.colourless[scene.style] then
-      for i = 1, #fitted.objects do
-        local right = find_object_verdict(bytes, fitted, i, attribute)
-        if right ~= nil then table.insert(verdict[attribute], right) end
+    local hidden = attribute == "colour" and names.colourless[scene.style]
+    for i, o in ipairs(said.objects) do
+      local right
+      if o[attribute] and not hidden then
+        right = find_object_verdict(bytes, fitted, i, attribute)
       end
+      if right ~= nil then table.insert(verdict[attribute], right) end
     end
   end
   for _, attribute in ipairs { "place", "style" } do
-    if opts and opts.free_texture then
-      verdict[attribute][1] = statistic.closest(bytes, fitted, attribute) == fitted[attribute]
-    else
-      verdict[attribute][1] = find_setting_verdict(bytes, fitted, attribute)
+    if said[attribute] then
+      verdict[attribute][1] = is_setting_right(bytes, fitted, attribute, opts.free_texture)
     end
   end
   verdict.all = M.is_all_right(verdict)

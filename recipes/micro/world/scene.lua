@@ -168,7 +168,7 @@ local function force_hold(r, scene, hold)
     while not holdout.style_place(scene.style, scene.place) do
       scene.place = (scene.place + 1) % 10
     end
-  else
+  elseif not holdout.subject(o.kind, o.colour, o.pattern) then
     local subject = r:pick(holdout.SUBJECTS)
     o.kind, o.colour, o.pattern = subject.kind, subject.colour, subject.pattern
   end

@@ -1,0 +1,32 @@
+--- One example of a task: the record and the function that words its prompt.
+local template = require "world.template"
+
+---@class world.Example
+---@field task string
+---@field prompt (string|{image: world.Scene})[]
+---@field media world.Scene[]   the input pictures in order of their first mention
+---@field image? world.Scene    the picture wanted
+---@field text? string          or the answer wanted
+---@field source integer        which input picture the output starts from, 0 = none
+---@field caption? string       of `image`: complete when exact, else what is asked for
+---@field exact boolean         whether the prompt determines every attribute
+---@field op? string            named edit, or level of an exemplar
+---@field form integer
+
+--- Complete an example: draw a form, fill `prompt`, `media`, `form` and what was left out.
+---@param r world.Rng
+---@param opts? world.TaskOptions
+---@param example table          what the task knows: image or text, exact, source ...
+---@param task string            a task of world.forms
+---@param slots table<string, string>
+---@param media world.Scene[]
+---@return world.Example example  the same table
+return function(r, opts, example, task, slots, media)
+  local wrapped = {}
+  for i, scene in ipairs(media) do wrapped[i] = { image = scene } end
+  example.task, example.media = task, media
+  example.form = template.draw(r, opts and opts.held_forms)
+  example.prompt = template.parts(template.expand(task, example.form, slots), wrapped)
+  example.source = example.source or 0
+  return example
+end
