@@ -219,12 +219,20 @@ static void read_attrs(lua_State *L, call *k, int arg)
 
 /* ---- the call ---- */
 
-/* Numbers become tensors of rank 0 of the first tensor's dtype. */
+/* Is a number beside a better than one beside b: floats, then whole numbers, then bool. */
+static bool is_wider(wf_dtype a, wf_dtype b)
+{
+    if (wf_dtype_is_float(b)) return false;
+    return wf_dtype_is_float(a) || b == WF_DTYPE_BOOL;
+}
+
+/* Numbers become tensors of rank 0 of the widest dtype among the tensors, the first of equals. */
 static void make_numbers(wf_ctx *c, call *k)
 {
-    wf_dtype t = WF_DTYPE_F32;
-    for (int i = k->n_in - 1; i >= 0; i--)
-        if (k->in[i] && !k->is_number[i]) t = wf_get_dtype(k->in[i]);
+    wf_dtype t = WF_DTYPE_BOOL;
+    for (int i = 0; i < k->n_in; i++)
+        if (k->in[i] && is_wider(wf_get_dtype(k->in[i]), t)) t = wf_get_dtype(k->in[i]);
+    if (t == WF_DTYPE_BOOL) t = WF_DTYPE_F32;
     const wf_shape scalar = {0};
     for (int i = 0; i < k->n_in; i++) {
         if (!k->is_number[i]) continue;

@@ -1,0 +1,81 @@
+--- weft: make and edit images, sound, video and text from Lua.
+-- The package table. Parts load on first touch and are also requirable (`require "weft.train"`).
+local core = require "weft.core"
+
+local here = debug.getinfo(1, "S").source
+core.set_home((here:gsub("init%.lua$", "")))
+
+local weft = { version = "0.1.0", core = core }
+
+--- Free what f makes and does not return, error or not: `local y = weft.scope(f, ...)`.
+weft.scope = core.scope
+--- Loss and gradients: `local loss, grads, ... = weft.grad(f, params)`. A gradient is false where
+-- the loss does not depend on the parameter.
+weft.grad = core.grad
+--- What f computes is a constant to the gradient around it.
+weft.no_grad = core.no_grad
+--- A block that keeps only its inputs and runs again in backward: `y = weft.checkpoint(f, a, b)`.
+weft.checkpoint = core.checkpoint
+--- Threads of the engine: `weft.threads()` reads, `weft.threads(n)` sets.
+weft.threads = core.threads
+--- Products on the CPU in bf16: `weft.bf16(true)`; never on unless asked for.
+weft.bf16 = core.bf16
+
+--- Bytes the engine holds: live, peak (since the last reset), cached, mapped; and allocs, a count.
+---@param reset? boolean  start measuring the peak anew
+function weft.memory(reset) return core.memory(reset) end
+
+--- Call f; its values, or nil and the error.
+function weft.try(f, ...)
+  local function pack(ok, ...)
+    if ok then return ... end
+    return nil, (...)
+  end
+  return pack(pcall(f, ...))
+end
+
+--- A merged copy: more wins over opts.
+function weft.with(opts, more)
+  local out = {}
+  for k, v in pairs(opts) do out[k] = v end
+  for k, v in pairs(more) do out[k] = v end
+  return out
+end
+
+for name, f in pairs(require "weft.ops") do weft[name] = f end
+weft.tensor = require "weft.tensor"
+
+--- Elapsed time of f in seconds, then what it returned.
+function weft.time(f, ...)
+  local start = core.clock()
+  local function pack(...) return core.clock() - start, ... end
+  return pack(f(...))
+end
+
+local draws = 0
+local stream = nil
+
+--- The run's seed stream: `weft.seed(n)` starts it at n, `weft.seed()` draws the next seed.
+function weft.seed(n)
+  if n then
+    stream, draws = n, 0
+    return n
+  end
+  stream = stream or os.time()
+  draws = draws + 1
+  return core.bits(stream, 0, 5, draws - 1)
+end
+
+local parts = {
+  train = true, image = true, audio = true, video = true, model = true, json = true,
+  guidance = true, text = true, rng = true,
+}
+
+return setmetatable(weft, {
+  __index = function(t, name)
+    if not parts[name] then return nil end
+    local part = require("weft." .. name)
+    rawset(t, name, part)
+    return part
+  end,
+})

@@ -1,0 +1,123 @@
+--- Models by architecture: made from a config or loaded from a folder, called with named inputs.
+--
+--     local unet = weft.model.new("unet2d", config, { seed = 1 })
+--     local eps = unet{ sample = x, timestep = 500, context = c }
+local core = require "weft.core"
+local check = require "weft.check"
+local json = require "weft.json"
+
+local M = {}
+---@class weft.Model
+local Model = {}
+
+--- Outputs of these names are the call's value when they come alone; others make a table by name.
+local alone = { sample = true, y = true, audio = true }
+
+--- Inputs whose lists are ids; other lists are numbers.
+local ids = { ids = true, text = true }
+
+--- What a script may give for an input, as a tensor.
+local function to_tensor(name, v)
+  if check.is_tensor(v) then return v end
+  local kind = type(v)
+  if kind == "boolean" then return core.full({ 1 }, v and 1 or 0, "f32") end
+  if kind == "number" then return core.full({ 1 }, v, ids[name] and "i64" or "f32") end
+  if kind ~= "table" then check.fail("%s must be a tensor, got %s", name, kind) end
+  if not ids[name] then return core.from_table(v, "f32") end
+  return core.from_table(type(v[1]) == "table" and v or { v }, "i64")
+end
+
+local function result(out)
+  local name, t = next(out)
+  if name and alone[name] and not next(out, name) then return t end
+  return out
+end
+
+--- Call a method of the architecture by name with a table of inputs.
+function Model:call(method, inputs)
+  check.type(self.arch .. ": inputs", inputs, "table")
+  local given = {}
+  for name, v in pairs(inputs) do given[name] = to_tensor(name, v) end
+  return result(self.core:call(method, given))
+end
+
+Model.__call = function(self, inputs) return self:call("forward", inputs) end
+
+--- vae:encode(x [B,H,W,3]) -> { mean, logvar } [B,h,w,c]; other models take a table.
+function Model:encode(x) return self:call("encode", check.is_tensor(x) and { sample = x } or x) end
+
+--- vae:decode(z [B,h,w,c]) -> [B,H,W,3] in -1 ... 1.
+function Model:decode(z) return self:call("decode", check.is_tensor(z) and { sample = z } or z) end
+
+--- Iterate name, tensor.
+function Model:parameters()
+  local i = 0
+  return function()
+    i = i + 1
+    return self.core:param(i)
+  end
+end
+
+--- How many values the parameters have.
+function Model:size()
+  local n = 0
+  for _, t in self:parameters() do n = n + t:numel() end
+  return n
+end
+
+--- What loading found: { used, missing = {names}, unexpected = {names}, bytes, dtype }.
+function Model:report()
+  local r = self.core:report()
+  local _, first = self.core:param(1)
+  r.dtype = first and first.dtype
+  return r
+end
+
+--- Write config.json and the weights into folder.
+---@param opts? { dtype: string, file: string }
+function Model:save(folder, opts)
+  opts = check.keys("save", opts, { "dtype", "file" })
+  self.core:save(folder, opts.file or "diffusion_pytorch_model.safetensors", opts.dtype or "f32")
+  return folder
+end
+
+--- Give the weights back now.
+function Model:free() self.core:free() end
+
+Model.__tostring = function(self)
+  local r = self:report()
+  return ("Model %s %.1f MB %s"):format(self.arch, r.bytes / 1e6, r.dtype or "")
+end
+
+--- `m.config` and `m.scaling` (of a VAE) are read from the config when first asked for.
+Model.__index = function(self, name)
+  if Model[name] ~= nil then return Model[name] end
+  if name == "config" then
+    local config = json.decode(rawget(self, "core"):config())
+    rawset(self, "config", config)
+    return config
+  end
+  if name == "scaling" and self.arch == "vae" then return self.config.scaling_factor or 0.18215 end
+  return nil
+end
+
+local function wrap(handle) return setmetatable({ core = handle, arch = handle:arch() }, Model) end
+
+--- A model with random parameters.
+---@param arch string     "unet2d", "vae", "clip_text" ...
+---@param config table    as in config.json
+---@param opts? { seed: integer }
+function M.new(arch, config, opts)
+  opts = check.keys("model.new", opts, { "seed" })
+  check.type("model.new: config", config, "table")
+  return wrap(core.new_model(arch, json.encode(config), opts.seed or require("weft").seed()))
+end
+
+--- A model from a folder with config.json and safetensors.
+---@param opts? { dtype: string }
+function M.load(folder, opts)
+  opts = check.keys("model.load", opts, { "dtype" })
+  return wrap(core.load_model(folder, opts.dtype))
+end
+
+return M

@@ -1,0 +1,92 @@
+--- The log of a training run: JSON lines, a line of progress with the time left, and the curve.
+local core = require "weft.core"
+local check = require "weft.check"
+local json = require "weft.json"
+
+local M = {}
+---@class weft.TrainLog
+local Log = {}
+Log.__index = Log
+
+local function read_rows(path)
+  local rows, f = {}, io.open(path, "r")
+  if not f then return rows end
+  for line in f:lines() do
+    local ok, row = pcall(json.decode, line)
+    if ok and type(row) == "table" then rows[#rows + 1] = row end
+  end
+  f:close()
+  return rows
+end
+
+--- A log at path. steps is the run's length, for the time left; every says how often a line of
+-- progress is shown; from drops what the file holds behind that step (a run that goes on).
+---@param opts? { steps: integer, every: integer, from: integer, quiet: boolean }
+function M.new(path, opts)
+  opts = check.keys("log", opts, { "steps", "every", "from", "quiet" })
+  local rows, kept = read_rows(path), {}
+  for _, row in ipairs(rows) do
+    if row.step and row.step <= (opts.from or 0) then kept[#kept + 1] = row end
+  end
+  local file, why = io.open(path, "w")
+  if not file then core.raise("io", "log: " .. why) end
+  for _, row in ipairs(kept) do file:write(json.encode(row), "\n") end
+  file:flush()
+  return setmetatable({
+    path = path, file = file, rows = kept, steps = opts.steps, every = opts.every or 100,
+    quiet = opts.quiet, start = core.clock(), first = opts.from or 0,
+  }, Log)
+end
+
+local function clock_text(s)
+  if s >= 3600 then return ("%d h %02d m"):format(s / 3600, s % 3600 / 60) end
+  if s >= 60 then return ("%d m %02d s"):format(s / 60, s % 60) end
+  return ("%d s"):format(s)
+end
+
+--- "step 300/20000  loss 0.0213  lr 0.0003  5.1 it/s  ETA 1 h 02 m"
+local function progress(self, row)
+  local keys, out = {}, { "step " .. row.step .. (self.steps and "/" .. self.steps or "") }
+  for k, v in pairs(row) do
+    if k ~= "step" and type(v) == "number" then keys[#keys + 1] = k end
+  end
+  table.sort(keys, function(a, b)
+    if (a == "loss") ~= (b == "loss") then return a == "loss" end
+    return a < b
+  end)
+  for _, k in ipairs(keys) do out[#out + 1] = ("%s %.4g"):format(k, row[k]) end
+  local seconds = math.max(core.clock() - self.start, 1e-9)
+  local rate = (row.step - self.first) / seconds
+  out[#out + 1] = ("%.2f it/s"):format(rate)
+  if self.steps and rate > 0 then
+    out[#out + 1] = "ETA " .. clock_text((self.steps - row.step) / rate)
+  end
+  return table.concat(out, "  ")
+end
+
+--- Add a row, such as { step = 12, loss = 0.3 }. NaN and infinite values are written as text.
+function Log:add(row)
+  check.int("log: step", row.step, nil, 0)
+  local out = {}
+  for k, v in pairs(row) do
+    out[k] = type(v) == "number" and (v ~= v or math.abs(v) == math.huge) and tostring(v) or v
+  end
+  self.rows[#self.rows + 1] = out
+  self.file:write(json.encode(out), "\n")
+  self.file:flush()
+  if not self.quiet and row.step % self.every == 0 then
+    io.stderr:write(progress(self, row), "\n")
+  end
+end
+
+Log.__call = Log.add
+
+--- The curve of a column (loss) over the steps, as an Image; smoothed by a running mean.
+---@param opts? { width: integer, height: integer, log: boolean }
+function Log:curve(column, opts)
+  return require("weft.plot").curve(self.rows, column or "loss", opts)
+end
+
+function Log:close() self.file:close() end
+
+return M
