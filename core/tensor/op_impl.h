@@ -71,6 +71,10 @@ static inline int64_t wfi_int(const wf_op_args *a, int i) { return (int64_t)a->a
 
 wf_status wfi_check_weight(wf_ctx *c, const wf_op_args *a, int in);       /* a float dtype or quantised */
 
+/* f(x) and f'(x) of an op of one value and no attributes, e.g. WF_OP_ID_silu. */
+double wfi_unary(wf_op_id op, double x);
+double wfi_unary_slope(wf_op_id op, double x);
+
 /* Sum over k < n of a[i + k step_a] b[j + k step_b], in double. */
 double wfi_dot(const wfi_values *a, int64_t i, int64_t step_a, const wfi_values *b, int64_t j,
                int64_t step_b, int64_t n);

@@ -5,8 +5,6 @@
  */
 #include "core/tensor/op_impl.h"
 
-#include <math.h>
-
 double wfi_dot(const wfi_values *a, int64_t i, int64_t step_a, const wfi_values *b, int64_t j,
                int64_t step_b, int64_t n)
 {
@@ -156,17 +154,14 @@ wf_status wfi_linear_infer(wf_ctx *c, wf_op_args *a)
     return WF_OK;
 }
 
-static double activate(wf_act act, double z)
-{
-    switch (act) {
-    case WF_ACT_SILU: return z / (1.0 + exp(-z));
-    case WF_ACT_GELU: return 0.5 * z * (1.0 + erf(z * M_SQRT1_2));
-    case WF_ACT_GELU_TANH: return 0.5 * z * (1.0 + tanh(0.5 * M_2_SQRTPI * M_SQRT2 * (z + 0.044715 * z * z * z)));
-    case WF_ACT_GELU_QUICK: return z / (1.0 + exp(-1.702 * z));
-    case WF_ACT_RELU: return z < 0.0 ? 0.0 : z;
-    default: return z;
-    }
-}
+/* The op that each activation is, but for WF_ACT_NONE. */
+static const wf_op_id act_ops[] = {
+    [WF_ACT_SILU] = WF_OP_ID_silu,
+    [WF_ACT_GELU] = WF_OP_ID_gelu,
+    [WF_ACT_GELU_TANH] = WF_OP_ID_gelu_tanh,
+    [WF_ACT_GELU_QUICK] = WF_OP_ID_gelu_quick,
+    [WF_ACT_RELU] = WF_OP_ID_relu,
+};
 
 wf_status wfi_linear_forward(wf_ctx *c, wf_op_args *a)
 {
@@ -178,7 +173,8 @@ wf_status wfi_linear_forward(wf_ctx *c, wf_op_args *a)
     for (int64_t i = 0; i < y.n; i++) {
         const int64_t m = i / N, n = i % N;
         const double bias = b.p ? wfi_get(&b, n) : 0.0;
-        wfi_put(&y, i, activate(act, bias + wfi_dot(&x, m * K, 1, &w, n * K, 1, K)));
+        const double z = bias + wfi_dot(&x, m * K, 1, &w, n * K, 1, K);
+        wfi_put(&y, i, act == WF_ACT_NONE ? z : wfi_unary(act_ops[act], z));
     }
     return WF_OK;
 }
@@ -186,15 +182,10 @@ wf_status wfi_linear_forward(wf_ctx *c, wf_op_args *a)
 /* dy times the slope of the activation at z = x w^T + b, which is computed again. */
 static wf_tensor *through_act(wf_ctx *c, wf_grad_args *g)
 {
-    static const wf_op_id ops[] = {
-        [WF_ACT_SILU] = WF_OP_ID_silu, [WF_ACT_GELU] = WF_OP_ID_gelu,
-        [WF_ACT_GELU_TANH] = WF_OP_ID_gelu_tanh, [WF_ACT_GELU_QUICK] = WF_OP_ID_gelu_quick,
-        [WF_ACT_RELU] = WF_OP_ID_relu,
-    };
     const wf_act act = (wf_act)g->attr[0];
     if (act == WF_ACT_NONE) return g->dy[0];
     wf_tensor *z = wf_linear(c, g->in[0], g->in[1], g->n_in > 2 ? g->in[2] : NULL);
-    const double attr[] = {ops[act]};
+    const double attr[] = {act_ops[act]};
     return wf_op_call(c, WF_OP_ID_unary_dx, (wf_tensor *[]){z, g->dy[0]}, 2, attr, 1);
 }
 

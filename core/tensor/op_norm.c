@@ -53,14 +53,6 @@ static stats measure(const wfi_values *x, const layout *l, int64_t first)
     return (stats){.mean = mean, .rstd = 1.0 / sqrt(square / n + l->eps)};
 }
 
-static double silu(double z) { return z / (1.0 + exp(-z)); }
-
-static double silu_slope(double z)
-{
-    const double s = 1.0 / (1.0 + exp(-z));
-    return s * (1.0 + z * (1.0 - s));
-}
-
 /* Value i of an optional vector. */
 static double get_or(const wfi_values *v, int64_t i, double absent) { return v->p ? wfi_get(v, i) : absent; }
 
@@ -76,7 +68,7 @@ static void normalise(wf_op_args *a, const layout *l)
                 const int64_t at = first + s * l->C + i;
                 const double xhat = (wfi_get(&x, at) - m.mean) * m.rstd;
                 const double z = xhat * get_or(&w, c0 + i, 1.0) + get_or(&b, c0 + i, 0.0);
-                wfi_put(&y, at, l->silu ? silu(z) : z);
+                wfi_put(&y, at, l->silu ? wfi_unary(WF_OP_ID_silu, z) : z);
             }
     }
 }
@@ -95,7 +87,8 @@ static double slope_at(const norm_dx *p, int64_t at, int64_t channel, double xha
 {
     const double dy = wfi_get(&p->dy, at);
     if (!p->l->silu) return dy;
-    return dy * silu_slope(xhat * get_or(&p->w, channel, 1.0) + get_or(&p->b, channel, 0.0));
+    const double z = xhat * get_or(&p->w, channel, 1.0) + get_or(&p->b, channel, 0.0);
+    return dy * wfi_unary_slope(WF_OP_ID_silu, z);
 }
 
 /* dx = rstd (g - mean(g) - xhat mean(g xhat)) with g = dz w; mean(g) only where x was centred. */

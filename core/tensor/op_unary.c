@@ -86,11 +86,20 @@ typedef double (*unary_fn)(double x, double p0, double p1);
 UNARY(X)
 #undef X
 
+static const unary_fn functions[WF_OP_COUNT] = {
+#define X(name, f, df) [WF_OP_ID_##name] = name##_f,
+    UNARY(X)
+#undef X
+};
+
 static const unary_fn slopes[WF_OP_COUNT] = {
 #define X(name, f, df) [WF_OP_ID_##name] = name##_df,
     UNARY(X)
 #undef X
 };
+
+double wfi_unary(wf_op_id op, double x) { return functions[op](x, 0.0, 0.0); }
+double wfi_unary_slope(wf_op_id op, double x) { return slopes[op](x, 0.0, 0.0); }
 
 static wf_status infer(wf_ctx *c, wf_op_args *a)
 {
