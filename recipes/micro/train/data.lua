@@ -1,0 +1,105 @@
+--- Batches of the small world as tensors. Batch `step` of a stage is a pure function of the two, so a
+-- run that stopped goes on with the very batches it would have seen.
+local ffi = require "ffi"
+local weft = require "weft"
+local caption = require "world.caption"
+local configs = require "configs"
+local edit = require "world.edit"
+local render = require "world.render"
+local rng = require "world.rng"
+local scene = require "world.scene"
+
+local M = {}
+
+--- Pictures of scenes: f32 [n,64,64,3] in -1 ... 1.
+---@param scenes world.Scene[]
+function M.pictures(scenes)
+  local t = weft.tensor.empty({ #scenes, 64, 64, 3 })
+  local p = ffi.cast("float *", t:ptr())
+  for i, s in ipairs(scenes) do render.float_into(s, p + (i - 1) * render.N_ELEMS) end
+  return t
+end
+
+--- Ids of texts as the text tower takes them: i64 [n,T], each ended by </text> and padded with 0; and
+-- the mask of what is not padding: bool-like f32 [n,T].
+---@param tok weft.Tokenizer
+---@param texts string[]
+function M.text_ids(tok, texts)
+  local T = configs.text_tokens
+  local last = tok:id "</text>"
+  local rows, masks = {}, {}
+  for i, text in ipairs(texts) do
+    local ids = tok:encode(text)
+    local n = math.min(#ids, T - 1)
+    local row, mask = {}, {}
+    for k = 1, T do
+      row[k] = k <= n and ids[k] or k == n + 1 and last or 0
+      mask[k] = k <= n + 1 and 1 or 0
+    end
+    rows[i], masks[i] = row, mask
+  end
+  return weft.tensor(rows, { dtype = "i64" }), weft.tensor(masks)
+end
+
+--- groups of scenes, each with size - 1 twins, and a complete caption each, objects in random order.
+---@return world.Scene[] scenes
+---@return string[] captions
+function M.twins(stage, step, groups, size)
+  local scenes, texts = {}, {}
+  for g = 1, groups do
+    local r = rng.new(stage, step * groups + g)
+    local base = scene.sample(r)
+    local list = scene.twins(r, base, size - 1)
+    table.insert(list, 1, base)
+    for _, s in ipairs(list) do
+      scenes[#scenes + 1] = s
+      texts[#texts + 1] = caption.complete(s, r)
+    end
+  end
+  return scenes, texts
+end
+
+--- n scenes for the autoencoder; quality: share of corrupted ones.
+function M.scenes(stage, step, n, quality)
+  local out = {}
+  for i = 1, n do out[i] = scene.sample(rng.new(stage, step * n + i), { quality = quality }) end
+  return out
+end
+
+---@class micro.Example
+---@field target world.Scene
+---@field source? world.Scene   concatenated; none: zeros
+---@field text string           of the target, for the cross-attention; "" for none
+---@field feature "image"|"text"|"partial"|"none"  where the condition comes from
+---@field caption string        the text of a text feature
+
+--- One training example of the denoiser.
+---@return micro.Example
+function M.example(r)
+  local e = {}
+  if r:chance(0.45) then
+    local pair = edit.sample(r)
+    e.source, e.target = pair.source, pair.target
+  else
+    e.target = scene.sample(r, { quality = 0.1 })
+  end
+  local draw = r:uniform(0, 1)
+  e.feature = draw < 0.1 and "none" or draw < 0.62 and "image" or draw < 0.86 and "text" or "partial"
+  e.caption = e.feature == "partial" and caption.partial(e.target, r) or caption.complete(e.target, r)
+  if e.target.quality then
+    e.caption = caption.with_quality(e.caption, e.target)
+    e.text = caption.with_quality("", e.target):gsub("^, ", "")
+  else
+    e.text = ""
+  end
+  return e
+end
+
+--- n examples of batch `step`.
+function M.examples(stage, step, n)
+  local out = {}
+  for i = 1, n do out[i] = M.example(rng.new(stage, step * n + i)) end
+  return out
+end
+
+return M

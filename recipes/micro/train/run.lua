@@ -1,0 +1,72 @@
+--- What the training stages share: parameters from the command line, models from the configs, and the
+-- loop that logs, saves every ten minutes and goes on where it stopped.
+local weft = require "weft"
+local configs = require "configs"
+local tokenizer = require "weft.tokenizer"
+local train = weft.train
+
+local M = {}
+
+local SAVE_EVERY_S = 600
+
+--- Defaults, overridden by name=value arguments (under `weft run` by its parameters).
+function M.params(defaults)
+  if weft.params then return weft.params(defaults) end
+  local p = {}
+  for k, v in pairs(defaults) do p[k] = v end
+  for _, text in ipairs(arg or {}) do
+    local name, value = text:match("^(%w+)=(.*)$")
+    if not name or defaults[name] == nil then error("unknown parameter: " .. text, 0) end
+    p[name] = type(defaults[name]) == "number" and assert(tonumber(value), text) or value
+  end
+  return p
+end
+
+function M.mkdir(path) os.execute(("mkdir -p '%s'"):format(path)) end
+
+--- A part of the small model with random weights.
+function M.model(name, seed)
+  local part = configs.micro[name]
+  return weft.model.new(part.arch, part.config, { seed = seed })
+end
+
+--- A trained part, in f32.
+function M.trained(folder, name) return weft.model.load(folder .. "/" .. name, { dtype = "f32" }) end
+
+--- The tokenizer, made first where the folder has none.
+function M.tokenizer(folder)
+  local path = folder .. "/tokenizer"
+  local file = io.open(path .. "/tokenizer.json")
+  if file then file:close() else
+    M.mkdir(path)
+    require("tokenizer").write(path)
+  end
+  return tokenizer.load(path)
+end
+
+--- Run step(i) for i of 1 ... steps, from the checkpoint in work where there is one. Every step's
+-- tensors are freed. finish() writes the weights, at the end and at each checkpoint.
+---@param o { params: table, optim: table, ema: table?, steps: integer, stop: integer, work: string, step: fun(i: integer): table, finish: fun() }
+function M.loop(o)
+  M.mkdir(o.work)
+  local checkpoint = train.checkpoint(o.work .. "/state.safetensors",
+    { params = o.params, optim = o.optim, ema = o.ema })
+  local first = checkpoint:load()
+  local log = train.log(o.work .. "/log.jsonl", { steps = o.steps, every = 50, from = first })
+  local last = o.stop > 0 and math.min(o.stop, o.steps) or o.steps
+  local saved = os.time()
+  for i = first + 1, last do
+    local row = weft.scope(o.step, i)
+    if row.loss ~= row.loss then error(("step %d: the loss is not a number"):format(i), 0) end
+    row.step = i
+    log:add(row)
+    if os.time() - saved >= SAVE_EVERY_S or i == last then
+      checkpoint:save(i)
+      if o.ema then o.ema:with(o.finish) else o.finish() end
+      saved = os.time()
+    end
+  end
+  log:close()
+end
+
+return M

@@ -1,0 +1,76 @@
+--- Stage A: the image and text towers, aligned by InfoNCE, with a caption loss beside it.
+--
+--   weft run recipes/micro/train/towers.lua steps=6000 out=recipes/micro/weights
+--
+-- A batch is groups of twins: scenes that differ in one attribute, so no attribute can be left out.
+-- The caption loss has a small decoder write the whole caption from the feature alone, of image and text
+-- in turn: it forces every attribute into the feature. The decoder is dropped afterwards.
+package.path = "./recipes/micro/?.lua;./recipes/micro/train/?.lua;" .. package.path
+
+local weft = require "weft"
+local configs = require "configs"
+local data = require "data"
+local nn = require "weft.nn"
+local run = require "run"
+local train = weft.train
+
+local p = run.params {
+  steps = 6000, groups = 32, twins = 6, lr = 1.5e-3, warmup = 100, seed = 1,
+  out = "recipes/micro/weights", work = "checkpoints/towers", stop = 0,
+}
+
+local tok = run.tokenizer(p.out)
+local towers = {
+  image = run.model("image_encoder", p.seed), text = run.model("text_encoder", p.seed + 1),
+}
+local D, T, PREFIX = 128, configs.text_tokens, 4
+
+-- The temperature as CLIP learns it, and the caption decoder.
+local extra = nn.new { seed = p.seed + 2 }
+local log_scale = extra:param("log_scale", { 1 }, nn.constant(math.log(1 / 0.07)))
+local prefix = extra:linear("prefix", configs.feature_width, PREFIX * D)
+local embed = extra:embedding("embed", 768, D, 0.05)
+local positions = extra:param("positions", { 1, T + PREFIX, D }, nn.normal(0.02))
+local blocks = { extra:block("block1", D, 4, { causal = true }), extra:block("block2", D, 4, { causal = true }) }
+local norm, head = extra:norm("norm", D), extra:linear("head", D, 768)
+
+--- Loss of the caption ids [B,T] written from the feature [B,128] alone; padding (0) is not asked for.
+local function caption_loss(feature, ids)
+  local B = feature:size(1)
+  local words = embed(ids:narrow(2, 1, T - 1))
+  local x = weft.cat({ prefix(feature * math.sqrt(D)):reshape(B, PREFIX, D), words }, 2)
+  x = x + positions:narrow(2, 1, x:size(2))
+  for _, block in ipairs(blocks) do x = block(x) end
+  return train.cross_entropy(head(norm(x:narrow(2, PREFIX, T))), ids, { ignore = 0 })
+end
+
+local params = train.parameters { image = towers.image, text = towers.text, extra = extra }
+local opt = train.adamw { params, lr = p.lr, betas = { 0.9, 0.98 }, weight_decay = 0.05 }
+local rate = train.schedule { "cosine", lr = p.lr, warmup = p.warmup, steps = p.steps, final = p.lr / 50 }
+
+local function step(i)
+  local scenes, texts = data.twins("towers", i, p.groups, p.twins)
+  local pixels, ids = data.pictures(scenes), data.text_ids(tok, texts)
+  local nce, hits, words
+  local loss, grads = weft.grad(function()
+    local a = weft.normalize(towers.image { pixels = pixels }.embeds)
+    local b = weft.normalize(towers.text { ids = ids }.embeds)
+    local logits = a:matmul(b:t()) * log_scale:exp():clamp(0, 100)
+    local rows = weft.tensor.arange(0, #scenes - 1, 1, { dtype = "i64" })
+    nce = (weft.cross_entropy(logits, rows) + weft.cross_entropy(logits:t(), rows)) * 0.5
+    hits = logits:argmax(2):eq(rows):to("f32"):mean()
+    words = caption_loss(i % 2 == 0 and a or b, ids)
+    return nce + words
+  end, params)
+  local norm_of = train.clip(grads, 1)
+  opt:step(grads, { lr = rate(i) })
+  return { loss = loss:item(), nce = nce:item(), words = words:item(), hits = hits:item(), norm = norm_of }
+end
+
+run.loop {
+  params = params, optim = opt, steps = p.steps, stop = p.stop, work = p.work, step = step,
+  finish = function()
+    towers.image:save(p.out .. "/image_encoder", { dtype = "f16", file = "model.safetensors" })
+    towers.text:save(p.out .. "/text_encoder", { dtype = "f16", file = "model.safetensors" })
+  end,
+}
