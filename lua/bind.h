@@ -89,6 +89,7 @@ void lwf_open_nn(lua_State *L, lwf_state *s);
 void lwf_open_file(lua_State *L, lwf_state *s);
 void lwf_open_scope(lua_State *L, lwf_state *s);
 void lwf_open_train(lua_State *L, lwf_state *s);
+void lwf_open_text(lua_State *L, lwf_state *s);
 
 /* Methods of tensors by name; t[i] and t[{...}] otherwise. */
 int lwf_tensor_index(lua_State *L);

@@ -370,5 +370,6 @@ int luaopen_weft_core(lua_State *L)
     lwf_open_nn(L, s);
     lwf_open_scope(L, s);
     lwf_open_train(L, s);
+    lwf_open_text(L, s);
     return 1;
 }

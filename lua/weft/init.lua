@@ -68,7 +68,7 @@ end
 
 local parts = {
   train = true, image = true, audio = true, video = true, model = true, json = true,
-  guidance = true, text = true, rng = true,
+  guidance = true, tokenizer = true, rng = true, nn = true,
 }
 
 return setmetatable(weft, {

@@ -10,7 +10,8 @@ M.latent_channels = 8
 M.latent_size = 16
 M.text_tokens = 40
 
-local BOS, EOS = 1, 2
+-- The id of </text> in tokenizer.json, where the text tower reads its feature.
+local END_OF_TEXT = 266
 
 M.micro = {
   image_encoder = {
@@ -30,7 +31,7 @@ M.micro = {
       vocab_size = 768, hidden_size = 96, intermediate_size = 384, num_hidden_layers = 2,
       num_attention_heads = 4, max_position_embeddings = M.text_tokens,
       projection_dim = M.feature_width, hidden_act = "gelu", layer_norm_eps = 1e-5,
-      bos_token_id = BOS, eos_token_id = EOS, pad_token_id = 0,
+      bos_token_id = 1, eos_token_id = END_OF_TEXT, pad_token_id = 0,
     },
   },
   vae = {
