@@ -45,6 +45,9 @@ void wf_ctx_set_bf16(wf_ctx *c, bool on) { c->bf16 = on; }
 bool wf_ctx_get_bf16(const wf_ctx *c) { return c->bf16; }
 void wf_ctx_set_cancel(wf_ctx *c, volatile sig_atomic_t *flag) { c->cancel = flag; }
 
+void wf_ctx_fail_io(wf_ctx *c, uint64_t n) { c->fail_io = n; }
+bool wf_ctx_find_io_failure(wf_ctx *c) { return c->fail_io && --c->fail_io == 0; }
+
 wf_status wf_ctx_set_threads(wf_ctx *c, int n_threads)
 {
     wf_pool *p = wf_pool_new(n_threads > 0 ? n_threads : n_cores());

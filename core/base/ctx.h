@@ -10,6 +10,7 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "core/base/mem.h"
 #include "core/base/status.h"
@@ -49,6 +50,10 @@ void wf_note(wf_ctx *c, wf_log_level level, const char *fmt, ...) WF_PRINTF(3, 4
 
 /* *flag != 0 makes the next op fail with WF_ECANCEL; the flag is set by a signal handler. */
 void wf_ctx_set_cancel(wf_ctx *c, volatile sig_atomic_t *flag);
+
+/* For tests: make the nth step of writing a file from now fail (1 = the next); 0 turns it off. */
+void wf_ctx_fail_io(wf_ctx *c, uint64_t n);
+bool wf_ctx_find_io_failure(wf_ctx *c);               /* counts one step; true: this one fails */
 
 /* Choose bf16 products on the CPU (dtype = "bf16"); off unless the user asked. */
 void wf_ctx_set_bf16(wf_ctx *c, bool on);
