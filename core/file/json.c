@@ -6,12 +6,13 @@
  */
 #include "core/file/json.h"
 
-#include <errno.h>
 #include <jansson.h>
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "core/file/bytes.h"
+#include "core/file/file_map.h"
 
 enum {
     MAX_DEPTH = 64,             /* configs nest to 6, tokenizers to 8 */
@@ -141,14 +142,15 @@ static wf_json *make_doc(wf_ctx *c, json_t *tree, const char *what)
 /* Parse text, which is overwritten. */
 static wf_json *parse_buffer(wf_ctx *c, char *text, size_t bytes, const char *what)
 {
+    char q[WF_QUOTE_MAX];
     json_error_t e;
     if (depth_of(text, bytes) > MAX_DEPTH)
         return wf_fail(c, WF_EFORMAT, "%s: nested deeper than %d levels", what, MAX_DEPTH);
     replace_infinity(text, bytes);
     json_t *tree = json_loadb(text, bytes, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &e);
     if (!tree)
-        return wf_fail(c, WF_EFORMAT, "%s: not JSON: %s (line %d, column %d)", what, e.text, e.line,
-                       e.column);
+        return wf_fail(c, WF_EFORMAT, "%s: not JSON: %s (line %d, column %d)", what,
+                       wf_quote(q, sizeof q, e.text, strlen(e.text)), e.line, e.column);
     return make_doc(c, tree, what);
 }
 
@@ -166,33 +168,13 @@ wf_json *wf_json_parse(wf_ctx *c, const char *text, size_t bytes, const char *wh
     return doc;
 }
 
-/* Read the rest of an open file into a new block; its size into *bytes. */
-static char *read_all(wf_ctx *c, FILE *f, const char *path, size_t *bytes)
-{
-    if (fseek(f, 0, SEEK_END) != 0) return wf_fail(c, WF_EIO, "%s: %s", path, strerror(errno));
-    const long n = ftell(f);
-    if (n < 0 || n > MAX_BYTES)
-        return wf_fail(c, WF_EFORMAT, "%s: %ld bytes of JSON, the most is %d", path, n, MAX_BYTES);
-    rewind(f);
-    char *text = wf_mem_alloc(wf_ctx_get_mem(c), (size_t)n + 1);
-    if (!text) return wf_fail(c, WF_ENOMEM, "%s: no memory for its %ld bytes", path, n);
-    *bytes = (size_t)n;
-    if (fread(text, 1, *bytes, f) == *bytes) return text;
-    wf_mem_free(wf_ctx_get_mem(c), text);
-    return wf_fail(c, WF_EIO, "%s: cannot be read", path);
-}
-
 wf_json *wf_json_load(wf_ctx *c, const char *path)
 {
-    if (wf_has_failed(c)) return NULL;
-    FILE *f = fopen(path, "rb");
-    if (!f) return wf_fail(c, WF_EIO, "%s: %s", path, strerror(errno));
-    size_t bytes = 0;
-    char *text = read_all(c, f, path, &bytes);
-    fclose(f);
-    if (!text) return NULL;
-    wf_json *doc = parse_buffer(c, text, bytes, path);
-    wf_mem_free(wf_ctx_get_mem(c), text);
+    wf_file_map *m = wf_file_map_open(c, path);
+    if (!m) return NULL;
+    wf_json *doc = wf_json_parse(c, (const char *)wf_file_map_get_data(m),
+                                 wf_file_map_get_bytes(m), path);
+    wf_file_map_release(m);
     return doc;
 }
 

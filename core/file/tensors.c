@@ -102,9 +102,7 @@ static wf_status read_format(const reading *r, const wf_json *j, entry *e)
 static wf_status read_whole(const reading *r, const wf_json *j, const char *what, int64_t *out)
 {
     *out = wf_json_int(j, -1);
-    if (*out >= 0) return WF_OK;
-    return refuse(r, "%s %s, must be a whole number from 0 on", what,
-                  wf_json_is_int(j) ? "is negative" : "is of another type");
+    return *out >= 0 ? WF_OK : refuse(r, "%s is not a whole number from 0 on", what);
 }
 
 static wf_status read_shape(const reading *r, const wf_json *j, entry *e)
@@ -155,9 +153,9 @@ static wf_status check_bytes(const reading *r, const entry *e)
     return WF_OK;
 }
 
-static wf_status read_entry(reading *r, const wf_json *j, entry *e)
+static wf_status read_entry(reading *r, const char *name, const wf_json *j, entry *e)
 {
-    e->name = wf_json_key(j);
+    e->name = name;
     const size_t n = strlen(e->name);
     wf_quote(r->name, sizeof r->name, e->name, n);
     if (n > MAX_NAME_BYTES)
@@ -284,10 +282,10 @@ static wf_status read_entries(wf_ctx *c, wf_tensors *f, int file)
     entry *e = f->entries + f->n;
     int64_t n = 0;
     for (int64_t i = 0; i < count; i++) {
-        const wf_json *j = wf_json_at(s->header, i);
-        if (strcmp(wf_json_key(j), "__metadata__") == 0) continue;
+        const char *name = wf_json_key_at(s->header, i);
+        if (strcmp(name, "__metadata__") == 0) continue;
         e[n].file = file;
-        WF_TRY(read_entry(&r, j, &e[n++]));
+        WF_TRY(read_entry(&r, name, wf_json_at(s->header, i), &e[n++]));
     }
     f->n += n;
     return check_cover(&r, e, n);
@@ -328,8 +326,7 @@ static wf_status check_index(wf_ctx *c, const wf_tensors *f, const wf_json *map)
 {
     char q[WF_QUOTE_MAX];
     for (int64_t i = 0; i < wf_json_count(map); i++) {
-        const wf_json *j = wf_json_at(map, i);
-        const char *name = wf_json_key(j), *shard = wf_json_text(j, "");
+        const char *name = wf_json_key_at(map, i), *shard = wf_json_text(wf_json_at(map, i), "");
         const int64_t k = wf_tensors_find(f, name);
         const char *path = k < 0 ? "" : wf_file_map_get_path(f->files[f->entries[k].file].map);
         const char *base = strrchr(path, '/');

@@ -1,8 +1,6 @@
 /* file_map.c - mapped files, cursors, and files that appear whole or not at all. */
 #include "core/file/file_map.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
 #include <sys/wait.h>
 
 #include "core/file/bytes.h"
