@@ -368,6 +368,7 @@ int luaopen_weft_core(lua_State *L)
     lwf_open_make(L, s);
     lwf_open_op(L, s);
     lwf_open_nn(L, s);
+    lwf_open_file(L, s);
     lwf_open_scope(L, s);
     lwf_open_train(L, s);
     lwf_open_text(L, s);

@@ -40,7 +40,7 @@ end
 --- Values of N(0, std).
 function M.normal(std)
   return function(sizes, seed, stream)
-    return core.scope(function() return ops.affine(core.randn(sizes, seed, stream, 3, 0), { mul = std }) end)
+    return core.scope(function() return core.randn(sizes, seed, stream, 3, 0) * std end)
   end
 end
 
@@ -90,7 +90,8 @@ end
 function Net:block(name, width, heads, opts)
   opts = check.keys("nn: block", opts, { "causal", "mlp" })
   local norm1, norm2 = self:norm(name .. ".norm1", width), self:norm(name .. ".norm2", width)
-  local qkv, out = self:linear(name .. ".qkv", width, 3 * width), self:linear(name .. ".out", width, width)
+  local qkv = self:linear(name .. ".qkv", width, 3 * width)
+  local out = self:linear(name .. ".out", width, width)
   local up = self:linear(name .. ".up", width, opts.mlp or 4 * width)
   local down = self:linear(name .. ".down", opts.mlp or 4 * width, width)
   local causal = opts.causal

@@ -1,0 +1,67 @@
+--- Files of tensors: round trips, strided sources, errors that name the file.
+local weft = require "weft"
+local T = weft.tensor
+
+local function temp(ext)
+  local path = os.tmpname()
+  os.remove(path)
+  return path .. ext
+end
+
+describe("files of tensors", function()
+  it("round-trip every dtype", function()
+    local path, all = temp ".safetensors", {}
+    for i, dtype in ipairs{ "f32", "f16", "bf16", "i64", "i32", "u8", "bool" } do
+      all["t." .. dtype] = T.arange(0, 5):reshape(2, 3):to(dtype == "bool" and "u8" or dtype)
+      if dtype == "bool" then all["t.bool"] = T({ { true, false } }, { dtype = "bool" }) end
+      all["n" .. i] = T.full({}, i)
+    end
+    T.save(path, all)
+    local back = T.load(path)
+    for name, t in pairs(all) do
+      assert.are.equal(t.dtype, back[name].dtype)
+      assert.are.same(t:totable(), back[name]:totable())
+    end
+    assert.are.same({ { 0, 1, 2 }, { 3, 4, 5 } }, T.load(path, "t.i32"):totable())
+    assert.has_error(function() T.load(path, "t.x") end)
+    os.remove(path)
+  end)
+  it("store views as they look", function()
+    local path = temp ".safetensors"
+    local t = T.arange(1, 6):reshape(2, 3)
+    T.save(path, { a = t:t(), b = t[{ {}, { 2, 3 } }] }, { note = "é" })
+    local back = T.load(path)
+    assert.are.same({ { 1, 4 }, { 2, 5 }, { 3, 6 } }, back.a:totable())
+    assert.are.same({ { 2, 3 }, { 5, 6 } }, back.b:totable())
+    local file = weft.core.open_tensors(path)
+    assert.are.equal("é", file:meta "note")
+    assert.is_nil(file:meta "other")
+    assert.are.same({ "a", "b" }, file:names())
+    os.remove(path)
+  end)
+  it("may be replaced while their tensors live", function()
+    local path = temp ".safetensors"
+    T.save(path, { x = T{ 1, 2 } })
+    local old = T.load(path).x
+    T.save(path, { x = T{ 3, 4 } })
+    assert.are.same({ 1, 2 }, old:totable())
+    assert.are.same({ 3, 4 }, T.load(path).x:totable())
+    os.remove(path)
+  end)
+  it("round-trip .npy", function()
+    local path = temp ".npy"
+    T.save(path, T.arange(1, 6):reshape(2, 3):t())
+    assert.are.same({ { 1, 4 }, { 2, 5 }, { 3, 6 } }, T.load(path):totable())
+    os.remove(path)
+  end)
+  it("fail with a kind and the path", function()
+    local ok, err = pcall(T.load, "/nowhere/x.safetensors")
+    assert.is_false(ok)
+    assert.are.equal("io", err.kind)
+    assert.is_truthy(err.message:find("/nowhere/x.safetensors", 1, true))
+    ok, err = pcall(T.save, "/nowhere/x.safetensors", { a = T{ 1 } })
+    assert.is_false(ok)
+    assert.are.equal("io", err.kind)
+    assert.has_error(function() T.save("x.safetensors", { a = 1 }) end)
+  end)
+end)
