@@ -443,6 +443,20 @@ describe("world.tasks", function()
     assert.has_error(function() sequence.sample(rng.new("n"), { composed = true }) end)
   end)
 
+  it("shows no change that two transformations explain", function()
+    local rotations = 0
+    for i = 1, 400 do
+      local e = tasks.exemplar(rng.new("plain", i), { level = "L0", objects = 1 })
+      local a, b = e.media[1].objects[1], e.media[2].objects[1]
+      local turn = (b.colour - a.colour) % 8
+      rotations = rotations + (turn > 0 and turn <= 3 and 1 or 0)
+      assert.is_false(a.size ~= b.size and a.size + b.size == 2)
+      assert.is_false(a.cell ~= b.cell and a.cell % 3 + b.cell % 3 == 2
+        and a.cell - a.cell % 3 == b.cell - b.cell % 3)
+    end
+    assert.equal(0, rotations)
+  end)
+
   it("changes the evidence of an exemplar for its controls", function()
     local e = tasks.exemplar(rng.new("control", 3), { level = "L0" })
     local shuffled = tasks.control(rng.new("other"), e, "shuffled")
