@@ -59,6 +59,14 @@ M.micro = {
       resnet_time_scale_shift = "scale_shift", time_embedding_dim = 192,
     },
   },
+  conditioner = {
+    arch = "conditioner",
+    config = {
+      _class_name = "FeatureConditioner", feature_dim = M.feature_width,
+      context_tokens = 4, context_dim = 96, context_hidden_dim = 256,
+      map_channels = 32, map_size = 8, map_hidden_dim = 512,
+    },
+  },
   scheduler = {
     _class_name = "DDIMScheduler", num_train_timesteps = 1000, beta_schedule = "squaredcos_cap_v2",
     prediction_type = "v_prediction", timestep_spacing = "trailing", clip_sample = false,

@@ -88,9 +88,9 @@ function M.example(r)
   e.caption = e.feature == "partial" and caption.partial(e.target, r) or caption.complete(e.target, r)
   if e.target.quality then
     e.caption = caption.with_quality(e.caption, e.target)
-    e.text = caption.with_quality("", e.target):gsub("^, ", "")
+    e.text = r:chance(0.5) and caption.NEGATIVE or scene.names.quality[e.target.quality]
   else
-    e.text = ""
+    e.text = r:chance(0.5) and e.caption or ""
   end
   return e
 end

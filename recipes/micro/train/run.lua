@@ -33,6 +33,19 @@ end
 --- A trained part, in f32.
 function M.trained(folder, name) return weft.model.load(folder .. "/" .. name, { dtype = "f32" }) end
 
+--- Set keys of a saved part's config.json.
+function M.set_config(folder, keys)
+  local path = folder .. "/config.json"
+  local file = assert(io.open(path))
+  local config = weft.json.decode(file:read "*a")
+  file:close()
+  for k, v in pairs(keys) do config[k] = v end
+  file = assert(io.open(path .. ".part", "w"))
+  file:write(weft.json.encode(config), "\n")
+  file:close()
+  assert(os.rename(path .. ".part", path))
+end
+
 --- The tokenizer, made first where the folder has none.
 function M.tokenizer(folder)
   local path = folder .. "/tokenizer"

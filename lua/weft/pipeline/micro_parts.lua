@@ -1,0 +1,104 @@
+--- How the parts of the small model meet: latents, times, conditions, the denoiser's call. The pipeline
+-- samples with these, the training recipe trains with them.
+local core = require "weft.core"
+local ops = require "weft.ops"
+local tensor = require "weft.tensor"
+
+local M = {}
+
+M.TRAIN_STEPS = 1000
+
+--- Mean and deviation of the latents per channel, from the autoencoder's config.
+local function statistics(vae)
+  local mean, std = vae.config.latents_mean, vae.config.latents_std
+  if not mean or not std then core.raise("model", "vae: config.json has no latents_mean and latents_std") end
+  return tensor(mean), tensor(std)
+end
+
+--- Unit latents [B,16,16,8] of pictures [B,64,64,3] in -1 ... 1.
+function M.latents(vae, pixels)
+  local mean, std = statistics(vae)
+  return (vae:encode(pixels).mean - mean) / std
+end
+
+--- Pictures [B,64,64,3] in -1 ... 1 of unit latents.
+function M.pictures(vae, z)
+  local mean, std = statistics(vae)
+  return vae:decode(z * std + mean)
+end
+
+--- alpha_bar of the cosine schedule's first t + 1 steps (Nichol and Dhariwal, arXiv:2102.09672), with each
+-- beta capped at 0.999 as in the public schedules.
+local alpha_bar = {}
+do
+  local function f(x) return math.cos((x + 0.008) / 1.008 * math.pi / 2) ^ 2 end
+  local product = 1
+  for i = 0, M.TRAIN_STEPS - 1 do
+    product = product * (1 - math.min(1 - f((i + 1) / M.TRAIN_STEPS) / f(i / M.TRAIN_STEPS), 0.999))
+    alpha_bar[i] = product
+  end
+end
+
+--- sqrt(alpha_bar) and sqrt(1 - alpha_bar) of times, as [B,1,1,1].
+---@param times integer[]
+function M.alpha_sigma(times)
+  local a, s = {}, {}
+  for i, t in ipairs(times) do
+    a[i] = { { { math.sqrt(alpha_bar[t]) } } }
+    s[i] = { { { math.sqrt(1 - alpha_bar[t]) } } }
+  end
+  return tensor(a), tensor(s)
+end
+
+--- B training times; six in ten from the noisier 45 %, where the picture's content is decided.
+---@return integer[]
+function M.training_times(B, seed)
+  local draws = tensor.rand({ B, 2 }, { seed = seed }):totable()
+  local out = {}
+  for i, d in ipairs(draws) do
+    local u = d[1] < 0.6 and 0.55 + 0.45 * d[2] or d[2]
+    out[i] = math.min(math.floor(u * M.TRAIN_STEPS), M.TRAIN_STEPS - 1)
+  end
+  return out
+end
+
+--- Where each latent stands: x, y and two waves of each, [1,S,S,6].
+local function coordinates(S)
+  local rows = {}
+  for y = 1, S do
+    rows[y] = {}
+    for x = 1, S do
+      local u, v = -1 + 2 * (x - 1) / (S - 1), -1 + 2 * (y - 1) / (S - 1)
+      local pi = math.pi
+      rows[y][x] = { u, v, math.cos(pi * u), math.cos(pi * v), math.sin(pi * u), math.sin(pi * v) }
+    end
+  end
+  return tensor({ rows })
+end
+
+--- The conditions of a denoiser call.
+---@param feature weft.Tensor  [B,128] unit rows, zeros for no condition
+---@param words weft.Tensor    [B,T,96] the text tower's states of the words
+---@param mask weft.Tensor     [B,T] 1 for a word, 0 for padding
+---@return table { class_labels, context, mask, map }
+function M.condition(conditioner, feature, words, mask)
+  local c = conditioner { feature = feature }
+  local ones = core.full({ feature:size(1), c.context:size(2) }, 1, "f32")
+  return {
+    class_labels = feature * math.sqrt(feature:size(2)), map = c.map,
+    context = ops.cat({ c.context, words }, 2), mask = ops.cat({ ones, mask }, 2),
+  }
+end
+
+--- v of noisy latents: sample [B,S,S,8] at times t, beside a source's latents (zeros for none).
+function M.denoise(unet, sample, t, source, c)
+  local B, S = sample:size(1), sample:size(2)
+  local place = coordinates(S):expand(B, S, S, 6)
+  local map = ops.resize_nearest(c.map, { height = S, width = S })
+  return unet {
+    sample = ops.cat({ sample, source, place, map }, 4), timestep = t,
+    context = c.context, mask = c.mask, class_labels = c.class_labels,
+  }
+end
+
+return M
