@@ -290,11 +290,23 @@ static wf_status call(wf_ctx *c, wf_op_args *a, wf_tensor *const *in, int n_in,
     return c->status;
 }
 
+/* A reshape of scattered values is a reshape of their copy. */
+static wf_tensor *reshape_copy(wf_ctx *c, wf_tensor *x, const double *attr, int n_attr, wf_tensor **out)
+{
+    wf_scope *s = wf_scope_open(c);
+    x = wf_copy(c, x);
+    wf_tensor *y = wf_scope_close(c, s, wf_op_call(c, WF_OP_ID_reshape, &x, 1, attr, n_attr));
+    if (out) out[0] = y;
+    return y;
+}
+
 wf_tensor *wf_op_call_multi(wf_ctx *c, wf_op_id id, wf_tensor *const *in, int n_in,
                             const double *attr, int n_attr, wf_tensor **out)
 {
     if (out) memset(out, 0, (size_t)table[id].n_out * sizeof *out);
     if (c->status != WF_OK) return NULL;
+    if (id == WF_OP_ID_reshape && n_in == 1 && in[0] && in[0]->st && !wf_is_contiguous(in[0]))
+        return reshape_copy(c, in[0], attr, n_attr, out);
     wf_op_args a = {.op = &table[id]};
     if (call(c, &a, in, n_in, attr, n_attr) != WF_OK) {
         /* Without a scope a failed call's outputs float: nobody else could free them. */

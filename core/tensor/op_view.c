@@ -45,7 +45,6 @@ wf_tensor *wf_reshape(wf_ctx *c, wf_tensor *x, int rank, const int64_t *dims)
     if (c->status != WF_OK || !x) return NULL;
     if (rank < 0 || rank > WF_MAX_RANK) return wf_fail(c, WF_ESHAPE, "reshape: %d dims", rank);
     for (int i = 0; i < rank; i++) attr[i] = (double)dims[i];
-    x = wf_contiguous(c, x);
     return wf_op_call(c, WF_OP_ID_reshape, &x, 1, attr, rank);
 }
 
@@ -215,7 +214,8 @@ wf_tensor *wf_slice(wf_ctx *c, wf_tensor *x, int dim, int64_t start, int64_t cou
 wf_tensor *wf_select(wf_ctx *c, wf_tensor *x, int dim, int64_t i)
 {
     if (dim < 0) dim += wf_rank(x);
-    return wf_squeeze(c, wf_slice(c, x, dim, i, 1, 1), dim);
+    wf_scope *s = wf_scope_open(c);
+    return wf_scope_close(c, s, wf_squeeze(c, wf_slice(c, x, dim, i, 1, 1), dim));
 }
 
 /* dx of a slice: dy's values at their places, zeros elsewhere. */
@@ -531,13 +531,15 @@ wf_status wfi_pad_dx_infer(wf_ctx *c, wf_op_args *a)
 
 wf_status wfi_pad_dx_forward(wf_ctx *c, wf_op_args *a)
 {
-    (void)c;
     wfi_values dy = wfi_open(a->in[0]), dx = wfi_open(a->out[0]);
-    for (int64_t i = 0; i < dx.n; i++) wfi_put(&dx, i, 0.0);
+    double *sum = wf_mem_calloc(c->mem, (size_t)(dx.n + 1) * sizeof *sum);
+    if (!sum) return wf_fail_status(c, WF_ENOMEM, "pad_dx: no memory for the sums");
     for (int64_t i = 0; i < dy.n; i++) {
         const int64_t p = pad_from(&dx, &dy, a->attr + 1, (int)a->attr[0], i);
-        if (p >= 0) wfi_put(&dx, p, wfi_get(&dx, p) + wfi_get(&dy, i));
+        if (p >= 0) sum[p] += wfi_get(&dy, i);
     }
+    for (int64_t i = 0; i < dx.n; i++) wfi_put(&dx, i, sum[i]);
+    wf_mem_free(c->mem, sum);
     return WF_OK;
 }
 
