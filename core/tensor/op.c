@@ -257,15 +257,26 @@ static wf_status run_plain(wf_ctx *c, wf_op_args *a)
     return c->status;
 }
 
+/* An INTO op writes all of its inputs but the last. Foreign memory (a mapped file) is read only. */
+static wf_status check_writable(wf_ctx *c, const wf_op_args *a)
+{
+    for (int i = 0; i < a->n_in - 1; i++)
+        if (a->in[i] && a->in[i]->st->drop)
+            return wf_fail_status(c, WF_EARG, "%s: input %d is mapped from a file, read only; copy it first",
+                                  a->op->name, i + 1);
+    return WF_OK;
+}
+
 static wf_status run_into(wf_ctx *c, wf_op_args *a)
 {
+    WF_TRY(check_writable(c, a));
     wf_scope *s = wf_scope_open(c);
     wf_op_args b = *a;
     c->n_paused++;
     if (make_contiguous(c, &b) == WF_OK) (void)run(c, &b);
     c->n_paused--;
     wf_scope_close(c, s, NULL);
-    for (int i = 0; i < a->n_in; i++)
+    for (int i = 0; i < a->n_in - 1; i++)
         if (a->in[i] && a->in[i]->st) wfi_storage_touch(a->in[i]->st);
     a->out[0] = a->in[0];
     a->n_out = 1;

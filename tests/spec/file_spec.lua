@@ -48,6 +48,25 @@ describe("files of tensors", function()
     assert.are.same({ 3, 4 }, T.load(path).x:totable())
     os.remove(path)
   end)
+  it("are read only", function()
+    local path = temp ".safetensors"
+    T.save(path, { x = T{ 1, 2 } })
+    local x = T.load(path).x
+    local opt = weft.train.adamw{ { x } }
+    for _, write in ipairs{
+      function() x[1] = 3 end, function() x:fill_(3) end, function() x[{ { 1, 2 } }]:add_(1) end,
+      function() opt:step{ T{ 1, 1 } } end,
+    } do
+      local ok, err = pcall(write)
+      assert.is_false(ok)
+      assert.is_truthy(err.message:find("read only", 1, true))
+    end
+    local copy = x:clone()
+    copy[1] = 3
+    assert.are.same({ 3, 2 }, copy:totable())
+    assert.are.same({ 1, 2 }, x:totable())
+    os.remove(path)
+  end)
   it("round-trip .npy", function()
     local path = temp ".npy"
     T.save(path, T.arange(1, 6):reshape(2, 3):t())
