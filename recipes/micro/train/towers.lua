@@ -51,16 +51,15 @@ local rate = train.schedule { "cosine", lr = p.lr, warmup = p.warmup, steps = p.
 local function step(i)
   local scenes, texts = data.twins("towers", i, p.groups, p.twins)
   local pixels, ids = data.pictures(scenes), data.text_ids(tok, texts)
-  local nce, hits, words
-  local loss, grads = weft.grad(function()
+  local loss, grads, nce, words, hits = weft.grad(function()
     local a = weft.normalize(towers.image { pixels = pixels }.embeds)
     local b = weft.normalize(towers.text { ids = ids }.embeds)
     local logits = a:matmul(b:t()) * log_scale:exp():clamp(0, 100)
     local rows = weft.tensor.arange(0, #scenes - 1, 1, { dtype = "i64" })
-    nce = (weft.cross_entropy(logits, rows) + weft.cross_entropy(logits:t(), rows)) * 0.5
-    hits = logits:argmax(2):eq(rows):to("f32"):mean()
-    words = caption_loss(i % 2 == 0 and a or b, ids)
-    return nce + words
+    local nce = (weft.cross_entropy(logits, rows) + weft.cross_entropy(logits:t(), rows)) * 0.5
+    local hits = logits:argmax(2):eq(rows):to("f32"):mean()
+    local words = caption_loss(i % 2 == 0 and a or b, ids)
+    return nce + words, nce, words, hits
   end, params)
   local norm_of = train.clip(grads, 1)
   opt:step(grads, { lr = rate(i) })

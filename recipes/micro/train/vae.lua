@@ -27,14 +27,13 @@ local side, channels = configs.latent_size, configs.latent_channels
 local function step(i)
   local x = data.pictures(data.scenes("vae", i, p.batch, 0.1))
   local noise = weft.tensor.randn({ p.batch, side, side, channels }, { seed = p.seed * 1000000 + i })
-  local mse
-  local loss, grads = weft.grad(function()
+  local loss, grads, mse = weft.grad(function()
     local z = vae:encode(x)
     local y = vae:decode(z.mean + noise * (z.logvar * 0.5):exp())
     local d = y - x
-    mse = d:square():mean()
+    local mse = d:square():mean()
     local kl = (z.mean:square() + z.logvar:exp() - z.logvar - 1):mean() * 0.5
-    return d:abs():mean() + mse * 2 + kl * 3e-4
+    return d:abs():mean() + mse * 2 + kl * 3e-4, mse
   end, params)
   local norm = train.clip(grads, 1)
   opt:step(grads, { lr = rate(i) })
