@@ -7,6 +7,9 @@ core.set_home((here:gsub("init%.lua$", "")))
 
 local weft = { version = "0.1.0", core = core }
 
+--- The package's folder, with a slash at its end: what ships is found relative to it.
+weft.home = here:gsub("init%.lua$", ""):gsub("^@", "")
+
 --- Free what f makes and does not return, error or not: `local y = weft.scope(f, ...)`.
 weft.scope = core.scope
 --- Loss and gradients: `local loss, grads, ... = weft.grad(f, params)`. A gradient is false where
@@ -33,6 +36,9 @@ function weft.try(f, ...)
   end
   return pack(pcall(f, ...))
 end
+
+--- Load a model by path or name: `local m = weft.load "micro"`; see weft.load.
+function weft.load(...) return require("weft.load").load(...) end
 
 --- A merged copy: more wins over opts.
 function weft.with(opts, more)
@@ -68,7 +74,8 @@ end
 
 local parts = {
   train = true, image = true, audio = true, video = true, model = true, json = true,
-  guidance = true, tokenizer = true, rng = true, nn = true,
+  guidance = true, tokenizer = true, rng = true, nn = true, embedding = true,
+  sampler = true, sheet = true,
 }
 
 return setmetatable(weft, {

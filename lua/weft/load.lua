@@ -1,0 +1,98 @@
+--- weft.load: the object that is in a file or folder, found by what its headers and configs say.
+local check = require "weft.check"
+local core = require "weft.core"
+local json = require "weft.json"
+
+local M = {}
+
+-- Pipelines by the class that model_index.json names.
+local pipelines = { MicroPipeline = "weft.pipeline.micro" }
+
+local function read(path)
+  local file = io.open(path, "rb")
+  if not file then return nil end
+  local text = file:read "*a"
+  file:close()
+  return text
+end
+
+local function read_json(path)
+  local text = read(path)
+  return text and json.decode(text)
+end
+
+--- The folders a bare name is looked up in, in order.
+local function search_path()
+  local list, home = {}, require("weft").home
+  for dir in (os.getenv "WEFT_MODELS" or ""):gmatch "[^:]+" do list[#list + 1] = dir end
+  list[#list + 1] = "models"
+  local data = os.getenv "XDG_DATA_HOME" or (os.getenv "HOME" or "") .. "/.local/share"
+  list[#list + 1] = data .. "/weft/models"
+  list[#list + 1] = home .. "../../recipes"              -- the tree: lua/weft beside recipes
+  list[#list + 1] = home .. "../../../weft/models"       -- installed: share/lua/5.1/weft beside share/weft
+  return list
+end
+
+--- The folder of a model by path or name. "micro" is what ships, in recipes/micro/weights.
+local function find(name)
+  for _, suffix in ipairs { "/model_index.json", "/config.json", "/scheduler_config.json", "/tokenizer.json" } do
+    if read(name .. suffix) then return name end
+  end
+  if name:find "[/\\]" then return nil end
+  for _, dir in ipairs(search_path()) do
+    for _, path in ipairs { dir .. "/" .. name, dir .. "/" .. name .. "/weights" } do
+      if read(path .. "/model_index.json") or read(path .. "/config.json") then return path end
+    end
+  end
+  return nil
+end
+
+--- One part of a pipeline folder.
+local function load_part(folder, opts)
+  if read(folder .. "/tokenizer.json") then return require("weft.tokenizer").load(folder) end
+  if read(folder .. "/scheduler_config.json") then return require("weft.sampler").load(folder) end
+  return require("weft.model").load(folder, { dtype = opts.dtype })
+end
+
+local function load_pipeline(folder, index, opts)
+  local module = pipelines[index._class_name]
+  if not module then
+    core.raise("unsupported", ("%s: pipeline '%s' is not supported"):format(folder, tostring(index._class_name)))
+  end
+  local wanted, list = {}, {}
+  for _, name in ipairs(opts.parts or {}) do wanted[name] = true end
+  for name in pairs(index) do
+    if name:sub(1, 1) ~= "_" and (not opts.parts or wanted[name]) then
+      list[name] = load_part(folder .. "/" .. name, opts)
+    end
+  end
+  return require(module).new(index._name or folder:match "([^/]+)/*$", list)
+end
+
+local loaded = {}
+
+--- Load a model by path, or by name from the search path. The same arguments give the same model.
+---@param name string
+---@param opts? { dtype: string, parts: string[], device: string }
+function M.load(name, opts)
+  check.type("load: name", name, "string")
+  opts = check.keys("load", opts, { "dtype", "parts", "device", "quant" })
+  if opts.device and opts.device ~= "cpu" and opts.device ~= "auto" then
+    core.raise("device", ("load: there is no device '%s'"):format(opts.device), "this build runs on cpu")
+  end
+  local key = table.concat({ name, tostring(opts.dtype), table.concat(opts.parts or {}, ",") }, "|")
+  if loaded[key] then return loaded[key] end
+  local folder = find(name)
+  if not folder then
+    core.raise("model", ("load: there is no model '%s'"):format(name),
+      "a folder with model_index.json or config.json; names are looked up in $WEFT_MODELS and ./models")
+  end
+  local index = read_json(folder .. "/model_index.json")
+  loaded[key] = index and load_pipeline(folder, index, opts) or load_part(folder, opts)
+  return loaded[key]
+end
+
+--- Forget loaded models, so that the next load reads the files again.
+function M.forget() loaded = {} end
+
+return M
