@@ -304,11 +304,18 @@ static int l_to_device(lua_State *L)
     return lwf_error(L, "device", "a dtype, or cpu", "to: no dtype or device '%s'", name);
 }
 
+/* core.cpu_level() -> "avx512bf16", "avx512", "avx2" or "plain": which kernels run */
+static int l_cpu_level(lua_State *L)
+{
+    lua_pushstring(L, wf_cpu_level());
+    return 1;
+}
+
 static const luaL_Reg functions[] = {
-    {"raise", l_raise},           {"where", l_where},     {"set_home", l_set_home},
-    {"memory", l_memory},         {"trim", l_trim},       {"threads", l_threads},
-    {"fail_alloc", l_fail_alloc}, {"bf16", l_bf16},     {"clock", l_clock},
-    {"to_device", l_to_device},   {NULL, NULL},
+    {"raise", l_raise},     {"where", l_where},           {"set_home", l_set_home},
+    {"memory", l_memory},   {"trim", l_trim},             {"threads", l_threads},
+    {"bf16", l_bf16},       {"fail_alloc", l_fail_alloc}, {"clock", l_clock},
+    {"cpu_level", l_cpu_level}, {"to_device", l_to_device}, {NULL, NULL},
 };
 
 /* ---- opening ---- */

@@ -1,9 +1,44 @@
-/* bind_text.c - tokenizers as userdata. */
+/*
+ * bind_text.c - tokenizers as userdata: text to lists of ids and back.
+ */
 #include "lua/bind.h"
 
+#include "core/base/mem.h"
 #include "core/text/tokenizer.h"
 
 #define TOKENIZER_MT "weft.CoreTokenizer"
+#define GUARD_MT "weft.Guard"
+
+/* Memory of core that is freed by the collector if anything raises before it is freed by hand. */
+typedef struct guard {
+    wf_mem *mem;
+    void *p;
+} guard;
+
+static int guard_gc(lua_State *L)
+{
+    guard *g = (guard *)lua_touserdata(L, 1);
+    wf_mem_free(g->mem, g->p);
+    g->p = NULL;
+    return 0;
+}
+
+static guard *push_guard(lua_State *L)
+{
+    guard *g = (guard *)lua_newuserdata(L, sizeof *g);
+    *g = (guard){wf_ctx_get_mem(lwf_ctx(L)), NULL};
+    luaL_getmetatable(L, GUARD_MT);
+    lua_setmetatable(L, -2);
+    return g;
+}
+
+static int tokenizer_gc(lua_State *L)
+{
+    wf_tokenizer **box = (wf_tokenizer **)luaL_checkudata(L, 1, TOKENIZER_MT);
+    wf_tokenizer_free(*box);
+    *box = NULL;
+    return 0;
+}
 
 static wf_tokenizer *check_tokenizer(lua_State *L)
 {
@@ -12,15 +47,7 @@ static wf_tokenizer *check_tokenizer(lua_State *L)
     return *box;
 }
 
-static int l_free(lua_State *L)
-{
-    wf_tokenizer **box = (wf_tokenizer **)luaL_checkudata(L, 1, TOKENIZER_MT);
-    wf_tokenizer_free(*box);
-    *box = NULL;
-    return 0;
-}
-
-/* core.open_tokenizer(path) */
+/* core.open_tokenizer(path of a tokenizer.json) */
 static int l_open(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
@@ -35,52 +62,48 @@ static int l_open(lua_State *L)
 /* t:encode(text, special) -> list of ids */
 static int l_encode(lua_State *L)
 {
-    wf_ctx *c = lwf_ctx(L);
     const wf_tokenizer *t = check_tokenizer(L);
-    size_t bytes;
+    size_t bytes = 0;
     const char *text = luaL_checklstring(L, 2, &bytes);
+    guard *g = push_guard(L);
     int64_t *ids = NULL, n = 0;
-    if (wf_tokenizer_encode(c, t, text, bytes, lua_toboolean(L, 3), &ids, &n) != WF_OK) return lwf_raise(L);
-    lua_newtable(L);
+    if (wf_tokenizer_encode(lwf_ctx(L), t, text, bytes, lua_toboolean(L, 3), &ids, &n) != WF_OK)
+        return lwf_raise(L);
+    g->p = ids;
+    lua_createtable(L, (int)n, 0);
     for (int64_t i = 0; i < n; i++) {
         lua_pushnumber(L, (double)ids[i]);
         lua_rawseti(L, -2, (int)i + 1);
     }
-    wf_mem_free(wf_ctx_get_mem(c), ids);
     return 1;
 }
 
-/* t:decode(list of ids, skip_special) -> text */
+/* t:decode(ids, skip_special) -> string */
 static int l_decode(lua_State *L)
 {
-    wf_ctx *c = lwf_ctx(L);
     const wf_tokenizer *t = check_tokenizer(L);
     luaL_checktype(L, 2, LUA_TTABLE);
     const int64_t n = (int64_t)lua_objlen(L, 2);
-    int64_t *ids = (int64_t *)lua_newuserdata(L, (size_t)(n + 1) * sizeof *ids);
+    int64_t *ids = (int64_t *)lua_newuserdata(L, (size_t)n * sizeof *ids + 1);
     for (int64_t i = 0; i < n; i++) {
         lua_rawgeti(L, 2, (int)i + 1);
-        ids[i] = (int64_t)lua_tonumber(L, -1);
+        ids[i] = lwf_check_int(L, lua_gettop(L), "decode: an id", 0, wf_tokenizer_get_count(t) - 1);
         lua_pop(L, 1);
     }
+    guard *g = push_guard(L);
     char *text = NULL;
-    if (wf_tokenizer_decode(c, t, ids, n, lua_toboolean(L, 3), &text) != WF_OK) return lwf_raise(L);
+    if (wf_tokenizer_decode(lwf_ctx(L), t, ids, n, lua_toboolean(L, 3), &text) != WF_OK)
+        return lwf_raise(L);
+    g->p = text;
     lua_pushstring(L, text);
-    wf_mem_free(wf_ctx_get_mem(c), text);
     return 1;
 }
 
-static int l_count(lua_State *L)
-{
-    lua_pushnumber(L, (double)wf_tokenizer_get_count(check_tokenizer(L)));
-    return 1;
-}
-
-/* t:piece(id) -> text or nil */
+/* t:piece(id) -> string or nil */
 static int l_piece(lua_State *L)
 {
-    const wf_tokenizer *t = check_tokenizer(L);
-    lua_pushstring(L, wf_tokenizer_get_piece(t, (int64_t)luaL_checknumber(L, 2)));
+    const int64_t id = lwf_check_int(L, 2, "piece: id", 0, (int64_t)1 << 40);
+    lua_pushstring(L, wf_tokenizer_get_piece(check_tokenizer(L), id));
     return 1;
 }
 
@@ -93,17 +116,32 @@ static int l_id(lua_State *L)
     return 1;
 }
 
+static int l_count(lua_State *L)
+{
+    lua_pushnumber(L, (double)wf_tokenizer_get_count(check_tokenizer(L)));
+    return 1;
+}
+
 void lwf_open_text(lua_State *L, lwf_state *s)
 {
-    const luaL_Reg methods[] = {{"encode", l_encode}, {"decode", l_decode}, {"count", l_count},
-                                {"piece", l_piece},   {"id", l_id},         {"free", l_free}, {NULL, NULL}};
     const luaL_Reg list[] = {{"open_tokenizer", l_open}, {NULL, NULL}};
-    luaL_newmetatable(L, TOKENIZER_MT);
-    lua_newtable(L);
-    lwf_register(L, s, methods);
-    lua_setfield(L, -2, "__index");
-    lua_pushcfunction(L, l_free);
-    lua_setfield(L, -2, "__gc");
-    lua_pop(L, 1);
+    const luaL_Reg methods[] = {
+        {"encode", l_encode}, {"decode", l_decode}, {"piece", l_piece},
+        {"id", l_id},         {"count", l_count},   {"free", tokenizer_gc},
+        {NULL, NULL},
+    };
     lwf_register(L, s, list);
+    if (luaL_newmetatable(L, TOKENIZER_MT)) {
+        lwf_register(L, s, methods);
+        lua_pushvalue(L, -1);
+        lua_setfield(L, -2, "__index");
+        lua_pushcfunction(L, tokenizer_gc);
+        lua_setfield(L, -2, "__gc");
+    }
+    lua_pop(L, 1);
+    if (luaL_newmetatable(L, GUARD_MT)) {
+        lua_pushcfunction(L, guard_gc);
+        lua_setfield(L, -2, "__gc");
+    }
+    lua_pop(L, 1);
 }
