@@ -275,6 +275,16 @@ function Micro:edit(src, opts)
   return make(self, o, "edit")[1]
 end
 
+--- A picture through the autoencoder and back: the ceiling of what the model can draw.
+---@param im weft.Image
+function Micro:decode_encode(im)
+  local t = core.scope(function()
+    local z = parts.latents(self.parts.vae, self:pixels(im))
+    return ((parts.pictures(self.parts.vae, z) + 1) * 0.5):clamp(0, 1):select(1, 1):clone()
+  end)
+  return image.from(t)
+end
+
 --- Facts about the model.
 function Micro:info()
   local info = { name = self.name, kind = self.kind, dtype = self.dtype, bytes = 0, parts = {} }

@@ -1,0 +1,128 @@
+--- How well the small model draws: accuracy by the oracle, its ceilings and its controls.
+--
+--   weft run recipes/micro/eval/pictures.lua n=200
+--
+-- Each row is one experiment over n scenes drawn with seeds that no training used. The last line is JSON.
+package.path = "./recipes/micro/?.lua;" .. package.path
+
+local ffi = require "ffi"
+local weft = require "weft"
+local caption = require "world.caption"
+local edit = require "world.edit"
+local oracle = require "world.oracle"
+local render = require "world.render"
+local rng = require "world.rng"
+local scene = require "world.scene"
+
+local p = weft.params {
+  n = { 200, min = 1, help = "scenes a row" }, steps = 25, guidance = 2, batch = 25,
+  model = "micro", seed = 1000, out = { "", path = true, help = "a sheet of the first pictures" },
+}
+local m = weft.load(p.model)
+
+--- An image's bytes for the oracle.
+local function bytes_of(im)
+  local t = (im:tensor() * 255 + 0.5):floor():contiguous()
+  local from, out = ffi.cast("float *", t:ptr()), ffi.new("uint8_t[?]", render.N_ELEMS)
+  for i = 0, render.N_ELEMS - 1 do out[i] = math.max(0, math.min(255, from[i])) end
+  return out
+end
+
+--- A scene's picture as an Image.
+local function picture_of(s)
+  local t = weft.tensor.empty({ 64, 64, 3 })
+  local to, from = ffi.cast("float *", t:ptr()), render.new(s)
+  for i = 0, render.N_ELEMS - 1 do to[i] = from[i] / 255 end
+  return weft.image.from(t)
+end
+
+local shown = {}
+
+--- One picture a text, judged against its scene.
+local function draw(scenes, texts)
+  local verdicts = {}
+  for i, s in ipairs(scenes) do
+    local im = m:image { texts[i], steps = p.steps, guidance = p.guidance, seed = p.seed + i, progress = false }
+    if #shown < 64 then shown[#shown + 1] = im end
+    verdicts[i] = oracle.attributes(bytes_of(im), s, { free_texture = true })
+  end
+  return oracle.rates(verdicts)
+end
+
+local function scenes_of(split, opts)
+  local out = {}
+  for i = 1, p.n do out[i] = scene.at(split, i, opts) end
+  return out
+end
+
+local function captions_of(scenes)
+  local out = {}
+  for i, s in ipairs(scenes) do out[i] = caption.complete(s) end
+  return out
+end
+
+--- The texts of other scenes: what is right then is right by chance.
+local function shuffled(texts)
+  local out, half = {}, math.floor(#texts / 2)
+  for i = 1, #texts do out[i] = texts[(i + half - 1) % #texts + 1] end
+  return out
+end
+
+local NAMES = { "kind", "colour", "size", "pattern", "cell", "place", "style", "all" }
+local report = {}
+
+local function show(label, rates)
+  local cells = {}
+  for i, name in ipairs(NAMES) do cells[i] = rates[name] and ("%6.3f"):format(rates[name]) or "     -" end
+  print(("%-34s %s"):format(label, table.concat(cells, " ")))
+  report[label] = rates
+end
+
+--- Edits towards a described target: exact change, and what is kept outside it.
+local function edits(split)
+  local right, kept, n_kept = 0, 0, 0
+  for i = 1, p.n do
+    local e = edit.sample(rng.new("eval-edit-" .. split, i), { split = split == "heldout" and split or nil })
+    local im = m:edit(picture_of(e.source), {
+      e.caption, steps = p.steps, guidance = p.guidance, seed = p.seed + i, progress = false,
+    })
+    local b = bytes_of(im)
+    local ok, verdict = oracle.edit(b, e.source, e.target)
+    local preserved = verdict.preserved_db or oracle.target(b, e.target, e.source).preserved_db
+    right = right + (ok and 1 or 0)
+    if preserved then kept, n_kept = kept + preserved, n_kept + 1 end
+  end
+  local row = { success = right / p.n, preserved_db = n_kept > 0 and kept / n_kept or 0 }
+  print(("%-34s exact %.3f  rest kept %.1f dB"):format("edit, " .. split, row.success, row.preserved_db))
+  report["edit, " .. split] = row
+end
+
+--- The autoencoder alone, and the truth under another texture seed: what no denoiser can exceed.
+local function ceilings(scenes)
+  local truth, coded = {}, {}
+  for i, s in ipairs(scenes) do
+    local other = scene.copy(s)
+    other.texture = (s.texture + 7919) % 2 ^ 31
+    truth[i] = oracle.attributes(render.new(other), s, { free_texture = true })
+    coded[i] = oracle.attributes(bytes_of(m:decode_encode(picture_of(s))), s, { free_texture = true })
+  end
+  show("ceiling: truth, other texture", oracle.rates(truth))
+  show("ceiling: autoencoder", oracle.rates(coded))
+end
+
+print(("%-34s %s"):format("", "  kind colour   size pattern  cell  place  style    all"))
+local val, held = scenes_of("val", { objects = 1 }), scenes_of("heldout", { objects = 1 })
+local texts = captions_of(val)
+show("words to picture, 1 object", draw(val, texts))
+show("words to picture, held-out pairs", draw(held, captions_of(held)))
+local two = scenes_of("val", { objects = 2 })
+show("words to picture, 2 objects", draw(two, captions_of(two)))
+show("control: shuffled captions", draw(val, shuffled(texts)))
+local empty = {}
+for i = 1, p.n do empty[i] = "" end
+show("control: no caption", draw(val, empty))
+ceilings(val)
+edits "val"
+edits "heldout"
+if p.out ~= "" then weft.sheet(shown, { columns = 8 }):save(p.out, { overwrite = true }) end
+print(weft.json.encode(report))
