@@ -59,7 +59,8 @@ bool wf_ctx_find_io_failure(wf_ctx *c);               /* counts one step; true: 
 void wf_ctx_set_bf16(wf_ctx *c, bool on);
 bool wf_ctx_get_bf16(const wf_ctx *c);
 
-/* Store the failure (the first one wins) and return NULL, so that `return wf_fail(...)` reads well. */
+/* Store the failure (the first one wins) and return NULL, so that `return wf_fail(...)` reads well.
+ */
 void *wf_fail(wf_ctx *c, wf_status st, const char *fmt, ...) WF_PRINTF(3, 4);
 /* The same, returning the status. */
 wf_status wf_fail_status(wf_ctx *c, wf_status st, const char *fmt, ...) WF_PRINTF(3, 4);

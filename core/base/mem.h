@@ -17,7 +17,8 @@ typedef struct wf_mem_stats {
 } wf_mem_stats;
 
 wf_mem *wf_mem_new(void);                  /* NULL when the system has no memory */
-void wf_mem_free_all(wf_mem *m);           /* gives everything back; blocks still live are leaked on purpose */
+void wf_mem_free_all(
+    wf_mem *m); /* gives everything back; blocks still live are leaked on purpose */
 
 /* bytes at 64-byte alignment, uninitialised, with at least 64 readable bytes behind them.
  * NULL when out of memory or when this is the call that wf_mem_fail_nth chose. Thread safe. */

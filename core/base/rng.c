@@ -1,4 +1,5 @@
-/* rng.c - Philox 4x32-10 keyed by seed, sample and purpose; MT19937 and Philox as PyTorch draws them. */
+/* rng.c - Philox 4x32-10 keyed by seed, sample and purpose; MT19937 and Philox as PyTorch draws
+ * them. */
 #include "core/base/rng.h"
 
 #include <math.h>
@@ -21,7 +22,8 @@ void wf_philox(uint32_t ctr[4], const uint32_t key[2])
     }
 }
 
-/* Block b of a key's stream: four words. The seed is the key; sample and purpose share the counter. */
+/* Block b of a key's stream: four words. The seed is the key; sample and purpose share the counter.
+ */
 static void block_at(uint32_t w[4], wf_rng_key key, uint64_t b)
 {
     const uint32_t k[2] = {(uint32_t)key.seed, (uint32_t)(key.seed >> 32)};
@@ -144,7 +146,8 @@ void wf_mt19937_normal(wf_mt19937 *g, float *out, int64_t n)
         normal_wide(g, out, n);
         return;
     }
-    /* Below 16 values PyTorch draws doubles, two normals a pair, the second kept for the next value. */
+    /* Below 16 values PyTorch draws doubles, two normals a pair, the second kept for the next
+     * value. */
     double spare = 0.0;
     for (int64_t i = 0; i < n; i++) {
         if (i % 2 == 1) {
@@ -168,7 +171,8 @@ void wf_torch_cuda_normal(float *out, int64_t n, uint64_t seed, uint64_t draw)
                          (uint32_t)((uint64_t)i >> 32)};
         wf_philox(w, key);
         const float u = (float)w[0] * 2.3283064e-10f + 2.3283064e-10f / 2;
-        const float v = (float)w[1] * (2.3283064e-10f * 6.2831855f) + 2.3283064e-10f * 6.2831855f / 2;
+        const float v =
+            (float)w[1] * (2.3283064e-10f * 6.2831855f) + 2.3283064e-10f * 6.2831855f / 2;
         out[i] = sqrtf(-2.0f * logf(u)) * sinf(v);
     }
 }

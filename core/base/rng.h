@@ -20,7 +20,8 @@ typedef struct wf_rng_key {
 
 enum { WF_RNG_LATENT = 1, WF_RNG_STEP = 2, WF_RNG_INIT = 3, WF_RNG_USER = 4 };
 
-/* n values starting at position first: the value at a position depends on key and position alone. */
+/* n values starting at position first: the value at a position depends on key and position alone.
+ */
 void wf_rng_normal(float *out, int64_t n, wf_rng_key key, uint64_t first);
 void wf_rng_uniform(float *out, int64_t n, wf_rng_key key, uint64_t first);     /* in [0,1) */
 void wf_rng_bits(uint32_t *out, int64_t n, wf_rng_key key, uint64_t first);

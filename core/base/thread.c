@@ -2,9 +2,10 @@
  * thread.c - a pool of threads: one job at a time, parts claimed from one shared ticket.
  *
  * The ticket holds the number of parts and the next one to claim. A worker reads fn and arg only
- * after it has claimed a part, so the job cannot end under it, and nobody waits for a worker that is
- * still asleep. Workers spin briefly after a job and then sleep: jobs of a network come microseconds
- * apart, and on a shared host a pool that spins for long takes the core from whoever would finish.
+ * after it has claimed a part, so the job cannot end under it, and nobody waits for a worker that
+ * is still asleep. Workers spin briefly after a job and then sleep: jobs of a network come
+ * microseconds apart, and on a shared host a pool that spins for long takes the core from whoever
+ * would finish.
  */
 #include "core/base/thread.h"
 

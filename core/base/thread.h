@@ -13,7 +13,7 @@ typedef struct wf_pool wf_pool;
 /* One part of a job; worker is 0 .. n_threads-1 and picks per-thread scratch, never a result. */
 typedef void (*wf_part_fn)(void *arg, int64_t part, int worker);
 
-wf_pool *wf_pool_new(int n_threads);      /* the caller's thread counts as one; NULL without memory */
+wf_pool *wf_pool_new(int n_threads); /* the caller's thread counts as one; NULL without memory */
 void wf_pool_free(wf_pool *p);
 int wf_pool_get_n_threads(const wf_pool *p);
 

@@ -47,7 +47,8 @@ wf_device *wf_test_device(void);
 void *wf_prep_find(const wf_tensor *t, int tag);
 /* Keep p (from wf_mem_alloc) with t's storage; freed with it or when an INTO op writes it. */
 void wf_prep_keep(wf_ctx *c, wf_tensor *t, int tag, void *p);
-/* True for a storage that no INTO op has written since it was made (a loaded weight): worth preparing. */
+/* True for a storage that no INTO op has written since it was made (a loaded weight): worth
+ * preparing. */
 bool wf_prep_is_constant(const wf_tensor *t);
 
 #ifdef __cplusplus

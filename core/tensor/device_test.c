@@ -2,8 +2,9 @@
  * device_test.c - a device whose memory the host cannot touch, for tests.
  *
  * Every block is pages of its own, without any access but inside the device's own calls: whatever
- * above the backend reads or writes device memory by its address dies at that instruction. It has no
- * kernels, so ops run their truths. Blocks are counted by the context's memory through their records.
+ * above the backend reads or writes device memory by its address dies at that instruction. It has
+ * no kernels, so ops run their truths. Blocks are counted by the context's memory through their
+ * records.
  */
 #include "core/tensor/backend.h"
 
@@ -51,7 +52,8 @@ static void end(wf_device *d)
 static void *test_alloc(wf_device *d, wf_mem *m, size_t bytes)
 {
     test_memory *t = d->self;
-    const size_t page = (size_t)sysconf(_SC_PAGESIZE), whole = (bytes + SLACK_BYTES + page - 1) / page * page;
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE),
+                 whole = (bytes + SLACK_BYTES + page - 1) / page * page;
     block *b = whole < bytes ? NULL : wf_mem_alloc(m, sizeof *b);
     if (!b) return NULL;
     pthread_mutex_lock(&t->lock);

@@ -14,7 +14,10 @@ static const struct {
 #undef WF_X
 };
 
-const char *wf_dtype_text(wf_dtype t) { return (unsigned)t < WF_DTYPE_COUNT ? DTYPES[t].text : "?"; }
+const char *wf_dtype_text(wf_dtype t)
+{
+    return (unsigned)t < WF_DTYPE_COUNT ? DTYPES[t].text : "?";
+}
 size_t wf_dtype_block_bytes(wf_dtype t) { return DTYPES[t].bytes; }
 int64_t wf_dtype_block_elems(wf_dtype t) { return DTYPES[t].elems; }
 
@@ -70,7 +73,7 @@ uint16_t wf_f32_to_f16(float f)
     const uint32_t b = bits_of(f), sign = (b >> 16) & 0x8000u, a = b & 0x7fffffffu;
     if (a >= 0x7f800000u) return (uint16_t)(sign | 0x7c00u | (a > 0x7f800000u ? 0x200u : 0u));
     if (a >= 0x477ff000u) return (uint16_t)(sign | 0x7c00u);          /* 65520 and more: infinite */
-    if (a < 0x33000000u) return (uint16_t)sign;                       /* below half of 2^-24: zero */
+    if (a < 0x33000000u) return (uint16_t)sign; /* below half of 2^-24: zero */
     const int32_t e = (int32_t)(a >> 23) - 112;
     const uint32_t m = (a & 0x7fffffu) | 0x800000u;
     if (e <= 0) return (uint16_t)(sign | round_shift(m, (uint32_t)(14 - e)));
@@ -123,7 +126,9 @@ const char *wf_shape_text(const wf_shape *s, char *buf, size_t buf_bytes)
     buf[0] = '\0';
     for (int i = 0; i <= s->rank && n < buf_bytes; i++) {
         if (i == s->rank) n += (size_t)snprintf(buf + n, buf_bytes - n, i ? "]" : "[]");
-        else n += (size_t)snprintf(buf + n, buf_bytes - n, i ? ",%lld" : "[%lld", (long long)s->dims[i]);
+        else
+            n += (size_t)snprintf(buf + n, buf_bytes - n, i ? ",%lld" : "[%lld",
+                                  (long long)s->dims[i]);
     }
     return buf;
 }

@@ -1,11 +1,12 @@
 /*
- * grad.c - the tape: which tensors lead back to the chosen ones, and what backward needs of each op.
+ * grad.c - the tape: which tensors lead back to the chosen ones, and what backward needs of each
+ * op.
  *
- * A tape numbers tensors: every chosen tensor and every result that depends on one has a slot, found
- * by its handle in a hash table. The tape holds a reference to each handle it knows, so an address
- * cannot come back as another tensor, and private handles on the values backward wants, so scopes may
- * close meanwhile. Backward runs with the tape closed for recording, an op at a time, last to first,
- * and drops each node's values as soon as they are used.
+ * A tape numbers tensors: every chosen tensor and every result that depends on one has a slot,
+ * found by its handle in a hash table. The tape holds a reference to each handle it knows, so an
+ * address cannot come back as another tensor, and private handles on the values backward wants, so
+ * scopes may close meanwhile. Backward runs with the tape closed for recording, an op at a time,
+ * last to first, and drops each node's values as soon as they are used.
  */
 #include "core/tensor/grad.h"
 #include "core/tensor/op_impl.h"
@@ -51,7 +52,8 @@ struct wf_tape {
 
 static int64_t hash_of(const wf_tape *t, const wf_tensor *x)
 {
-    return (int64_t)(((uint64_t)(uintptr_t)x >> 6) * UINT64_C(0x9E3779B97F4A7C15) >> 20) & (t->cap - 1);
+    return (int64_t)(((uint64_t)(uintptr_t)x >> 6) * UINT64_C(0x9E3779B97F4A7C15) >> 20) &
+           (t->cap - 1);
 }
 
 static int64_t find_slot(const wf_tape *t, const wf_tensor *x)
@@ -125,7 +127,8 @@ wf_tape *wf_tape_open(wf_ctx *c, wf_tensor *const *wrt, int n)
     c->n_paused = 0;
     for (int i = 0; i < n && c->status == WF_OK; i++) {
         if (!wrt[i]) wf_fail(c, WF_EARG, "grad: tensor %d is missing", i + 1);
-        else if (!wrt[i]->st) wf_fail(c, WF_EDEAD, "grad: tensor %d is used after its scope closed", i + 1);
+        else if (!wrt[i]->st)
+            wf_fail(c, WF_EDEAD, "grad: tensor %d is used after its scope closed", i + 1);
         else if (!wf_dtype_is_float(wrt[i]->dtype))
             wf_fail(c, WF_EGRAD, "grad: tensor %d is %s; gradients are of float tensors", i + 1,
                     wf_dtype_text(wrt[i]->dtype));
@@ -185,7 +188,8 @@ static node *new_node(wf_tape *t, int n_in, int n_out)
 }
 
 /* Fill the node's handles and slots; false once the context has failed. */
-static bool fill_node(wf_tape *t, node *n, wf_tensor *const *in, wf_tensor *const *out, bool keep_in, bool keep_out)
+static bool fill_node(wf_tape *t, node *n, wf_tensor *const *in, wf_tensor *const *out,
+                      bool keep_in, bool keep_out)
 {
     wf_ctx *c = t->c;
     for (int i = 0; i < n->n_in; i++) {
@@ -273,7 +277,8 @@ static void op_backward(wf_tape *t, node *n, wf_tensor **grads)
         if (g.need[i]) accumulate(c, grads, n->slot[i], g.dx[i]);
 }
 
-/* Run the block again on a tape of its own, with respect to its inputs and the tape's chosen tensors. */
+/* Run the block again on a tape of its own, with respect to its inputs and the tape's chosen
+ * tensors. */
 static void block_backward(wf_tape *t, node *n, wf_tensor **grads)
 {
     wf_ctx *c = t->c;
@@ -331,15 +336,19 @@ static wf_status check_backward(wf_tape *t, const wf_tensor *y, const wf_tensor 
 {
     wf_ctx *c = t->c;
     if (c->status != WF_OK) return c->status;
-    if (t->used) return wf_fail_status(c, WF_EGRAD, "grad: this graph was used before; record it again");
+    if (t->used)
+        return wf_fail_status(c, WF_EGRAD, "grad: this graph was used before; record it again");
     if (c->tape != t) return wf_fail_status(c, WF_EGRAD, "grad: an inner tape is still open");
-    if (!y || wf_is_dead(y)) return wf_fail_status(c, WF_EDEAD, "grad: the loss is used after its scope closed");
+    if (!y || wf_is_dead(y))
+        return wf_fail_status(c, WF_EDEAD, "grad: the loss is used after its scope closed");
     if (!dy && wf_numel(y) != 1)
-        return wf_fail_status(c, WF_EGRAD, "grad: the loss has %lld values, wants 1", (long long)wf_numel(y));
+        return wf_fail_status(c, WF_EGRAD, "grad: the loss has %lld values, wants 1",
+                              (long long)wf_numel(y));
     if (dy && !wf_shape_is_same(&dy->shape, &y->shape))
         return wf_fail_status(c, WF_ESHAPE, "grad: dy has another shape than y");
     if (find_slot(t, y) < 0)
-        return wf_fail_status(c, WF_EGRAD, "grad: the loss does not depend on any of the chosen tensors");
+        return wf_fail_status(c, WF_EGRAD,
+                              "grad: the loss does not depend on any of the chosen tensors");
     return WF_OK;
 }
 
@@ -353,7 +362,8 @@ wf_status wf_tape_backward_from(wf_tape *t, wf_tensor *y, wf_tensor *dy, wf_tens
     t->used = true;
     c->n_paused++;
     wf_scope *s = wf_scope_open(c);
-    if (!dy) dy = wf_full(c, y->dtype == WF_DTYPE_F64 ? WF_DTYPE_F64 : WF_DTYPE_F32, &y->shape, 1.0);
+    if (!dy)
+        dy = wf_full(c, y->dtype == WF_DTYPE_F64 ? WF_DTYPE_F64 : WF_DTYPE_F32, &y->shape, 1.0);
     accumulate(c, slots, find_slot(t, y), dy);
     wf_scope_close(c, s, NULL);
     while (t->last) {

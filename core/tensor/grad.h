@@ -15,13 +15,14 @@ typedef struct wf_tape wf_tape;
 wf_tape *wf_tape_open(wf_ctx *c, wf_tensor *const *wrt, int n);
 
 /* Gradients of loss (one value) into grads[n], in the order of wrt: new tensors of f32 (or f64),
- * scoped or floating; NULL where loss does not depend on wrt[i]. Uses the tape up: a second call fails.
- * Errors  WF_EGRAD  loss was not computed from wrt under this tape, the tape was used before, an op
- *                   on the way has no gradient, or loss is not one value */
+ * scoped or floating; NULL where loss does not depend on wrt[i]. Uses the tape up: a second call
+ * fails. Errors  WF_EGRAD  loss was not computed from wrt under this tape, the tape was used
+ * before, an op on the way has no gradient, or loss is not one value */
 wf_status wf_tape_backward(wf_tape *t, wf_tensor *loss, wf_tensor **grads) WF_MUST_USE;
 
 /* The same from a given gradient dy of y (same shape), instead of a loss. */
-wf_status wf_tape_backward_from(wf_tape *t, wf_tensor *y, wf_tensor *dy, wf_tensor **grads) WF_MUST_USE;
+wf_status wf_tape_backward_from(wf_tape *t, wf_tensor *y, wf_tensor *dy,
+                                wf_tensor **grads) WF_MUST_USE;
 
 /* Stop recording and drop the tape; t may be NULL. Must be the innermost open tape. */
 void wf_tape_close(wf_tape *t);

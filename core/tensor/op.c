@@ -19,7 +19,8 @@
 #define STRIDED WF_STRIDED
 #define INTO WF_INTO
 
-/* A row refers to its functions only where it has them: a view has no forward, NO_GRAD no backward. */
+/* A row refers to its functions only where it has them: a view has no forward, NO_GRAD no backward.
+ */
 #define BACKWARD_WF_NO_GRAD(f) NULL
 #define BACKWARD_WF_KEEP_IN(f) f
 #define BACKWARD_WF_KEEP_OUT(f) f
@@ -122,7 +123,8 @@ static wf_status set_attrs(wf_ctx *c, wf_op_args *a, const double *attr, int n_a
 {
     const wf_op *op = a->op;
     if (n_attr > (op->has_tail ? WF_OP_MAX_ATTR : op->n_attr))
-        return wf_fail_status(c, WF_EARG, "%s: %d attributes, takes %d", op->name, n_attr, op->n_attr);
+        return wf_fail_status(c, WF_EARG, "%s: %d attributes, takes %d", op->name, n_attr,
+                              op->n_attr);
     if (n_attr) memcpy(a->attr, attr, (size_t)n_attr * sizeof *attr);
     a->n_attr = n_attr > op->n_attr ? n_attr : op->n_attr;
     for (int i = n_attr; i < op->n_attr; i++) {
@@ -144,10 +146,12 @@ static wf_status set_inputs(wf_ctx *c, wf_op_args *a, wf_tensor *const *in, int 
         wf_tensor *t = a->in[i] = in[i];
         if (!t) continue;
         if (!t->st)
-            return wf_fail_status(c, WF_EDEAD, "%s: input %d is used after its scope closed", op->name, i + 1);
+            return wf_fail_status(c, WF_EDEAD, "%s: input %d is used after its scope closed",
+                                  op->name, i + 1);
         if (d && t->device != d)
-            return wf_fail_status(c, WF_EDEVICE, "%s: inputs on %s and on %s; move one with to(device)",
-                                  op->name, d->name, t->device->name);
+            return wf_fail_status(c, WF_EDEVICE,
+                                  "%s: inputs on %s and on %s; move one with to(device)", op->name,
+                                  d->name, t->device->name);
         d = t->device;
         if (!has_float && (i == 0 || wf_dtype_is_float(t->dtype))) a->dtype[0] = t->dtype;
         has_float = has_float || wf_dtype_is_float(t->dtype);
@@ -164,7 +168,8 @@ static wf_status check_present(wf_ctx *c, const wf_op_args *a)
     for (int i = 0; *w && i < a->n_in; i++) {
         const size_t len = strcspn(w, " ");
         if (!a->in[i] && w[len - 1] != '?')
-            return wf_fail_status(c, WF_EARG, "%s: input %.*s is missing", a->op->name, (int)len, w);
+            return wf_fail_status(c, WF_EARG, "%s: input %.*s is missing", a->op->name, (int)len,
+                                  w);
         w += len;
         w += strspn(w, " ");
     }
@@ -222,7 +227,8 @@ static wf_status run(wf_ctx *c, wf_op_args *a)
     wf_status st = kernel ? kernel(c, a) : WF_ESKIP;
     if (st == WF_ESKIP && c->status == WF_OK) {
         if (!d->truth)
-            return wf_fail_status(c, WF_EDEVICE, "%s has no kernel on %s for these inputs", a->op->name, d->name);
+            return wf_fail_status(c, WF_EDEVICE, "%s has no kernel on %s for these inputs",
+                                  a->op->name, d->name);
         st = run_truth(c, d, a);
     }
     if (st != WF_OK && c->status == WF_OK)
@@ -245,7 +251,8 @@ static wf_status run_plain(wf_ctx *c, wf_op_args *a)
     WF_TRY(make_outputs(c, a));
     bool dense = true;
     for (int i = 0; i < a->n_in; i++)
-        if (a->in[i] && (!wf_is_contiguous(a->in[i]) || is_quantised(a->in[i]->dtype))) dense = false;
+        if (a->in[i] && (!wf_is_contiguous(a->in[i]) || is_quantised(a->in[i]->dtype)))
+            dense = false;
     if (dense) return run(c, a);
 
     wf_op_args b = *a;
@@ -262,7 +269,8 @@ static wf_status check_writable(wf_ctx *c, const wf_op_args *a)
 {
     for (int i = 0; i < a->n_in - 1; i++)
         if (a->in[i] && a->in[i]->st->drop)
-            return wf_fail_status(c, WF_EARG, "%s: input %d is mapped from a file, read only; copy it first",
+            return wf_fail_status(c, WF_EARG,
+                                  "%s: input %d is mapped from a file, read only; copy it first",
                                   a->op->name, i + 1);
     return WF_OK;
 }
@@ -302,7 +310,8 @@ static wf_status call(wf_ctx *c, wf_op_args *a, wf_tensor *const *in, int n_in,
 }
 
 /* A reshape of scattered values is a reshape of their copy. */
-static wf_tensor *reshape_copy(wf_ctx *c, wf_tensor *x, const double *attr, int n_attr, wf_tensor **out)
+static wf_tensor *reshape_copy(wf_ctx *c, wf_tensor *x, const double *attr, int n_attr,
+                               wf_tensor **out)
 {
     wf_scope *s = wf_scope_open(c);
     x = wf_copy(c, x);
@@ -407,10 +416,10 @@ wf_status wfi_check_same(wf_ctx *c, const wf_op_args *a, int in, int other)
 {
     char n0[32], n1[32], t0[180], t1[180];
     if (wf_shape_is_same(&a->in[in]->shape, &a->in[other]->shape)) return WF_OK;
-    return wf_fail_status(c, WF_ESHAPE, "%s: %s is %s, %s is %s: wants the same shape", a->op->name,
-                          input_name(a->op, in, n0, sizeof n0), wf_tensor_text(a->in[in], t0, sizeof t0),
-                          input_name(a->op, other, n1, sizeof n1),
-                          wf_tensor_text(a->in[other], t1, sizeof t1));
+    return wf_fail_status(
+        c, WF_ESHAPE, "%s: %s is %s, %s is %s: wants the same shape", a->op->name,
+        input_name(a->op, in, n0, sizeof n0), wf_tensor_text(a->in[in], t0, sizeof t0),
+        input_name(a->op, other, n1, sizeof n1), wf_tensor_text(a->in[other], t1, sizeof t1));
 }
 
 wf_status wfi_check_int_attr(wf_ctx *c, const wf_op_args *a, int attr, int64_t lo, int64_t hi)
@@ -419,9 +428,10 @@ wf_status wfi_check_int_attr(wf_ctx *c, const wf_op_args *a, int attr, int64_t l
     if (v >= (double)lo && v <= (double)hi && v == (double)(int64_t)v) return WF_OK;
     char name[32];
     double unused = 0.0;
-    (void)wf_op_get_attr(a->op, attr < a->op->n_attr ? attr : a->op->n_attr, name, sizeof name, &unused);
-    return wf_fail_status(c, WF_EARG, "%s: %s is %g, wants a whole number of %lld ... %lld", a->op->name,
-                          name, v, (long long)lo, (long long)hi);
+    (void)wf_op_get_attr(a->op, attr < a->op->n_attr ? attr : a->op->n_attr, name, sizeof name,
+                         &unused);
+    return wf_fail_status(c, WF_EARG, "%s: %s is %g, wants a whole number of %lld ... %lld",
+                          a->op->name, name, v, (long long)lo, (long long)hi);
 }
 
 wf_status wfi_check_dim(wf_ctx *c, const wf_op_args *a, int attr, int rank, int *dim)

@@ -13,7 +13,13 @@ typedef enum wf_op_id {
     WF_OP_COUNT
 } wf_op_id;
 
-typedef enum wf_op_grad { WF_NO_GRAD, WF_KEEP_IN, WF_KEEP_OUT, WF_KEEP_BOTH, WF_KEEP_SHAPE } wf_op_grad;
+typedef enum wf_op_grad {
+    WF_NO_GRAD,
+    WF_KEEP_IN,
+    WF_KEEP_OUT,
+    WF_KEEP_BOTH,
+    WF_KEEP_SHAPE
+} wf_op_grad;
 typedef enum wf_op_flag { WF_PLAIN, WF_VIEW, WF_STRIDED, WF_INTO } wf_op_flag;
 
 /* One call of an op, from infer to the kernel. */
@@ -31,7 +37,8 @@ typedef struct wf_op_args {
     int n_out;
 } wf_op_args;
 
-/* One call of an op's backward. Saved tensors are NULL-data husks where ops.def keeps only shapes. */
+/* One call of an op's backward. Saved tensors are NULL-data husks where ops.def keeps only shapes.
+ */
 typedef struct wf_grad_args {
     const struct wf_op *op;
     wf_tensor *in[WF_OP_MAX_IN], *out[WF_OP_MAX_OUT];
@@ -51,7 +58,7 @@ typedef struct wf_op {
     wf_op_grad grad;
     wf_op_flag flag;
     wf_op_fn infer;                      /* check inputs, set shapes and dtypes */
-    wf_op_fn forward;                    /* the truth: plain loops on host memory; NULL for a view */
+    wf_op_fn forward; /* the truth: plain loops on host memory; NULL for a view */
     void (*backward)(wf_ctx *c, wf_grad_args *g);   /* composed of ops; NULL: no gradient */
     int min_in, max_in, n_out;           /* counted from the row's text */
     int n_attr;                          /* fixed attributes, before a "dims..." tail */

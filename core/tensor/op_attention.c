@@ -44,7 +44,8 @@ static void weights_of(const heads *h, int64_t b, int64_t i, int64_t n, double *
     for (int64_t j = 0; j < h->Tk; j++) {
         p[j] = -INFINITY;
         if (j >= seen) continue;
-        p[j] = h->scale * wfi_dot(&h->q, qi, h->q.strides[3], &h->k, head_at(&h->k, b, j, m), h->k.strides[3], h->D);
+        p[j] = h->scale * wfi_dot(&h->q, qi, h->q.strides[3], &h->k, head_at(&h->k, b, j, m),
+                                  h->k.strides[3], h->D);
         if (h->bias.p) p[j] += wfi_get(&h->bias, bi + j * h->bias.strides[3]);
         if (p[j] > top || isnan(p[j])) top = p[j];
     }
@@ -55,7 +56,8 @@ static void weights_of(const heads *h, int64_t b, int64_t i, int64_t n, double *
 static double *scratch(wf_ctx *c, const wf_op_args *a, int64_t n)
 {
     double *p = wf_mem_alloc(wf_ctx_get_mem(c), (size_t)(n + 1) * sizeof *p);
-    if (!p) return wf_fail(c, WF_ENOMEM, "%s: no memory for %lld scores", a->op->name, (long long)n);
+    if (!p)
+        return wf_fail(c, WF_ENOMEM, "%s: no memory for %lld scores", a->op->name, (long long)n);
     return p;
 }
 
@@ -69,7 +71,8 @@ static wf_status check_bias(wf_ctx *c, const wf_op_args *a)
     bool fits = wf_rank(bias) == 4 && wf_dim(bias, 3) == full[3];
     for (int d = 0; fits && d < 3; d++) fits = wf_dim(bias, d) == 1 || wf_dim(bias, d) == full[d];
     if (fits) return WF_OK;
-    return wf_fail_status(c, WF_ESHAPE, "%s: bias is %s, wants [%lld,%lld,%lld,%lld] or 1 in the first three",
+    return wf_fail_status(c, WF_ESHAPE,
+                          "%s: bias is %s, wants [%lld,%lld,%lld,%lld] or 1 in the first three",
                           a->op->name, wf_tensor_text(bias, text, sizeof text), (long long)full[0],
                           (long long)full[1], (long long)full[2], (long long)full[3]);
 }
@@ -84,11 +87,15 @@ static wf_status check_attention(wf_ctx *c, const wf_op_args *a)
     }
     WF_TRY(wfi_check_same(c, a, 2, 1));
     WF_TRY(wfi_check_int_attr(c, a, 1, 0, 1));
-    if (!isfinite(a->attr[0])) return wf_fail_status(c, WF_EARG, "%s: scale is %g", a->op->name, a->attr[0]);
+    if (!isfinite(a->attr[0]))
+        return wf_fail_status(c, WF_EARG, "%s: scale is %g", a->op->name, a->attr[0]);
     const int64_t M = wf_dim(k, 2);
-    if (wf_dim(q, 0) != wf_dim(k, 0) || wf_dim(q, 3) != wf_dim(k, 3) || wf_dim(q, 3) < 1 || M < 1 || wf_dim(q, 2) % M != 0)
-        return wf_fail_status(c, WF_ESHAPE, "%s: q is %s, k %s: wants the same batch and head width, and heads that divide",
-                              a->op->name, wf_tensor_text(q, tq, sizeof tq), wf_tensor_text(k, tk, sizeof tk));
+    if (wf_dim(q, 0) != wf_dim(k, 0) || wf_dim(q, 3) != wf_dim(k, 3) || wf_dim(q, 3) < 1 || M < 1 ||
+        wf_dim(q, 2) % M != 0)
+        return wf_fail_status(
+            c, WF_ESHAPE,
+            "%s: q is %s, k %s: wants the same batch and head width, and heads that divide",
+            a->op->name, wf_tensor_text(q, tq, sizeof tq), wf_tensor_text(k, tk, sizeof tk));
     return check_bias(c, a);
 }
 
@@ -109,11 +116,14 @@ wf_status wfi_attention_forward(wf_ctx *c, wf_op_args *a)
     if (!p) return WF_ENOMEM;
     int64_t at = 0;
     for (int64_t row = 0; at < y.n; row++) {
-        const int64_t n = row % h.N, i = row / h.N % h.Tq, b = row / h.N / h.Tq, m = n / (h.N / h.M);
+        const int64_t n = row % h.N, i = row / h.N % h.Tq, b = row / h.N / h.Tq,
+                      m = n / (h.N / h.M);
         const wfi_values weights = {.p = p, .t = WF_DTYPE_F64};
         weights_of(&h, b, i, n, p);
         for (int64_t d = 0; d < h.D; d++)
-            wfi_put(&y, at++, wfi_dot(&weights, 0, 1, &h.v, head_at(&h.v, b, 0, m) + d * h.v.strides[3], h.v.strides[1], h.Tk));
+            wfi_put(&y, at++,
+                    wfi_dot(&weights, 0, 1, &h.v, head_at(&h.v, b, 0, m) + d * h.v.strides[3],
+                            h.v.strides[1], h.Tk));
     }
     wf_mem_free(wf_ctx_get_mem(c), p);
     return WF_OK;
@@ -121,7 +131,8 @@ wf_status wfi_attention_forward(wf_ctx *c, wf_op_args *a)
 
 void wfi_attention_backward(wf_ctx *c, wf_grad_args *g)
 {
-    wf_tensor *in[] = {g->in[0], g->in[1], g->in[2], g->n_in > 3 ? g->in[3] : NULL, g->out[0], g->dy[0]};
+    wf_tensor *in[] = {g->in[0],  g->in[1], g->in[2], g->n_in > 3 ? g->in[3] : NULL,
+                       g->out[0], g->dy[0]};
     wf_tensor *out[WF_OP_MAX_OUT] = {NULL};
     (void)wf_op_call_multi(c, WF_OP_ID_attention_dx, in, 6, g->attr, 2, out);
     for (int i = 0; i < 3; i++) g->dx[i] = out[i];
@@ -130,7 +141,8 @@ void wfi_attention_backward(wf_ctx *c, wf_grad_args *g)
 wf_tensor *wf_attention(wf_ctx *c, wf_tensor *q, wf_tensor *k, wf_tensor *v, wf_tensor *bias,
                         double scale, bool causal)
 {
-    return wf_op_call(c, WF_OP_ID_attention, (wf_tensor *[]){q, k, v, bias}, 4, (double[]){scale, causal}, 2);
+    return wf_op_call(c, WF_OP_ID_attention, (wf_tensor *[]){q, k, v, bias}, 4,
+                      (double[]){scale, causal}, 2);
 }
 
 /* ---- its gradient ---- */
@@ -156,12 +168,15 @@ typedef struct head_sums {
 static void add_query(const heads *h, const wfi_values *dy, int64_t b, int64_t i, int64_t n,
                       head_sums *s, wfi_values *dq)
 {
-    const int64_t m = n / (h->N / h->M), D = h->D, qi = head_at(&h->q, b, i, n), yi = head_at(dy, b, i, n);
+    const int64_t m = n / (h->N / h->M), D = h->D, qi = head_at(&h->q, b, i, n),
+                  yi = head_at(dy, b, i, n);
     const wfi_values ds = {.p = s->ds, .t = WF_DTYPE_F64};
     double mean = 0.0;
     weights_of(h, b, i, n, s->p);
     for (int64_t j = 0; j < h->Tk; j++) {
-        s->ds[j] = s->p[j] == 0.0 ? 0.0 : wfi_dot(dy, yi, dy->strides[3], &h->v, head_at(&h->v, b, j, m), h->v.strides[3], D);
+        s->ds[j] = s->p[j] == 0.0 ? 0.0
+                                  : wfi_dot(dy, yi, dy->strides[3], &h->v, head_at(&h->v, b, j, m),
+                                            h->v.strides[3], D);
         mean += s->p[j] * s->ds[j];
     }
     for (int64_t j = 0; j < h->Tk; j++) {
@@ -173,7 +188,8 @@ static void add_query(const heads *h, const wfi_values *dy, int64_t b, int64_t i
     }
     for (int64_t d = 0; d < D; d++)
         wfi_put(dq, head_at(dq, b, i, n) + d,
-                wfi_dot(&ds, 0, 1, &h->k, head_at(&h->k, b, 0, m) + d * h->k.strides[3], h->k.strides[1], h->Tk));
+                wfi_dot(&ds, 0, 1, &h->k, head_at(&h->k, b, 0, m) + d * h->k.strides[3],
+                        h->k.strides[1], h->Tk));
 }
 
 wf_status wfi_attention_dx_forward(wf_ctx *c, wf_op_args *a)
@@ -213,15 +229,16 @@ wf_status wfi_rope_infer(wf_ctx *c, wf_op_args *a)
     WF_TRY(wfi_check_rank(c, a, 0, 4));
     WF_TRY(wfi_check_rank(c, a, 1, 3));
     if (wf_dim(cs, 0) != wf_dim(x, 1) || wf_dim(cs, 2) != 2 || 2 * wf_dim(cs, 1) > wf_dim(x, 3))
-        return wf_fail_status(c, WF_ESHAPE, "rope: x is %s, cos_sin %s: wants [T,R,2] with 2R at most a head's width",
-                              wf_tensor_text(x, tx, sizeof tx), wf_tensor_text(cs, tc, sizeof tc));
+        return wf_fail_status(
+            c, WF_ESHAPE, "rope: x is %s, cos_sin %s: wants [T,R,2] with 2R at most a head's width",
+            wf_tensor_text(x, tx, sizeof tx), wf_tensor_text(cs, tc, sizeof tc));
     a->shape[0] = wf_get_shape(x);
     return WF_OK;
 }
 
 /* One head: each pair (u,v) becomes (u cos - v sin, v cos + u sin); what is left is copied. */
-static void rotate(const wfi_values *x, const wfi_values *cs, wfi_values *y, int64_t first, int64_t t,
-                   const double *attr)
+static void rotate(const wfi_values *x, const wfi_values *cs, wfi_values *y, int64_t first,
+                   int64_t t, const double *attr)
 {
     const int64_t R = cs->dims[1], D = x->dims[3];
     const bool half = attr[0] != 0.0;
@@ -249,7 +266,8 @@ wf_status wfi_rope_forward(wf_ctx *c, wf_op_args *a)
 void wfi_rope_backward(wf_ctx *c, wf_grad_args *g)
 {
     const double attr[] = {g->attr[0], g->attr[1] == 0.0};
-    if (g->need[0]) g->dx[0] = wf_op_call(c, WF_OP_ID_rope, (wf_tensor *[]){g->dy[0], g->in[1]}, 2, attr, 2);
+    if (g->need[0])
+        g->dx[0] = wf_op_call(c, WF_OP_ID_rope, (wf_tensor *[]){g->dy[0], g->in[1]}, 2, attr, 2);
 }
 
 wf_tensor *wf_rope(wf_ctx *c, wf_tensor *x, wf_tensor *cos_sin, bool half)

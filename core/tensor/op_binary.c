@@ -20,7 +20,8 @@ static double smaller(double a, double b) { return isnan(a) || a < b ? a : b; }
     X(minimum, smaller(a, b)) \
     X(pow, pow(a, b))
 
-#define COMPARISON(X) X(eq, a == b) X(ne, a != b) X(lt, a < b) X(le, a <= b) X(gt, a > b) X(ge, a >= b)
+#define COMPARISON(X) \
+    X(eq, a == b) X(ne, a != b) X(lt, a < b) X(le, a <= b) X(gt, a > b) X(ge, a >= b)
 
 typedef double (*binary_fn)(double a, double b);
 
@@ -38,7 +39,8 @@ static wf_status infer_shape(wf_ctx *c, wf_op_args *a)
         const wf_shape other = wf_get_shape(a->in[i]);
         if (wf_shape_broadcast(&s, &other, &s)) continue;
         return wf_fail_status(c, WF_ESHAPE, "%s: %s does not broadcast with %s", a->op->name,
-                              wf_tensor_text(a->in[i], t0, sizeof t0), wf_shape_text(&s, t1, sizeof t1));
+                              wf_tensor_text(a->in[i], t0, sizeof t0),
+                              wf_shape_text(&s, t1, sizeof t1));
     }
     a->shape[0] = s;
     return WF_OK;
@@ -61,7 +63,9 @@ static wf_status forward(wf_op_args *p, binary_fn f)
     repeat_strides(&a, &s, sa);
     repeat_strides(&b, &s, sb);
     for (int64_t i = 0; i < y.n; i++)
-        wfi_put(&y, i, f(wfi_get(&a, wfi_at(s.dims, sa, s.rank, i)), wfi_get(&b, wfi_at(s.dims, sb, s.rank, i))));
+        wfi_put(&y, i,
+                f(wfi_get(&a, wfi_at(s.dims, sa, s.rank, i)),
+                  wfi_get(&b, wfi_at(s.dims, sb, s.rank, i))));
     return WF_OK;
 }
 
@@ -101,7 +105,8 @@ COMPARISON(X)
 
 /* ---- gradients ---- */
 
-/* Set the gradients of both inputs from their broadcast forms; a form may be NULL where not needed. */
+/* Set the gradients of both inputs from their broadcast forms; a form may be NULL where not needed.
+ */
 static void hand_back(wf_ctx *c, wf_grad_args *g, wf_tensor *da, wf_tensor *db)
 {
     if (g->need[0]) g->dx[0] = wfi_unbroadcast(c, da, g->in[0]);
@@ -139,14 +144,21 @@ static void pick_backward(wf_ctx *c, wf_grad_args *g, wf_tensor *a_wins)
     hand_back(c, g, da, wf_sub(c, g->dy[0], da));
 }
 
-void wfi_maximum_backward(wf_ctx *c, wf_grad_args *g) { pick_backward(c, g, wf_gt(c, g->in[0], g->in[1])); }
-void wfi_minimum_backward(wf_ctx *c, wf_grad_args *g) { pick_backward(c, g, wf_lt(c, g->in[0], g->in[1])); }
+void wfi_maximum_backward(wf_ctx *c, wf_grad_args *g)
+{
+    pick_backward(c, g, wf_gt(c, g->in[0], g->in[1]));
+}
+void wfi_minimum_backward(wf_ctx *c, wf_grad_args *g)
+{
+    pick_backward(c, g, wf_lt(c, g->in[0], g->in[1]));
+}
 
 /* da = b a^(b-1), db = y log(a), which is 0 where a is 0 */
 void wfi_pow_backward(wf_ctx *c, wf_grad_args *g)
 {
     wf_tensor *a = g->in[0], *b = g->in[1], *da = NULL, *db = NULL;
-    if (g->need[0]) da = wf_mul(c, g->dy[0], wf_mul(c, b, wf_pow(c, a, wf_affine(c, b, 1.0, -1.0))));
+    if (g->need[0])
+        da = wf_mul(c, g->dy[0], wf_mul(c, b, wf_pow(c, a, wf_affine(c, b, 1.0, -1.0))));
     if (g->need[1]) {
         wf_tensor *zero = wf_affine(c, a, 0.0, 0.0);
         wf_tensor *safe = wf_where(c, wf_gt(c, a, zero), a, wf_affine(c, zero, 1.0, 1.0));
@@ -160,7 +172,8 @@ void wfi_pow_backward(wf_ctx *c, wf_grad_args *g)
 wf_status wfi_where_infer(wf_ctx *c, wf_op_args *a)
 {
     if (wf_get_dtype(a->in[0]) != WF_DTYPE_BOOL)
-        return wf_fail_status(c, WF_EDTYPE, "where: mask is %s, wants bool", wf_dtype_text(wf_get_dtype(a->in[0])));
+        return wf_fail_status(c, WF_EDTYPE, "where: mask is %s, wants bool",
+                              wf_dtype_text(wf_get_dtype(a->in[0])));
     a->dtype[0] = wf_get_dtype(a->in[1]);
     return infer_shape(c, a);
 }
@@ -197,7 +210,10 @@ wf_tensor *wf_where(wf_ctx *c, wf_tensor *mask, wf_tensor *a, wf_tensor *b)
 
 /* ---- gated units ---- */
 
-static double sigmoid(double x) { return x >= 0.0 ? 1.0 / (1.0 + exp(-x)) : exp(x) / (1.0 + exp(x)); }
+static double sigmoid(double x)
+{
+    return x >= 0.0 ? 1.0 / (1.0 + exp(-x)) : exp(x) / (1.0 + exp(x));
+}
 static double normal_cdf(double x) { return 0.5 * (1.0 + erf(x * 0.70710678118654752440)); }
 static double normal_pdf(double x) { return 0.39894228040143267794 * exp(-0.5 * x * x); }
 
@@ -255,7 +271,8 @@ wf_status wfi_swiglu_dx_forward(wf_ctx *c, wf_op_args *a)
     return WF_OK;
 }
 
-/* [...,2F] -> [...,F]: the first half times gelu of the second, as in a transformer's feed-forward. */
+/* [...,2F] -> [...,F]: the first half times gelu of the second, as in a transformer's feed-forward.
+ */
 wf_status wfi_geglu_infer(wf_ctx *c, wf_op_args *a)
 {
     char text[180];
@@ -288,13 +305,17 @@ void wfi_geglu_backward(wf_ctx *c, wf_grad_args *g)
     g->dx[0] = wf_op_call(c, WF_OP_ID_geglu_dx, in, 2, NULL, 0);
 }
 
-wf_tensor *wf_geglu(wf_ctx *c, wf_tensor *x) { return wf_op_call(c, WF_OP_ID_geglu, &x, 1, NULL, 0); }
+wf_tensor *wf_geglu(wf_ctx *c, wf_tensor *x)
+{
+    return wf_op_call(c, WF_OP_ID_geglu, &x, 1, NULL, 0);
+}
 
 wf_status wfi_geglu_dx_infer(wf_ctx *c, wf_op_args *a)
 {
     WF_TRY(wfi_check_float(c, a, 0));
     a->shape[0] = wf_get_shape(a->in[0]);
-    if (2 * wf_numel(a->in[1]) != wf_numel(a->in[0]) || wf_dim(a->in[0], -1) != 2 * wf_dim(a->in[1], -1))
+    if (2 * wf_numel(a->in[1]) != wf_numel(a->in[0]) ||
+        wf_dim(a->in[0], -1) != 2 * wf_dim(a->in[1], -1))
         return wf_fail_status(c, WF_ESHAPE, "geglu_dx: dy must have half of x's last dim");
     return WF_OK;
 }

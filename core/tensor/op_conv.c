@@ -70,22 +70,25 @@ static void set_w(geometry *g, const wf_tensor *w)
 static wf_status check_groups(wf_ctx *c, const wf_op_args *a, const geometry *g)
 {
     if (g->I % g->v.groups == 0 && g->O % g->v.groups == 0) return WF_OK;
-    return wf_fail_status(c, WF_ESHAPE, "%s: %lld channels in and %lld out do not divide into %lld groups",
+    return wf_fail_status(c, WF_ESHAPE,
+                          "%s: %lld channels in and %lld out do not divide into %lld groups",
                           a->op->name, (long long)g->I, (long long)g->O, (long long)g->v.groups);
 }
 
 static wf_status check_places(wf_ctx *c, const wf_op_args *a, const geometry *g)
 {
     if (g->Ho > 0 && g->Wo > 0) return WF_OK;
-    return wf_fail_status(c, WF_ESHAPE, "%s: a kernel of %lld x %lld does not fit into %lld x %lld and its padding",
-                          a->op->name, (long long)g->kh, (long long)g->kw, (long long)g->H, (long long)g->W);
+    return wf_fail_status(
+        c, WF_ESHAPE, "%s: a kernel of %lld x %lld does not fit into %lld x %lld and its padding",
+        a->op->name, (long long)g->kh, (long long)g->kw, (long long)g->H, (long long)g->W);
 }
 
 /* dy must be what the convolution of these sizes gives. */
 static wf_status check_dy(wf_ctx *c, const wf_op_args *a, const geometry *g, const wf_tensor *dy)
 {
     char got[180];
-    if (wf_dim(dy, 0) == g->B && wf_dim(dy, 1) == g->Ho && wf_dim(dy, 2) == g->Wo && wf_dim(dy, 3) == g->O)
+    if (wf_dim(dy, 0) == g->B && wf_dim(dy, 1) == g->Ho && wf_dim(dy, 2) == g->Wo &&
+        wf_dim(dy, 3) == g->O)
         return WF_OK;
     return wf_fail_status(c, WF_ESHAPE, "%s: dy is %s, wants [%lld,%lld,%lld,%lld]", a->op->name,
                           wf_tensor_text(dy, got, sizeof got), (long long)g->B, (long long)g->Ho,
@@ -100,7 +103,8 @@ wf_status wfi_conv2d_infer(wf_ctx *c, wf_op_args *a)
     set_x(&g, a->in[0]);
     set_w(&g, a->in[1]);
     if (g.I != g.Ig * g.v.groups)
-        return wf_fail_status(c, WF_ESHAPE, "conv2d: x has %lld channels, w wants %lld in each of %lld groups",
+        return wf_fail_status(c, WF_ESHAPE,
+                              "conv2d: x has %lld channels, w wants %lld in each of %lld groups",
                               (long long)g.I, (long long)g.Ig, (long long)g.v.groups);
     WF_TRY(check_groups(c, a, &g));
     set_places(&g);
@@ -156,9 +160,18 @@ static geometry read_geometry(const wf_tensor *x, const wf_tensor *w, wf_conv v)
     return g;
 }
 
-static int64_t x_at(const geometry *g, int64_t b, int64_t y, int64_t x) { return ((b * g->H + y) * g->W + x) * g->I; }
-static int64_t y_at(const geometry *g, int64_t b, int64_t y, int64_t x) { return ((b * g->Ho + y) * g->Wo + x) * g->O; }
-static int64_t w_at(const geometry *g, int64_t o, int64_t y, int64_t x) { return ((o * g->kh + y) * g->kw + x) * g->Ig; }
+static int64_t x_at(const geometry *g, int64_t b, int64_t y, int64_t x)
+{
+    return ((b * g->H + y) * g->W + x) * g->I;
+}
+static int64_t y_at(const geometry *g, int64_t b, int64_t y, int64_t x)
+{
+    return ((b * g->Ho + y) * g->Wo + x) * g->O;
+}
+static int64_t w_at(const geometry *g, int64_t o, int64_t y, int64_t x)
+{
+    return ((o * g->kh + y) * g->kw + x) * g->Ig;
+}
 
 /* One value of y: channel o at (oy,ox). */
 static double gather_y(const geometry *g, const wfi_values *x, const wfi_values *w, int64_t b,
@@ -172,7 +185,8 @@ static double gather_y(const geometry *g, const wfi_values *x, const wfi_values 
         for (int64_t kx = 0; kx < g->kw; kx++) {
             const int64_t ix = ox * v->stride_w - v->pad_left + kx * v->dilation_w;
             if (ix < 0 || ix >= g->W) continue;
-            sum += wfi_dot(x, x_at(g, b, iy, ix) + o / g->Og * g->Ig, 1, w, w_at(g, o, ky, kx), 1, g->Ig);
+            sum += wfi_dot(x, x_at(g, b, iy, ix) + o / g->Og * g->Ig, 1, w, w_at(g, o, ky, kx), 1,
+                           g->Ig);
         }
     }
     return sum;
@@ -189,7 +203,9 @@ wf_status wfi_conv2d_forward(wf_ctx *c, wf_op_args *a)
         for (int64_t oy = 0; oy < g.Ho; oy++)
             for (int64_t ox = 0; ox < g.Wo; ox++)
                 for (int64_t o = 0; o < g.O; o++)
-                    wfi_put(&y, at++, gather_y(&g, &x, &w, b, oy, ox, o) + (bias.p ? wfi_get(&bias, o) : 0.0));
+                    wfi_put(&y, at++,
+                            gather_y(&g, &x, &w, b, oy, ox, o) +
+                                (bias.p ? wfi_get(&bias, o) : 0.0));
     return WF_OK;
 }
 
@@ -213,7 +229,8 @@ static double gather_x(const geometry *g, const wfi_values *dy, const wfi_values
         for (int64_t kx = 0; kx < g->kw; kx++) {
             const int64_t ox = place_of(x, v->pad_left, kx * v->dilation_w, v->stride_w, g->Wo);
             if (ox < 0) continue;
-            sum += wfi_dot(dy, y_at(g, b, oy, ox) + first, 1, w, w_at(g, first, ky, kx) + i % g->Ig, size, g->Og);
+            sum += wfi_dot(dy, y_at(g, b, oy, ox) + first, 1, w, w_at(g, first, ky, kx) + i % g->Ig,
+                           size, g->Og);
         }
     }
     return sum;
@@ -229,7 +246,8 @@ wf_status wfi_conv2d_dx_forward(wf_ctx *c, wf_op_args *a)
     for (int64_t b = 0; b < g.B; b++)
         for (int64_t y = 0; y < g.H; y++)
             for (int64_t x = 0; x < g.W; x++)
-                for (int64_t i = 0; i < g.I; i++) wfi_put(&dx, at++, gather_x(&g, &dy, &w, b, y, x, i));
+                for (int64_t i = 0; i < g.I; i++)
+                    wfi_put(&dx, at++, gather_x(&g, &dy, &w, b, y, x, i));
     return WF_OK;
 }
 
@@ -264,7 +282,8 @@ wf_status wfi_conv2d_dw_forward(wf_ctx *c, wf_op_args *a)
     for (int64_t o = 0; o < g.O; o++)
         for (int64_t ky = 0; ky < g.kh; ky++)
             for (int64_t kx = 0; kx < g.kw; kx++)
-                for (int64_t i = 0; i < g.Ig; i++) wfi_put(&dw, at++, gather_w(&g, &x, &dy, o, ky, kx, i));
+                for (int64_t i = 0; i < g.Ig; i++)
+                    wfi_put(&dw, at++, gather_w(&g, &x, &dy, o, ky, kx, i));
     return WF_OK;
 }
 
@@ -282,8 +301,10 @@ static wf_tensor *adjoint(wf_ctx *c, wf_op_id id, wf_tensor *a, wf_tensor *b, in
 void wfi_conv2d_backward(wf_ctx *c, wf_grad_args *g)
 {
     wf_tensor *x = g->in[0], *w = g->in[1], *dy = g->dy[0];
-    if (g->need[0]) g->dx[0] = adjoint(c, WF_OP_ID_conv2d_dx, dy, w, wf_dim(x, 1), wf_dim(x, 2), g->attr);
-    if (g->need[1]) g->dx[1] = adjoint(c, WF_OP_ID_conv2d_dw, x, dy, wf_dim(w, 1), wf_dim(w, 2), g->attr);
+    if (g->need[0])
+        g->dx[0] = adjoint(c, WF_OP_ID_conv2d_dx, dy, w, wf_dim(x, 1), wf_dim(x, 2), g->attr);
+    if (g->need[1])
+        g->dx[1] = adjoint(c, WF_OP_ID_conv2d_dw, x, dy, wf_dim(w, 1), wf_dim(w, 2), g->attr);
     if (g->n_in > 2 && g->need[2]) g->dx[2] = wfi_unbroadcast(c, dy, g->in[2]);
 }
 
@@ -292,8 +313,10 @@ void wfi_conv2d_dx_backward(wf_ctx *c, wf_grad_args *g)
 {
     wf_tensor *dy = g->in[0], *w = g->in[1], *up = g->dy[0];
     const double *conv = g->attr + 2;
-    if (g->need[0]) g->dx[0] = wf_op_call(c, WF_OP_ID_conv2d, (wf_tensor *[]){up, w}, 2, conv, N_CONV_ATTR);
-    if (g->need[1]) g->dx[1] = adjoint(c, WF_OP_ID_conv2d_dw, up, dy, wf_dim(w, 1), wf_dim(w, 2), conv);
+    if (g->need[0])
+        g->dx[0] = wf_op_call(c, WF_OP_ID_conv2d, (wf_tensor *[]){up, w}, 2, conv, N_CONV_ATTR);
+    if (g->need[1])
+        g->dx[1] = adjoint(c, WF_OP_ID_conv2d_dw, up, dy, wf_dim(w, 1), wf_dim(w, 2), conv);
 }
 
 /* ---- public forms ---- */
@@ -306,8 +329,9 @@ wf_conv wf_conv_same(int64_t stride, int64_t pad)
 static void write_conv(double *attr, const wf_conv *v)
 {
     const double all[N_CONV_ATTR] = {
-        (double)v->stride_h, (double)v->stride_w, (double)v->pad_top, (double)v->pad_bottom, (double)v->pad_left,
-        (double)v->pad_right, (double)v->dilation_h, (double)v->dilation_w, (double)v->groups};
+        (double)v->stride_h,   (double)v->stride_w,   (double)v->pad_top,
+        (double)v->pad_bottom, (double)v->pad_left,   (double)v->pad_right,
+        (double)v->dilation_h, (double)v->dilation_w, (double)v->groups};
     for (int i = 0; i < N_CONV_ATTR; i++) attr[i] = all[i];
 }
 
@@ -319,7 +343,8 @@ wf_tensor *wf_conv2d(wf_ctx *c, wf_tensor *x, wf_tensor *w, wf_tensor *b, wf_con
 }
 
 /* False, and the failure in c, unless x has rank_x dims and w three. */
-static bool check_ranks(wf_ctx *c, const char *name, const wf_tensor *x, int rank_x, const wf_tensor *w)
+static bool check_ranks(wf_ctx *c, const char *name, const wf_tensor *x, int rank_x,
+                        const wf_tensor *w)
 {
     char tx[180], tw[180];
     if (!x || !w || wf_has_failed(c)) return false;
@@ -330,8 +355,8 @@ static bool check_ranks(wf_ctx *c, const char *name, const wf_tensor *x, int ran
 }
 
 /* Time runs along W, one row high. */
-wf_tensor *wf_conv1d(wf_ctx *c, wf_tensor *x, wf_tensor *w, wf_tensor *b, int64_t stride, int64_t pad,
-                     int64_t dilation, int64_t groups)
+wf_tensor *wf_conv1d(wf_ctx *c, wf_tensor *x, wf_tensor *w, wf_tensor *b, int64_t stride,
+                     int64_t pad, int64_t dilation, int64_t groups)
 {
     if (!check_ranks(c, "conv1d", x, 3, w)) return NULL;
     const wf_conv v = {1, stride, 0, 0, pad, pad, 1, dilation, groups};

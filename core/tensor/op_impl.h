@@ -1,8 +1,8 @@
 /* op_impl.h - what op_<family>.c files and kernels share: prototypes of every row, and accessors.
  *
  * A truth sees contiguous host tensors (any strides when its row says STRIDED) of any dtype but the
- * quantised ones, which the dispatcher expands first. It reads with wfi_get and writes with wfi_put,
- * in double, so the same plain loops serve f32 and the f64 of gradient checks.
+ * quantised ones, which the dispatcher expands first. It reads with wfi_get and writes with
+ * wfi_put, in double, so the same plain loops serve f32 and the f64 of gradient checks.
  */
 #ifndef WF_CORE_OP_IMPL_H
 #define WF_CORE_OP_IMPL_H
@@ -55,7 +55,8 @@ static inline void wfi_put(wfi_values *v, int64_t i, double x)
     }
 }
 
-/* Memory position of the value at row-major position i of a tensor with v's strides and these dims. */
+/* Memory position of the value at row-major position i of a tensor with v's strides and these dims.
+ */
 int64_t wfi_at(const int64_t *dims, const int64_t *strides, int rank, int64_t i);
 
 /* ---- checks for infer: WF_OK or the failure, stored in c ---- */
@@ -69,7 +70,7 @@ wf_status wfi_check_dim(wf_ctx *c, const wf_op_args *a, int attr, int rank, int 
 wf_status wfi_check_int_attr(wf_ctx *c, const wf_op_args *a, int attr, int64_t lo, int64_t hi);
 static inline int64_t wfi_int(const wf_op_args *a, int i) { return (int64_t)a->attr[i]; }
 
-wf_status wfi_check_weight(wf_ctx *c, const wf_op_args *a, int in);       /* a float dtype or quantised */
+wf_status wfi_check_weight(wf_ctx *c, const wf_op_args *a, int in); /* a float dtype or quantised */
 
 /* f(x) and f'(x) of an op of one value and no attributes, e.g. WF_OP_ID_silu. */
 double wfi_unary(wf_op_id op, double x);

@@ -4,11 +4,14 @@
 #include <string.h>
 
 /* Id i, or -1 after a failure that names it. */
-static int64_t checked_id(wf_ctx *c, const wf_op_args *a, const wfi_values *ids, int64_t i, int64_t n)
+static int64_t checked_id(wf_ctx *c, const wf_op_args *a, const wfi_values *ids, int64_t i,
+                          int64_t n)
 {
-    const int64_t id = ids->t == WF_DTYPE_I64 ? ((const int64_t *)ids->p)[i] : ((const int32_t *)ids->p)[i];
+    const int64_t id =
+        ids->t == WF_DTYPE_I64 ? ((const int64_t *)ids->p)[i] : ((const int32_t *)ids->p)[i];
     if (id >= 0 && id < n) return id;
-    wf_fail(c, WF_EARG, "%s: id %lld is outside 0 ... %lld", a->op->name, (long long)id, (long long)n - 1);
+    wf_fail(c, WF_EARG, "%s: id %lld is outside 0 ... %lld", a->op->name, (long long)id,
+            (long long)n - 1);
     return -1;
 }
 
@@ -24,9 +27,11 @@ wf_status wfi_embedding_infer(wf_ctx *c, wf_op_args *a)
     WF_TRY(wfi_check_ids(c, a, 0));
     WF_TRY(wfi_check_rank(c, a, 1, 2));
     a->shape[0] = wf_get_shape(a->in[0]);
-    if (a->shape[0].rank >= WF_MAX_RANK) return wf_fail_status(c, WF_ESHAPE, "embedding: ids have too many dims");
+    if (a->shape[0].rank >= WF_MAX_RANK)
+        return wf_fail_status(c, WF_ESHAPE, "embedding: ids have too many dims");
     a->shape[0].dims[a->shape[0].rank++] = wf_dim(a->in[1], 1);
-    if (!wf_dtype_is_float(a->dtype[0]) || a->dtype[0] == WF_DTYPE_F16 || a->dtype[0] == WF_DTYPE_BF16)
+    if (!wf_dtype_is_float(a->dtype[0]) || a->dtype[0] == WF_DTYPE_F16 ||
+        a->dtype[0] == WF_DTYPE_BF16)
         a->dtype[0] = WF_DTYPE_F32;
     return WF_OK;
 }
@@ -50,7 +55,8 @@ void wfi_embedding_backward(wf_ctx *c, wf_grad_args *g)
     const wf_shape s = wf_get_shape(g->in[1]);
     const int64_t n = wf_numel(g->in[0]);
     wf_tensor *zero = wf_zeros(c, wf_get_dtype(g->dy[0]), &s);
-    g->dx[1] = wf_index_add(c, zero, wf_reshape1(c, g->in[0], n), wf_reshape2(c, g->dy[0], n, s.dims[1]), 0);
+    g->dx[1] = wf_index_add(c, zero, wf_reshape1(c, g->in[0], n),
+                            wf_reshape2(c, g->dy[0], n, s.dims[1]), 0);
 }
 
 wf_tensor *wf_embedding(wf_ctx *c, wf_tensor *ids, wf_tensor *w)
@@ -83,7 +89,8 @@ static wf_status check_gather(wf_ctx *c, const wf_op_args *a, int *d)
         fits = i == *d || wf_dim(a->in[1], i) <= wf_dim(a->in[0], i);
     if (fits) return WF_OK;
     return wf_fail_status(c, WF_ESHAPE, "%s: ids %s do not fit %s", a->op->name,
-                          wf_tensor_text(a->in[1], t0, sizeof t0), wf_tensor_text(a->in[0], t1, sizeof t1));
+                          wf_tensor_text(a->in[1], t0, sizeof t0),
+                          wf_tensor_text(a->in[0], t1, sizeof t1));
 }
 
 wf_status wfi_gather_infer(wf_ctx *c, wf_op_args *a)
@@ -112,7 +119,8 @@ void wfi_gather_backward(wf_ctx *c, wf_grad_args *g)
 {
     const wf_shape s = wf_get_shape(g->in[0]);
     if (g->need[0])
-        g->dx[0] = wf_scatter_add(c, wf_zeros(c, wf_get_dtype(g->dy[0]), &s), g->in[1], g->dy[0], (int)g->attr[0]);
+        g->dx[0] = wf_scatter_add(c, wf_zeros(c, wf_get_dtype(g->dy[0]), &s), g->in[1], g->dy[0],
+                                  (int)g->attr[0]);
 }
 
 wf_tensor *wf_gather(wf_ctx *c, wf_tensor *x, wf_tensor *ids, int dim)
@@ -194,7 +202,8 @@ wf_status wfi_index_select_forward(wf_ctx *c, wf_op_args *a)
         for (int64_t i = 0; i < ids.n; i++) {
             const int64_t id = checked_id(c, a, &ids, i, x.dims[d]);
             if (id < 0) return wf_get_status(c);
-            memcpy(y + (size_t)(o * ids.n + i) * row, (const char *)x.p + (size_t)(o * x.dims[d] + id) * row, row);
+            memcpy(y + (size_t)(o * ids.n + i) * row,
+                   (const char *)x.p + (size_t)(o * x.dims[d] + id) * row, row);
         }
     }
     return WF_OK;
@@ -204,7 +213,8 @@ void wfi_index_select_backward(wf_ctx *c, wf_grad_args *g)
 {
     const wf_shape s = wf_get_shape(g->in[0]);
     if (g->need[0])
-        g->dx[0] = wf_index_add(c, wf_zeros(c, wf_get_dtype(g->dy[0]), &s), g->in[1], g->dy[0], (int)g->attr[0]);
+        g->dx[0] = wf_index_add(c, wf_zeros(c, wf_get_dtype(g->dy[0]), &s), g->in[1], g->dy[0],
+                                (int)g->attr[0]);
 }
 
 wf_tensor *wf_index_select(wf_ctx *c, wf_tensor *x, wf_tensor *ids, int dim)
@@ -244,7 +254,8 @@ wf_status wfi_index_add_forward(wf_ctx *c, wf_op_args *a)
             const int64_t id = checked_id(c, a, &ids, i, x.dims[d]);
             if (id < 0) return wf_get_status(c);
             const int64_t to = (o * x.dims[d] + id) * inner, from = (o * ids.n + i) * inner;
-            for (int64_t j = 0; j < inner; j++) wfi_put(&y, to + j, wfi_get(&y, to + j) + wfi_get(&src, from + j));
+            for (int64_t j = 0; j < inner; j++)
+                wfi_put(&y, to + j, wfi_get(&y, to + j) + wfi_get(&src, from + j));
         }
     }
     return WF_OK;

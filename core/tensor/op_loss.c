@@ -14,19 +14,22 @@ static wf_status check_logits(wf_ctx *c, const wf_op_args *a)
     const wf_shape ids = wf_get_shape(a->in[1]);
     rows.rank--;
     if (rows.rank >= 0 && wf_shape_is_same(&rows, &ids)) return WF_OK;
-    return wf_fail_status(c, WF_ESHAPE, "%s: logits are %s, ids %s: wants one id a row", a->op->name,
-                          wf_tensor_text(a->in[0], t0, sizeof t0), wf_tensor_text(a->in[1], t1, sizeof t1));
+    return wf_fail_status(c, WF_ESHAPE, "%s: logits are %s, ids %s: wants one id a row",
+                          a->op->name, wf_tensor_text(a->in[0], t0, sizeof t0),
+                          wf_tensor_text(a->in[1], t1, sizeof t1));
 }
 
 wf_status wfi_cross_entropy_infer(wf_ctx *c, wf_op_args *a) { return check_logits(c, a); }
 
 /* Row's id, -1 for an ignored row; an id outside the vocabulary fails. */
-static int64_t target_of(wf_ctx *c, const wf_op_args *a, const wfi_values *ids, int64_t r, int64_t V)
+static int64_t target_of(wf_ctx *c, const wf_op_args *a, const wfi_values *ids, int64_t r,
+                         int64_t V)
 {
     const int64_t id = (int64_t)wfi_get(ids, r);
     if (id == wfi_int(a, 0)) return -1;
     if (id < 0 || id >= V)
-        wf_fail(c, WF_EARG, "%s: id %lld is outside 0 ... %lld", a->op->name, (long long)id, (long long)V - 1);
+        wf_fail(c, WF_EARG, "%s: id %lld is outside 0 ... %lld", a->op->name, (long long)id,
+                (long long)V - 1);
     return id;
 }
 
@@ -72,7 +75,8 @@ wf_tensor *wf_cross_entropy(wf_ctx *c, wf_tensor *logits, wf_tensor *ids, int64_
 wf_status wfi_cross_entropy_dx_infer(wf_ctx *c, wf_op_args *a)
 {
     WF_TRY(check_logits(c, a));
-    if (wf_numel(a->in[2]) != 1) return wf_fail_status(c, WF_ESHAPE, "cross_entropy_dx: dy is not one value");
+    if (wf_numel(a->in[2]) != 1)
+        return wf_fail_status(c, WF_ESHAPE, "cross_entropy_dx: dy is not one value");
     a->shape[0] = wf_get_shape(a->in[0]);
     return WF_OK;
 }

@@ -50,10 +50,10 @@ static wf_shape batch_shape(const wf_tensor *t)
 static wf_status fail_product(wf_ctx *c, const wf_op_args *a, const char *wanted)
 {
     char ta[180], tb[180];
-    return wf_fail_status(c, WF_ESHAPE, "matmul: %s%s by %s%s: %s",
-                          wf_tensor_text(a->in[0], ta, sizeof ta), a->attr[0] != 0.0 ? " transposed" : "",
-                          wf_tensor_text(a->in[1], tb, sizeof tb), a->attr[1] != 0.0 ? " transposed" : "",
-                          wanted);
+    return wf_fail_status(
+        c, WF_ESHAPE, "matmul: %s%s by %s%s: %s", wf_tensor_text(a->in[0], ta, sizeof ta),
+        a->attr[0] != 0.0 ? " transposed" : "", wf_tensor_text(a->in[1], tb, sizeof tb),
+        a->attr[1] != 0.0 ? " transposed" : "", wanted);
 }
 
 wf_status wfi_matmul_infer(wf_ctx *c, wf_op_args *a)
@@ -77,7 +77,8 @@ wf_status wfi_matmul_infer(wf_ctx *c, wf_op_args *a)
     return WF_OK;
 }
 
-/* Strides of t's batch dims, counted in matrices, along those of the result y: 0 where t repeats. */
+/* Strides of t's batch dims, counted in matrices, along those of the result y: 0 where t repeats.
+ */
 static void batch_strides(const wfi_values *t, const wfi_values *y, int64_t *strides)
 {
     int64_t step = 1;
@@ -103,7 +104,8 @@ wf_status wfi_matmul_forward(wf_ctx *c, wf_op_args *a)
         const int64_t pb = wfi_at(y.dims, sb, y.rank - 2, i) * q.size;
         for (int64_t m = 0; m < p.rows; m++)
             for (int64_t n = 0; n < q.cols; n++)
-                wfi_put(&y, at++, wfi_dot(&va, pa + m * p.row, p.col, &vb, pb + n * q.col, q.row, p.cols));
+                wfi_put(&y, at++,
+                        wfi_dot(&va, pa + m * p.row, p.col, &vb, pb + n * q.col, q.row, p.cols));
     }
     return WF_OK;
 }
@@ -127,7 +129,8 @@ void wfi_matmul_backward(wf_ctx *c, wf_grad_args *g)
 
 wf_tensor *wf_matmul(wf_ctx *c, wf_tensor *a, wf_tensor *b, bool trans_a, bool trans_b)
 {
-    return wf_op_call(c, WF_OP_ID_matmul, (wf_tensor *[]){a, b}, 2, (double[]){trans_a, trans_b}, 2);
+    return wf_op_call(c, WF_OP_ID_matmul, (wf_tensor *[]){a, b}, 2, (double[]){trans_a, trans_b},
+                      2);
 }
 
 /* ---- linear ---- */
@@ -141,7 +144,8 @@ wf_status wfi_linear_infer(wf_ctx *c, wf_op_args *a)
     WF_TRY(wfi_check_int_attr(c, a, 0, WF_ACT_NONE, WF_ACT_RELU));
     if (wf_rank(x) < 1 || wf_dim(x, -1) != wf_dim(w, 1))
         return wf_fail_status(c, WF_ESHAPE, "linear: x has %lld features, w wants %lld",
-                              (long long)(wf_rank(x) < 1 ? 0 : wf_dim(x, -1)), (long long)wf_dim(w, 1));
+                              (long long)(wf_rank(x) < 1 ? 0 : wf_dim(x, -1)),
+                              (long long)wf_dim(w, 1));
     if (b) {
         WF_TRY(wfi_check_float(c, a, 2));
         WF_TRY(wfi_check_rank(c, a, 2, 1));

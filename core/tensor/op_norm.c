@@ -22,8 +22,13 @@ typedef struct stats {
 
 static layout group_layout(const wf_tensor *x, const double *attr)
 {
-    layout l = {.B = wf_dim(x, 0), .S = 1, .C = wf_dim(x, -1), .groups = (int64_t)attr[0], .eps = attr[1],
-                .centre = true, .silu = attr[2] != 0.0};
+    layout l = {.B = wf_dim(x, 0),
+                .S = 1,
+                .C = wf_dim(x, -1),
+                .groups = (int64_t)attr[0],
+                .eps = attr[1],
+                .centre = true,
+                .silu = attr[2] != 0.0};
     for (int d = 1; d < wf_rank(x) - 1; d++) l.S *= wf_dim(x, d);
     l.Cg = l.C / l.groups;
     return l;
@@ -31,7 +36,13 @@ static layout group_layout(const wf_tensor *x, const double *attr)
 
 static layout row_layout(const wf_tensor *x, double eps, bool centre)
 {
-    layout l = {.B = 1, .S = 1, .C = wf_dim(x, -1), .groups = 1, .Cg = wf_dim(x, -1), .eps = eps, .centre = centre};
+    layout l = {.B = 1,
+                .S = 1,
+                .C = wf_dim(x, -1),
+                .groups = 1,
+                .Cg = wf_dim(x, -1),
+                .eps = eps,
+                .centre = centre};
     for (int d = 0; d < wf_rank(x) - 1; d++) l.B *= wf_dim(x, d);
     return l;
 }
@@ -54,7 +65,10 @@ static stats measure(const wfi_values *x, const layout *l, int64_t first)
 }
 
 /* Value i of an optional vector. */
-static double get_or(const wfi_values *v, int64_t i, double absent) { return v->p ? wfi_get(v, i) : absent; }
+static double get_or(const wfi_values *v, int64_t i, double absent)
+{
+    return v->p ? wfi_get(v, i) : absent;
+}
 
 static void normalise(wf_op_args *a, const layout *l)
 {
@@ -123,7 +137,9 @@ static wf_status normalise_dx(wf_ctx *c, wf_op_args *a, norm_dx *p)
 {
     const layout *l = p->l;
     double *sums = wf_mem_calloc(wf_ctx_get_mem(c), (size_t)(2 * l->C + 1) * sizeof *sums);
-    if (!sums) return wf_fail_status(c, WF_ENOMEM, "%s: no memory for %lld sums", a->op->name, (long long)(2 * l->C));
+    if (!sums)
+        return wf_fail_status(c, WF_ENOMEM, "%s: no memory for %lld sums", a->op->name,
+                              (long long)(2 * l->C));
     p->dx = wfi_open(a->out[0]);
     p->dw = sums;
     p->db = sums + l->C;
@@ -146,15 +162,18 @@ static wf_status check_norm(wf_ctx *c, const wf_op_args *a, int n_vectors, doubl
 {
     const wf_tensor *x = a->in[0];
     WF_TRY(wfi_check_float(c, a, 0));
-    if (wf_rank(x) < 1) return wf_fail_status(c, WF_ESHAPE, "%s: x is one value, wants channels", a->op->name);
-    if (!(eps >= 0.0)) return wf_fail_status(c, WF_EARG, "%s: eps is %g, wants 0 or more", a->op->name, eps);
+    if (wf_rank(x) < 1)
+        return wf_fail_status(c, WF_ESHAPE, "%s: x is one value, wants channels", a->op->name);
+    if (!(eps >= 0.0))
+        return wf_fail_status(c, WF_EARG, "%s: eps is %g, wants 0 or more", a->op->name, eps);
     for (int i = 1; i <= n_vectors && i < a->n_in; i++) {
         if (!a->in[i]) continue;
         WF_TRY(wfi_check_float(c, a, i));
         WF_TRY(wfi_check_rank(c, a, i, 1));
         if (wf_dim(a->in[i], 0) != wf_dim(x, -1))
-            return wf_fail_status(c, WF_ESHAPE, "%s: %s has %lld values, x has %lld channels", a->op->name,
-                                  i == 1 ? "w" : "b", (long long)wf_dim(a->in[i], 0), (long long)wf_dim(x, -1));
+            return wf_fail_status(c, WF_ESHAPE, "%s: %s has %lld values, x has %lld channels",
+                                  a->op->name, i == 1 ? "w" : "b", (long long)wf_dim(a->in[i], 0),
+                                  (long long)wf_dim(x, -1));
     }
     return WF_OK;
 }
@@ -168,8 +187,8 @@ static wf_status check_groups(wf_ctx *c, const wf_op_args *a)
     if (wf_rank(x) < 2)
         return wf_fail_status(c, WF_ESHAPE, "%s: x has one dim, wants [B,...,C]", a->op->name);
     if (wf_dim(x, -1) % wfi_int(a, 0) != 0)
-        return wf_fail_status(c, WF_ESHAPE, "%s: %lld channels do not divide into %lld groups", a->op->name,
-                              (long long)wf_dim(x, -1), (long long)wfi_int(a, 0));
+        return wf_fail_status(c, WF_ESHAPE, "%s: %lld channels do not divide into %lld groups",
+                              a->op->name, (long long)wf_dim(x, -1), (long long)wfi_int(a, 0));
     return WF_OK;
 }
 
@@ -229,13 +248,15 @@ void wfi_group_norm_backward(wf_ctx *c, wf_grad_args *g)
     take_gradients(c, g, WF_OP_ID_group_norm_dx, in, 4);
 }
 
-wf_tensor *wf_group_norm(wf_ctx *c, wf_tensor *x, wf_tensor *w, wf_tensor *b, int64_t groups, double eps)
+wf_tensor *wf_group_norm(wf_ctx *c, wf_tensor *x, wf_tensor *w, wf_tensor *b, int64_t groups,
+                         double eps)
 {
     const double attr[] = {(double)groups, eps, 0.0};
     return wf_op_call(c, WF_OP_ID_group_norm, (wf_tensor *[]){x, w, b}, 3, attr, 3);
 }
 
-wf_tensor *wf_group_norm_silu(wf_ctx *c, wf_tensor *x, wf_tensor *w, wf_tensor *b, int64_t groups, double eps)
+wf_tensor *wf_group_norm_silu(wf_ctx *c, wf_tensor *x, wf_tensor *w, wf_tensor *b, int64_t groups,
+                              double eps)
 {
     const double attr[] = {(double)groups, eps, 1.0};
     return wf_op_call(c, WF_OP_ID_group_norm, (wf_tensor *[]){x, w, b}, 3, attr, 3);
@@ -267,7 +288,8 @@ wf_status wfi_layer_norm_dx_infer(wf_ctx *c, wf_op_args *a)
 wf_status wfi_layer_norm_dx_forward(wf_ctx *c, wf_op_args *a)
 {
     const layout l = row_layout(a->in[0], a->attr[0], true);
-    norm_dx p = {.l = &l, .x = wfi_open(a->in[0]), .w = wfi_open(a->in[1]), .dy = wfi_open(a->in[2])};
+    norm_dx p = {
+        .l = &l, .x = wfi_open(a->in[0]), .w = wfi_open(a->in[1]), .dy = wfi_open(a->in[2])};
     return normalise_dx(c, a, &p);
 }
 
@@ -308,7 +330,8 @@ wf_status wfi_rms_norm_dx_infer(wf_ctx *c, wf_op_args *a)
 wf_status wfi_rms_norm_dx_forward(wf_ctx *c, wf_op_args *a)
 {
     const layout l = row_layout(a->in[0], a->attr[0], false);
-    norm_dx p = {.l = &l, .x = wfi_open(a->in[0]), .w = wfi_open(a->in[1]), .dy = wfi_open(a->in[2])};
+    norm_dx p = {
+        .l = &l, .x = wfi_open(a->in[0]), .w = wfi_open(a->in[1]), .dy = wfi_open(a->in[2])};
     return normalise_dx(c, a, &p);
 }
 

@@ -36,7 +36,8 @@ static wf_status infer(wf_ctx *c, wf_op_args *a)
 }
 
 /* Strides that lead from a position in x to its place in the result: 0 along reduced dims. */
-static wf_status result_strides(wf_ctx *c, const wf_op_args *a, int64_t *strides, int64_t *n_reduced)
+static wf_status result_strides(wf_ctx *c, const wf_op_args *a, int64_t *strides,
+                                int64_t *n_reduced)
 {
     bool reduced[WF_MAX_RANK];
     WF_TRY(reduced_dims(c, a, reduced));
@@ -157,14 +158,16 @@ wf_status wfi_sum_to_infer(wf_ctx *c, wf_op_args *a)
     wf_shape s = {.rank = a->n_attr}, both;
     const wf_shape x = wf_get_shape(a->in[0]);
     WF_TRY(wfi_check_float(c, a, 0));
-    if (s.rank > WF_MAX_RANK) return wf_fail_status(c, WF_ESHAPE, "sum_to: more than %d dims", WF_MAX_RANK);
+    if (s.rank > WF_MAX_RANK)
+        return wf_fail_status(c, WF_ESHAPE, "sum_to: more than %d dims", WF_MAX_RANK);
     for (int i = 0; i < s.rank; i++) {
         WF_TRY(wfi_check_int_attr(c, a, i, 0, INT64_C(1) << 52));
         s.dims[i] = wfi_int(a, i);
     }
     if (!wf_shape_broadcast(&s, &x, &both) || !wf_shape_is_same(&both, &x))
         return wf_fail_status(c, WF_ESHAPE, "sum_to: %s is no broadcast of %s",
-                              wf_tensor_text(a->in[0], t0, sizeof t0), wf_shape_text(&s, t1, sizeof t1));
+                              wf_tensor_text(a->in[0], t0, sizeof t0),
+                              wf_shape_text(&s, t1, sizeof t1));
     a->shape[0] = s;
     return WF_OK;
 }
@@ -175,7 +178,8 @@ wf_status wfi_sum_to_forward(wf_ctx *c, wf_op_args *a)
     wfi_values y = wfi_open(a->out[0]);
     int64_t strides[WF_MAX_RANK];
     const int extra = x.rank - y.rank;
-    for (int d = 0; d < x.rank; d++) strides[d] = d < extra || y.dims[d - extra] == 1 ? 0 : y.strides[d - extra];
+    for (int d = 0; d < x.rank; d++)
+        strides[d] = d < extra || y.dims[d - extra] == 1 ? 0 : y.strides[d - extra];
     double *acc = wf_mem_calloc(wf_ctx_get_mem(c), (size_t)(y.n + 1) * sizeof *acc);
     if (!acc) return wf_fail_status(c, WF_ENOMEM, "sum_to: no memory for the sums");
     for (int64_t i = 0; i < x.n; i++) acc[wfi_at(x.dims, strides, x.rank, i)] += wfi_get(&x, i);
@@ -261,7 +265,8 @@ wf_status wfi_logsumexp_forward(wf_ctx *c, wf_op_args *a)
     for (int64_t r = 0; r < y.n; r++) {
         double top = -INFINITY, sum = 0.0;
         for (int64_t i = 0; i < n; i++) top = fmax(top, wfi_get(&x, r * n + i));
-        for (int64_t i = 0; i < n; i++) sum += exp(wfi_get(&x, r * n + i) - (isinf(top) ? 0.0 : top));
+        for (int64_t i = 0; i < n; i++)
+            sum += exp(wfi_get(&x, r * n + i) - (isinf(top) ? 0.0 : top));
         wfi_put(&y, r, isinf(top) ? top : top + log(sum));
     }
     return WF_OK;

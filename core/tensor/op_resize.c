@@ -15,13 +15,23 @@ typedef struct picture {
     int64_t B, H, W, C, Ho, Wo;
 } picture;
 
-static int64_t in_at(const picture *p, int64_t b, int64_t y, int64_t x) { return ((b * p->H + y) * p->W + x) * p->C; }
-static int64_t out_at(const picture *p, int64_t b, int64_t y, int64_t x) { return ((b * p->Ho + y) * p->Wo + x) * p->C; }
+static int64_t in_at(const picture *p, int64_t b, int64_t y, int64_t x)
+{
+    return ((b * p->H + y) * p->W + x) * p->C;
+}
+static int64_t out_at(const picture *p, int64_t b, int64_t y, int64_t x)
+{
+    return ((b * p->Ho + y) * p->Wo + x) * p->C;
+}
 
 static picture read_sizes(const wf_tensor *image, const wf_tensor *resized)
 {
-    return (picture){.B = wf_dim(image, 0), .H = wf_dim(image, 1), .W = wf_dim(image, 2), .C = wf_dim(image, 3),
-                     .Ho = wf_dim(resized, 1), .Wo = wf_dim(resized, 2)};
+    return (picture){.B = wf_dim(image, 0),
+                     .H = wf_dim(image, 1),
+                     .W = wf_dim(image, 2),
+                     .C = wf_dim(image, 3),
+                     .Ho = wf_dim(resized, 1),
+                     .Wo = wf_dim(resized, 2)};
 }
 
 static wf_status set_size(wf_ctx *c, wf_op_args *a)
@@ -38,7 +48,8 @@ static wf_status set_size(wf_ctx *c, wf_op_args *a)
 }
 
 /* Call an op of one input, with two sizes and perhaps one more attribute. */
-static wf_tensor *call_sized(wf_ctx *c, wf_op_id id, wf_tensor *x, int64_t height, int64_t width, double more, int n_more)
+static wf_tensor *call_sized(wf_ctx *c, wf_op_id id, wf_tensor *x, int64_t height, int64_t width,
+                             double more, int n_more)
 {
     return wf_op_call(c, id, &x, 1, (double[]){(double)height, (double)width, more}, 2 + n_more);
 }
@@ -61,7 +72,8 @@ static taps find_taps(int64_t i, int64_t n_in, int64_t n_out, filter f)
     const double corner = n_out > 1 ? (double)i * (double)(n_in - 1) / (double)(n_out - 1) : 0.0;
     const double middle = ((double)i + 0.5) * (double)n_in / (double)n_out - 0.5;
     const double s = f == CORNERS ? corner : fmax(middle, 0.0);
-    const int64_t lo = (int64_t)s < n_in - 1 ? (int64_t)s : n_in - 1, hi = lo < n_in - 1 ? lo + 1 : lo;
+    const int64_t lo = (int64_t)s < n_in - 1 ? (int64_t)s : n_in - 1,
+                  hi = lo < n_in - 1 ? lo + 1 : lo;
     return (taps){.at = {lo, hi}, .t = s - (double)lo};
 }
 
@@ -136,7 +148,8 @@ static void resize_dx(wf_op_args *a, filter f)
     wfi_values dx = wfi_open(a->out[0]);
     const picture p = read_sizes(a->out[0], a->in[0]);
     for (int64_t i = 0; i < dx.n; i++) {
-        const int64_t ch = i % p.C, x = i / p.C % p.W, y = i / p.C / p.W % p.H, b = i / p.C / p.W / p.H;
+        const int64_t ch = i % p.C, x = i / p.C % p.W, y = i / p.C / p.W % p.H,
+                      b = i / p.C / p.W / p.H;
         wfi_put(&dx, i, gather_pixel(&p, &dy, b, y, x, ch, f));
     }
 }
@@ -162,12 +175,14 @@ wf_status wfi_resize_nearest_dx_forward(wf_ctx *c, wf_op_args *a)
 
 void wfi_resize_nearest_backward(wf_ctx *c, wf_grad_args *g)
 {
-    g->dx[0] = call_sized(c, WF_OP_ID_resize_nearest_dx, g->dy[0], wf_dim(g->in[0], 1), wf_dim(g->in[0], 2), 0.0, 0);
+    g->dx[0] = call_sized(c, WF_OP_ID_resize_nearest_dx, g->dy[0], wf_dim(g->in[0], 1),
+                          wf_dim(g->in[0], 2), 0.0, 0);
 }
 
 void wfi_resize_nearest_dx_backward(wf_ctx *c, wf_grad_args *g)
 {
-    g->dx[0] = call_sized(c, WF_OP_ID_resize_nearest, g->dy[0], wf_dim(g->in[0], 1), wf_dim(g->in[0], 2), 0.0, 0);
+    g->dx[0] = call_sized(c, WF_OP_ID_resize_nearest, g->dy[0], wf_dim(g->in[0], 1),
+                          wf_dim(g->in[0], 2), 0.0, 0);
 }
 
 wf_tensor *wf_resize_nearest(wf_ctx *c, wf_tensor *x, int64_t height, int64_t width)
@@ -201,16 +216,19 @@ wf_status wfi_resize_bilinear_dx_forward(wf_ctx *c, wf_op_args *a)
 void wfi_resize_bilinear_backward(wf_ctx *c, wf_grad_args *g)
 {
     const wf_tensor *x = g->in[0];
-    g->dx[0] = call_sized(c, WF_OP_ID_resize_bilinear_dx, g->dy[0], wf_dim(x, 1), wf_dim(x, 2), g->attr[2], 1);
+    g->dx[0] = call_sized(c, WF_OP_ID_resize_bilinear_dx, g->dy[0], wf_dim(x, 1), wf_dim(x, 2),
+                          g->attr[2], 1);
 }
 
 void wfi_resize_bilinear_dx_backward(wf_ctx *c, wf_grad_args *g)
 {
     const wf_tensor *dy = g->in[0];
-    g->dx[0] = call_sized(c, WF_OP_ID_resize_bilinear, g->dy[0], wf_dim(dy, 1), wf_dim(dy, 2), g->attr[2], 1);
+    g->dx[0] = call_sized(c, WF_OP_ID_resize_bilinear, g->dy[0], wf_dim(dy, 1), wf_dim(dy, 2),
+                          g->attr[2], 1);
 }
 
-wf_tensor *wf_resize_bilinear(wf_ctx *c, wf_tensor *x, int64_t height, int64_t width, bool align_corners)
+wf_tensor *wf_resize_bilinear(wf_ctx *c, wf_tensor *x, int64_t height, int64_t width,
+                              bool align_corners)
 {
     return call_sized(c, WF_OP_ID_resize_bilinear, x, height, width, align_corners, 1);
 }

@@ -76,7 +76,8 @@ wf_status wfi_softmax_dx_forward(wf_ctx *c, wf_op_args *a)
     const int64_t C = wf_dim(a->in[0], -1);
     for (int64_t first = 0; first < dx.n; first += C) {
         const double sum = wfi_dot(&y, first, 1, &dy, first, 1, C);
-        for (int64_t i = first; i < first + C; i++) wfi_put(&dx, i, wfi_get(&y, i) * (wfi_get(&dy, i) - sum));
+        for (int64_t i = first; i < first + C; i++)
+            wfi_put(&dx, i, wfi_get(&y, i) * (wfi_get(&dy, i) - sum));
     }
     return WF_OK;
 }

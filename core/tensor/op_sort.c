@@ -1,4 +1,5 @@
-/* op_sort.c - argmax, argsort and topk: order along one dim, ids as i64; NaN counts as the largest. */
+/* op_sort.c - argmax, argsort and topk: order along one dim, ids as i64; NaN counts as the largest.
+ */
 #include "core/tensor/op_impl.h"
 
 #include <math.h>
@@ -34,7 +35,8 @@ wf_status wfi_argmax_infer(wf_ctx *c, wf_op_args *a)
 {
     int d;
     WF_TRY(wfi_check_dim(c, a, 0, wf_rank(a->in[0]), &d));
-    if (wf_dim(a->in[0], d) < 1) return wf_fail_status(c, WF_ESHAPE, "argmax: no values along the dim");
+    if (wf_dim(a->in[0], d) < 1)
+        return wf_fail_status(c, WF_ESHAPE, "argmax: no values along the dim");
     for (int i = 0; i < wf_rank(a->in[0]); i++)
         if (i != d) a->shape[0].dims[a->shape[0].rank++] = wf_dim(a->in[0], i);
     a->dtype[0] = WF_DTYPE_I64;
@@ -52,7 +54,8 @@ wf_status wfi_argmax_forward(wf_ctx *c, wf_op_args *a)
         const int64_t first = r / step * step * n + r % step;
         int64_t best = 0;
         for (int64_t i = 1; i < n; i++)
-            if (by_value(wfi_get(&x, first + i * step), wfi_get(&x, first + best * step)) > 0) best = i;
+            if (by_value(wfi_get(&x, first + i * step), wfi_get(&x, first + best * step)) > 0)
+                best = i;
         wfi_put(&y, r, (double)best);
     }
     return WF_OK;
@@ -71,7 +74,8 @@ static wf_status check_rows(wf_ctx *c, const wf_op_args *a)
 }
 
 /* Sort each row and hand its k first to put. */
-static wf_status sort_rows(wf_ctx *c, wf_op_args *a, int64_t k, bool down, wfi_values *values, wfi_values *ids)
+static wf_status sort_rows(wf_ctx *c, wf_op_args *a, int64_t k, bool down, wfi_values *values,
+                           wfi_values *ids)
 {
     const wfi_values x = wfi_open(a->in[0]);
     const int64_t n = x.dims[x.rank - 1];

@@ -25,7 +25,9 @@ wf_status wfi_stft_infer(wf_ctx *c, wf_op_args *a)
     if (n_fft < 1 || S < n_fft)
         return wf_fail_status(c, WF_ESHAPE, "stft: %lld samples are fewer than the window's %lld",
                               (long long)S, (long long)n_fft);
-    a->shape[0] = (wf_shape){.rank = 4, .dims = {wf_dim(a->in[0], 0), 1 + (S - n_fft) / wfi_int(a, 0), n_fft / 2 + 1, 2}};
+    a->shape[0] = (wf_shape){
+        .rank = 4,
+        .dims = {wf_dim(a->in[0], 0), 1 + (S - n_fft) / wfi_int(a, 0), n_fft / 2 + 1, 2}};
     return WF_OK;
 }
 
@@ -82,7 +84,8 @@ wf_status wfi_stft_dx_infer(wf_ctx *c, wf_op_args *a)
     WF_TRY(wfi_check_rank(c, a, 0, 4));
     WF_TRY(wfi_check_int_attr(c, a, 1, 0, INT64_C(1) << 40));
     const int64_t n_fft = wf_dim(a->in[1], 0), S = wfi_int(a, 1), T = wf_dim(a->in[0], 1);
-    if (wf_dim(a->in[0], 2) != n_fft / 2 + 1 || wf_dim(a->in[0], 3) != 2 || (T - 1) * wfi_int(a, 0) + n_fft > S)
+    if (wf_dim(a->in[0], 2) != n_fft / 2 + 1 || wf_dim(a->in[0], 3) != 2 ||
+        (T - 1) * wfi_int(a, 0) + n_fft > S)
         return wf_fail_status(c, WF_ESHAPE, "stft_dx: dy, window of %lld and %lld samples disagree",
                               (long long)n_fft, (long long)S);
     a->shape[0] = (wf_shape){.rank = 2, .dims = {wf_dim(a->in[0], 0), S}};
@@ -102,7 +105,8 @@ wf_status wfi_stft_dx_forward(wf_ctx *c, wf_op_args *a)
         for (int64_t k = 0; k < n; k++) {
             double sum = 0.0;
             for (int64_t f = 0; f < F; f++)
-                sum += wfi_get(&dy, 2 * (r * F + f)) * t[f * k % n] - wfi_get(&dy, 2 * (r * F + f) + 1) * t[n + f * k % n];
+                sum += wfi_get(&dy, 2 * (r * F + f)) * t[f * k % n] -
+                       wfi_get(&dy, 2 * (r * F + f) + 1) * t[n + f * k % n];
             wfi_put(&dx, first + k, wfi_get(&dx, first + k) + wfi_get(&w, k) * sum);
         }
     }
@@ -113,7 +117,8 @@ wf_status wfi_stft_dx_forward(wf_ctx *c, wf_op_args *a)
 void wfi_stft_dx_backward(wf_ctx *c, wf_grad_args *g)
 {
     if (g->need[1]) wf_fail(c, WF_EGRAD, "stft_dx has no gradient to its window");
-    const int64_t hop = (int64_t)g->attr[0], used = (wf_dim(g->in[0], 1) - 1) * hop + wf_dim(g->in[1], 0);
+    const int64_t hop = (int64_t)g->attr[0],
+                  used = (wf_dim(g->in[0], 1) - 1) * hop + wf_dim(g->in[1], 0);
     g->dx[0] = wf_stft(c, wf_slice(c, g->dy[0], 1, 0, used, 1), g->in[1], hop);
 }
 

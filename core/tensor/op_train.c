@@ -12,7 +12,8 @@ static wf_status check_into(wf_ctx *c, const wf_op_args *a)
     wf_shape both;
     if (wf_shape_broadcast(&y, &x, &both) && wf_shape_is_same(&both, &y)) return WF_OK;
     return wf_fail_status(c, WF_ESHAPE, "%s: %s does not broadcast to %s", a->op->name,
-                          wf_tensor_text(a->in[1], t0, sizeof t0), wf_tensor_text(a->in[0], t1, sizeof t1));
+                          wf_tensor_text(a->in[1], t0, sizeof t0),
+                          wf_tensor_text(a->in[0], t1, sizeof t1));
 }
 
 /* Memory position in x of row-major position i of y. */
@@ -77,7 +78,8 @@ wf_status wfi_adamw_into_infer(wf_ctx *c, wf_op_args *a)
     WF_TRY(wfi_check_float(c, a, 0));
     for (int i = 1; i < 4; i++) WF_TRY(wfi_check_same(c, a, i, 0));
     for (int i = 0; i < 3; i++)
-        if (!wf_is_contiguous(a->in[i])) return wf_fail_status(c, WF_ESHAPE, "adamw_into: state must be contiguous");
+        if (!wf_is_contiguous(a->in[i]))
+            return wf_fail_status(c, WF_ESHAPE, "adamw_into: state must be contiguous");
     return wfi_check_int_attr(c, a, STEP, 1, INT64_C(1) << 52);
 }
 
@@ -90,7 +92,8 @@ wf_status wfi_adamw_into_forward(wf_ctx *c, wf_op_args *a)
     const double c1 = 1.0 - pow(b1, a->attr[STEP]), c2 = 1.0 - pow(b2, a->attr[STEP]);
     for (int64_t i = 0; i < p.n; i++) {
         const double d = wfi_get(&g, i) * a->attr[GRAD_SCALE];
-        const double mi = b1 * wfi_get(&m, i) + (1.0 - b1) * d, vi = b2 * wfi_get(&v, i) + (1.0 - b2) * d * d;
+        const double mi = b1 * wfi_get(&m, i) + (1.0 - b1) * d,
+                     vi = b2 * wfi_get(&v, i) + (1.0 - b2) * d * d;
         const double step = mi / c1 / (sqrt(vi / c2) + a->attr[EPS]);
         wfi_put(&m, i, mi);
         wfi_put(&v, i, vi);
@@ -99,9 +102,11 @@ wf_status wfi_adamw_into_forward(wf_ctx *c, wf_op_args *a)
     return WF_OK;
 }
 
-wf_tensor *wf_adamw_into(wf_ctx *c, wf_tensor *p, wf_tensor *m, wf_tensor *v, wf_tensor *g, const wf_adamw *o)
+wf_tensor *wf_adamw_into(wf_ctx *c, wf_tensor *p, wf_tensor *m, wf_tensor *v, wf_tensor *g,
+                         const wf_adamw *o)
 {
     wf_tensor *in[] = {p, m, v, g};
-    const double attr[] = {o->lr, o->beta1, o->beta2, o->eps, o->decay, (double)o->step, o->grad_scale};
+    const double attr[] = {o->lr,    o->beta1,        o->beta2,     o->eps,
+                           o->decay, (double)o->step, o->grad_scale};
     return wf_op_call(c, WF_OP_ID_adamw_into, in, 4, attr, 7);
 }

@@ -1,17 +1,21 @@
 /*
  * op_unary.c - y = f(x), value by value, and f'(x) dy.
  *
- * A function is one row of UNARY: its name, f and f' as expressions of x, y = f(x) and the attributes
- * p0, p1. Their backwards are all the op unary_dx, which takes the function's op id.
+ * A function is one row of UNARY: its name, f and f' as expressions of x, y = f(x) and the
+ * attributes p0, p1. Their backwards are all the op unary_dx, which takes the function's op id.
  */
 #include "core/tensor/op_impl.h"
 
 #include <math.h>
 
 static const double SQRT_HALF = 0.70710678118654752440, SQRT_2_OVER_PI = 0.79788456080286535588;
-static const double INV_SQRT_2PI = 0.39894228040143267794, TWO_OVER_SQRT_PI = 1.12837916709551257390;
+static const double INV_SQRT_2PI = 0.39894228040143267794,
+                    TWO_OVER_SQRT_PI = 1.12837916709551257390;
 
-static double sigmoid(double x) { return x >= 0.0 ? 1.0 / (1.0 + exp(-x)) : exp(x) / (1.0 + exp(x)); }
+static double sigmoid(double x)
+{
+    return x >= 0.0 ? 1.0 / (1.0 + exp(-x)) : exp(x) / (1.0 + exp(x));
+}
 static double softplus(double x) { return x > 0.0 ? x + log1p(exp(-x)) : log1p(exp(x)); }
 static double gelu(double x) { return 0.5 * x * (1.0 + erf(x * SQRT_HALF)); }
 static double gelu_slope(double x)
@@ -27,7 +31,8 @@ static double gelu_tanh(double x)
 static double gelu_tanh_slope(double x)
 {
     const double t = tanh(SQRT_2_OVER_PI * (x + 0.044715 * x * x * x));
-    return 0.5 * (1.0 + t) + 0.5 * x * (1.0 - t * t) * SQRT_2_OVER_PI * (1.0 + 3 * 0.044715 * x * x);
+    return 0.5 * (1.0 + t) +
+           0.5 * x * (1.0 - t * t) * SQRT_2_OVER_PI * (1.0 + 3 * 0.044715 * x * x);
 }
 
 static double quick_slope(double x)
@@ -142,7 +147,10 @@ BY_X(X)
 #undef X
 
 void wfi_neg_backward(wf_ctx *c, wf_grad_args *g) { g->dx[0] = wf_neg(c, g->dy[0]); }
-void wfi_affine_backward(wf_ctx *c, wf_grad_args *g) { g->dx[0] = wf_scale(c, g->dy[0], g->attr[0]); }
+void wfi_affine_backward(wf_ctx *c, wf_grad_args *g)
+{
+    g->dx[0] = wf_scale(c, g->dy[0], g->attr[0]);
+}
 void wfi_exp_backward(wf_ctx *c, wf_grad_args *g) { g->dx[0] = wf_mul(c, g->dy[0], g->out[0]); }
 
 /* 1 / (2 y) */
@@ -177,7 +185,8 @@ wf_status wfi_unary_dx_infer(wf_ctx *c, wf_op_args *a)
     WF_TRY(wfi_check_same(c, a, 1, 0));
     WF_TRY(wfi_check_int_attr(c, a, 0, 0, WF_OP_COUNT - 1));
     if (!slopes[(int)a->attr[0]])
-        return wf_fail_status(c, WF_EARG, "unary_dx: op %d is not a function of one value", (int)a->attr[0]);
+        return wf_fail_status(c, WF_EARG, "unary_dx: op %d is not a function of one value",
+                              (int)a->attr[0]);
     a->shape[0] = wf_get_shape(a->in[0]);
     return WF_OK;
 }
@@ -212,9 +221,11 @@ wf_status wfi_is_nan_forward(wf_ctx *c, wf_op_args *a)
 
 /* ---- the public functions ---- */
 
-#define PLAIN_FUNCTIONS(X) X(neg) X(abs) X(exp) X(log) X(sqrt) X(rsqrt) X(square) X(sin) X(cos) X(tanh) \
-    X(sigmoid) X(relu) X(silu) X(gelu) X(gelu_tanh) X(gelu_quick) X(softplus) X(erf) X(sign) X(floor)   \
-    X(round) X(is_nan)
+#define PLAIN_FUNCTIONS(X)                                                                      \
+    X(neg)                                                                                      \
+    X(abs) X(exp) X(log) X(sqrt) X(rsqrt) X(square) X(sin) X(cos) X(tanh) X(sigmoid) X(relu)    \
+        X(silu) X(gelu) X(gelu_tanh) X(gelu_quick) X(softplus) X(erf) X(sign) X(floor) X(round) \
+            X(is_nan)
 #define X(name)                                                                \
     wf_tensor *wf_##name(wf_ctx *c, wf_tensor *x)                              \
     {                                                                          \

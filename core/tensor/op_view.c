@@ -13,7 +13,8 @@ wf_status wfi_reshape_infer(wf_ctx *c, wf_op_args *a)
 {
     char t0[180], t1[160];
     wf_shape s = {.rank = a->n_attr};
-    if (s.rank > WF_MAX_RANK) return wf_fail_status(c, WF_ESHAPE, "reshape: more than %d dims", WF_MAX_RANK);
+    if (s.rank > WF_MAX_RANK)
+        return wf_fail_status(c, WF_ESHAPE, "reshape: more than %d dims", WF_MAX_RANK);
     int64_t known = 1;
     int free_dim = -1;
     const int64_t n = wf_numel(a->in[0]);
@@ -72,7 +73,8 @@ wf_tensor *wf_unsqueeze(wf_ctx *c, wf_tensor *x, int dim)
 {
     int64_t dims[WF_MAX_RANK + 1];
     const int rank = wf_rank(x);
-    if (!x || rank >= WF_MAX_RANK) return wf_fail(c, WF_ESHAPE, "unsqueeze: more than %d dims", WF_MAX_RANK);
+    if (!x || rank >= WF_MAX_RANK)
+        return wf_fail(c, WF_ESHAPE, "unsqueeze: more than %d dims", WF_MAX_RANK);
     if (dim < 0) dim += rank + 1;
     if (dim < 0 || dim > rank) return wf_fail(c, WF_EARG, "unsqueeze: no such dim");
     for (int i = 0, j = 0; i <= rank; i++) dims[i] = i == dim ? 1 : wf_dim(x, j++);
@@ -98,7 +100,8 @@ wf_status wfi_permute_infer(wf_ctx *c, wf_op_args *a)
     const int rank = wf_rank(a->in[0]);
     bool seen[WF_MAX_RANK] = {false};
     if (a->n_attr != rank)
-        return wf_fail_status(c, WF_EARG, "permute: %d dims named, the tensor has %d", a->n_attr, rank);
+        return wf_fail_status(c, WF_EARG, "permute: %d dims named, the tensor has %d", a->n_attr,
+                              rank);
     a->shape[0].rank = rank;
     for (int i = 0; i < rank; i++) {
         int d;
@@ -136,7 +139,8 @@ wf_tensor *wf_swap(wf_ctx *c, wf_tensor *x, int d0, int d1)
     const int rank = wf_rank(x);
     if (d0 < 0) d0 += rank;
     if (d1 < 0) d1 += rank;
-    if (!x || d0 < 0 || d1 < 0 || d0 >= rank || d1 >= rank) return wf_fail(c, WF_EARG, "swap: no such dim");
+    if (!x || d0 < 0 || d1 < 0 || d0 >= rank || d1 >= rank)
+        return wf_fail(c, WF_EARG, "swap: no such dim");
     for (int i = 0; i < rank; i++) order[i] = i;
     order[d0] = d1;
     order[d1] = d0;
@@ -150,7 +154,8 @@ wf_status wfi_expand_infer(wf_ctx *c, wf_op_args *a)
     char t0[180], t1[160];
     const wf_tensor *x = a->in[0];
     wf_shape s = {.rank = a->n_attr};
-    if (s.rank > WF_MAX_RANK) return wf_fail_status(c, WF_ESHAPE, "expand: more than %d dims", WF_MAX_RANK);
+    if (s.rank > WF_MAX_RANK)
+        return wf_fail_status(c, WF_ESHAPE, "expand: more than %d dims", WF_MAX_RANK);
     const int extra = s.rank - wf_rank(x);
     for (int i = 0; i < s.rank; i++) {
         WF_TRY(wfi_check_int_attr(c, a, i, 0, INT64_C(1) << 52));
@@ -161,12 +166,16 @@ wf_status wfi_expand_infer(wf_ctx *c, wf_op_args *a)
         return wf_fail_status(c, WF_ESHAPE, "expand: %s does not repeat to %s",
                               wf_tensor_text(x, t0, sizeof t0), wf_shape_text(&s, t1, sizeof t1));
     }
-    if (extra < 0 || wf_shape_numel(&s) < 0) return wf_fail_status(c, WF_ESHAPE, "expand: wants more dims");
+    if (extra < 0 || wf_shape_numel(&s) < 0)
+        return wf_fail_status(c, WF_ESHAPE, "expand: wants more dims");
     a->shape[0] = s;
     return WF_OK;
 }
 
-void wfi_expand_backward(wf_ctx *c, wf_grad_args *g) { g->dx[0] = wfi_unbroadcast(c, g->dy[0], g->in[0]); }
+void wfi_expand_backward(wf_ctx *c, wf_grad_args *g)
+{
+    g->dx[0] = wfi_unbroadcast(c, g->dy[0], g->in[0]);
+}
 
 wf_tensor *wf_expand(wf_ctx *c, wf_tensor *x, const wf_shape *s)
 {
@@ -183,7 +192,8 @@ wf_status wfi_slice_infer(wf_ctx *c, wf_op_args *a)
     wf_tensor *x = a->in[0];
     int d;
     WF_TRY(wfi_check_dim(c, a, 0, wf_rank(x), &d));
-    const int64_t n = wf_dim(x, d), start = wfi_int(a, 1), count = wfi_int(a, 2), step = wfi_int(a, 3);
+    const int64_t n = wf_dim(x, d), start = wfi_int(a, 1), count = wfi_int(a, 2),
+                  step = wfi_int(a, 3);
     const int64_t last = count > 0 ? start + (count - 1) * step : start;
     if (step == 0 || count < 0 || start < 0 || (count > 0 && (start >= n || last < 0 || last >= n)))
         return wf_fail_status(c, WF_EARG, "slice: %lld values from position %lld by %lld leave %s",
@@ -227,7 +237,8 @@ wf_status wfi_slice_dx_infer(wf_ctx *c, wf_op_args *a)
     const int64_t start = wfi_int(a, 1), step = wfi_int(a, 2), size = wfi_int(a, 3);
     const int64_t n = wf_dim(a->in[0], d), last = n > 0 ? start + (n - 1) * step : 0;
     if (size < 0 || (n > 0 && (start < 0 || start >= size || last < 0 || last >= size)))
-        return wf_fail_status(c, WF_EARG, "slice_dx: the slice leaves a dim of %lld", (long long)size);
+        return wf_fail_status(c, WF_EARG, "slice_dx: the slice leaves a dim of %lld",
+                              (long long)size);
     a->shape[0] = a->in[0]->shape;
     a->shape[0].dims[d] = size;
     return WF_OK;
@@ -251,7 +262,8 @@ wf_status wfi_slice_dx_forward(wf_ctx *c, wf_op_args *a)
 void wfi_slice_dx_backward(wf_ctx *c, wf_grad_args *g)
 {
     const int d = (int)g->attr[0];
-    g->dx[0] = wf_slice(c, g->dy[0], d, (int64_t)g->attr[1], wf_dim(g->in[0], d), (int64_t)g->attr[2]);
+    g->dx[0] =
+        wf_slice(c, g->dy[0], d, (int64_t)g->attr[1], wf_dim(g->in[0], d), (int64_t)g->attr[2]);
 }
 
 /* ---- copy and cast ---- */
@@ -267,7 +279,8 @@ wf_status wfi_copy_infer(wf_ctx *c, wf_op_args *a)
 static void copy_bytes(char *y, const char *x, const wfi_values *v, size_t bytes)
 {
     for (int64_t i = 0; i < v->n; i++)
-        memcpy(y + (size_t)i * bytes, x + wfi_at(v->dims, v->strides, v->rank, i) * (int64_t)bytes, bytes);
+        memcpy(y + (size_t)i * bytes, x + wfi_at(v->dims, v->strides, v->rank, i) * (int64_t)bytes,
+               bytes);
 }
 
 wf_status wfi_copy_forward(wf_ctx *c, wf_op_args *a)
@@ -303,8 +316,9 @@ wf_status wfi_cast_infer(wf_ctx *c, wf_op_args *a)
     a->shape[0] = a->in[0]->shape;
     const int64_t block = wf_dtype_block_elems(a->dtype[0]);
     if (block > 1 && wf_dim(a->in[0], -1) % block != 0)
-        return wf_fail_status(c, WF_ESHAPE, "cast: rows of %lld hold no whole number of %s blocks of %lld",
-                              (long long)wf_dim(a->in[0], -1), wf_dtype_text(a->dtype[0]), (long long)block);
+        return wf_fail_status(
+            c, WF_ESHAPE, "cast: rows of %lld hold no whole number of %s blocks of %lld",
+            (long long)wf_dim(a->in[0], -1), wf_dtype_text(a->dtype[0]), (long long)block);
     return WF_OK;
 }
 
@@ -355,7 +369,8 @@ wf_status wfi_cast_forward(wf_ctx *c, wf_op_args *a)
     }
     double v[32];
     for (int64_t i = 0; i < x.n / 32; i++) {
-        if (from_q) expand_block((const uint8_t *)x.p + (size_t)i * wf_dtype_block_bytes(x.t), x.t, v);
+        if (from_q)
+            expand_block((const uint8_t *)x.p + (size_t)i * wf_dtype_block_bytes(x.t), x.t, v);
         else for (int j = 0; j < 32; j++) v[j] = wfi_get(&x, i * 32 + j);
         if (to_q) quantise_block((uint8_t *)y.p + (size_t)i * wf_dtype_block_bytes(y.t), y.t, v);
         else for (int j = 0; j < 32; j++) wfi_put(&y, i * 32 + j, v[j]);
@@ -366,7 +381,8 @@ wf_status wfi_cast_forward(wf_ctx *c, wf_op_args *a)
 void wfi_cast_backward(wf_ctx *c, wf_grad_args *g)
 {
     if (wf_dtype_is_float(wf_get_dtype(g->in[0])))
-        g->dx[0] = wf_get_dtype(g->in[0]) == WF_DTYPE_F64 ? wf_cast(c, g->dy[0], WF_DTYPE_F64) : g->dy[0];
+        g->dx[0] =
+            wf_get_dtype(g->in[0]) == WF_DTYPE_F64 ? wf_cast(c, g->dy[0], WF_DTYPE_F64) : g->dy[0];
 }
 
 wf_tensor *wf_cast(wf_ctx *c, wf_tensor *x, wf_dtype t)
@@ -392,9 +408,9 @@ wf_status wfi_concat_infer(wf_ctx *c, wf_op_args *a)
         const int64_t n = s.rank == first.rank ? s.dims[d] : 0;
         s.dims[d] = first.dims[d];
         if (!wf_shape_is_same(&s, &first) || a->in[i]->dtype != a->dtype[0])
-            return wf_fail_status(c, WF_ESHAPE, "concat: %s beside %s: all but one dim and the dtype must agree",
-                                  wf_tensor_text(a->in[i], t0, sizeof t0),
-                                  wf_tensor_text(a->in[0], t1, sizeof t1));
+            return wf_fail_status(
+                c, WF_ESHAPE, "concat: %s beside %s: all but one dim and the dtype must agree",
+                wf_tensor_text(a->in[i], t0, sizeof t0), wf_tensor_text(a->in[0], t1, sizeof t1));
         a->shape[0].dims[d] += n;
     }
     return WF_OK;
@@ -408,7 +424,8 @@ wf_status wfi_concat_forward(wf_ctx *c, wf_op_args *a)
     int64_t outer = 1, inner = 1;
     for (int i = 0; i < d; i++) outer *= wf_dim(y, i);
     for (int i = d + 1; i < rank; i++) inner *= wf_dim(y, i);
-    const size_t value = wf_dtype_block_bytes(y->dtype), row = (size_t)(wf_dim(y, d) * inner) * value;
+    const size_t value = wf_dtype_block_bytes(y->dtype),
+                 row = (size_t)(wf_dim(y, d) * inner) * value;
     size_t at = 0;
     for (int k = 0; k < a->n_in; k++) {
         const size_t n = (size_t)(wf_dim(a->in[k], d) * inner) * value;
@@ -459,12 +476,14 @@ wf_status wfi_pad_infer(wf_ctx *c, wf_op_args *a)
     a->shape[0] = a->in[0]->shape;
     const int mode = (int)a->attr[0];
     for (int i = 0; i < a->shape[0].rank; i++) {
-        const int64_t n = wf_dim(a->in[0], i), before = wfi_int(a, 2 + 2 * i), after = wfi_int(a, 3 + 2 * i);
+        const int64_t n = wf_dim(a->in[0], i), before = wfi_int(a, 2 + 2 * i),
+                      after = wfi_int(a, 3 + 2 * i);
         a->shape[0].dims[i] += before + after;
         if (before + after == 0 || mode == WF_PAD_CONSTANT) continue;
         if (n < 1 || (mode == WF_PAD_REFLECT && (before >= n || after >= n)))
-            return wf_fail_status(c, WF_ESHAPE, "pad: %lld and %lld values beside %s cannot be mirrored",
-                                  (long long)before, (long long)after, wf_tensor_text(a->in[0], text, sizeof text));
+            return wf_fail_status(
+                c, WF_ESHAPE, "pad: %lld and %lld values beside %s cannot be mirrored",
+                (long long)before, (long long)after, wf_tensor_text(a->in[0], text, sizeof text));
     }
     return WF_OK;
 }
@@ -480,7 +499,8 @@ static int64_t pad_source(int64_t i, int64_t before, int64_t n, int mode)
 }
 
 /* Source position in the small tensor of value i of the padded one, -1 for a constant. */
-static int64_t pad_from(const wfi_values *small, const wfi_values *big, const double *pads, int mode, int64_t i)
+static int64_t pad_from(const wfi_values *small, const wfi_values *big, const double *pads,
+                        int mode, int64_t i)
 {
     int64_t at = 0;
     for (int d = big->rank - 1; d >= 0; d--) {
@@ -524,7 +544,8 @@ wf_status wfi_pad_dx_infer(wf_ctx *c, wf_op_args *a)
     a->shape[0] = a->in[0]->shape;
     for (int i = 0; i < a->shape[0].rank; i++) {
         a->shape[0].dims[i] -= wfi_int(a, 1 + 2 * i) + wfi_int(a, 2 + 2 * i);
-        if (a->shape[0].dims[i] < 0) return wf_fail_status(c, WF_ESHAPE, "pad_dx: more padding than values");
+        if (a->shape[0].dims[i] < 0)
+            return wf_fail_status(c, WF_ESHAPE, "pad_dx: more padding than values");
     }
     return WF_OK;
 }

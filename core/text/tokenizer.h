@@ -9,8 +9,9 @@
 typedef struct wf_tokenizer wf_tokenizer;
 
 /* A tokenizer from a tokenizer.json (Unigram models: pieces with scores, byte fallback, the
- * normalisers Lowercase, Prepend and Replace " " -> "\u2581"; added tokens are found whole in text).
- * Owned; NULL once c has failed: WF_EFORMAT names the file and the part that is not understood. */
+ * normalisers Lowercase, Prepend and Replace " " -> "\u2581"; added tokens are found whole in
+ * text). Owned; NULL once c has failed: WF_EFORMAT names the file and the part that is not
+ * understood. */
 wf_tokenizer *wf_tokenizer_load(wf_ctx *c, const char *path);
 void wf_tokenizer_free(wf_tokenizer *t);
 

@@ -1,6 +1,6 @@
 /*
- * unigram.c - tokenizer.json files whose model is "Unigram": the segmentation of the normalised text
- * with the highest sum of piece scores (Viterbi), bytes where no piece fits.
+ * unigram.c - tokenizer.json files whose model is "Unigram": the segmentation of the normalised
+ * text with the highest sum of piece scores (Viterbi), bytes where no piece fits.
  *
  * Source: Kudo, "Subword Regularization", arXiv:1804.10959, section 3.2; the file layout is that of
  * Hugging Face's tokenizers.
@@ -14,7 +14,8 @@
 #include <string.h>
 
 #define SPACE "\xe2\x96\x81"                /* U+2581, what stands for a space in pieces */
-static const double BYTE_PENALTY = 10.0;    /* below the worst piece, as sentencepiece's unknown penalty */
+static const double BYTE_PENALTY =
+    10.0; /* below the worst piece, as sentencepiece's unknown penalty */
 
 typedef struct piece {
     const char *text;
@@ -48,7 +49,8 @@ static int64_t find_piece(const wf_tokenizer *t, const char *p, int bytes)
     for (uint64_t i = hash_of(p, bytes);; i++) {
         const int64_t id = t->table[i & (uint64_t)(t->cap - 1)];
         if (id < 0) return -1;
-        if (t->pieces[id].bytes == bytes && memcmp(t->pieces[id].text, p, (size_t)bytes) == 0) return id;
+        if (t->pieces[id].bytes == bytes && memcmp(t->pieces[id].text, p, (size_t)bytes) == 0)
+            return id;
     }
 }
 
@@ -69,14 +71,18 @@ static wf_status read_vocab(wf_ctx *c, wf_tokenizer *t, const wf_json *vocab, co
     for (t->cap = 1024; t->cap < 2 * t->n_pieces;) t->cap *= 2;
     t->pieces = wf_mem_calloc(t->mem, (size_t)t->n_pieces * sizeof *t->pieces);
     t->table = wf_mem_alloc(t->mem, (size_t)t->cap * sizeof *t->table);
-    if (!t->pieces || !t->table) return wf_fail_status(c, WF_ENOMEM, "%s: no memory for its pieces", path);
+    if (!t->pieces || !t->table)
+        return wf_fail_status(c, WF_ENOMEM, "%s: no memory for its pieces", path);
     for (int64_t i = 0; i < t->cap; i++) t->table[i] = -1;
     for (int64_t i = 0; i < t->n_pieces; i++) {
         const wf_json *row = wf_json_at(vocab, i);
         const char *text = wf_json_text(wf_json_at(row, 0), NULL);
         if (!text || strlen(text) > 1000)
-            return wf_fail_status(c, WF_EFORMAT, "%s: piece %lld is not [text, score]", path, (long long)i);
-        t->pieces[i] = (piece){.text = text, .bytes = (int)strlen(text), .score = wf_json_number(wf_json_at(row, 1), 0.0)};
+            return wf_fail_status(c, WF_EFORMAT, "%s: piece %lld is not [text, score]", path,
+                                  (long long)i);
+        t->pieces[i] = (piece){.text = text,
+                               .bytes = (int)strlen(text),
+                               .score = wf_json_number(wf_json_at(row, 1), 0.0)};
         if (t->pieces[i].bytes > t->max_piece_bytes) t->max_piece_bytes = t->pieces[i].bytes;
         if (t->pieces[i].score < t->worst) t->worst = t->pieces[i].score;
         if (find_piece(t, text, t->pieces[i].bytes) < 0) insert_piece(t, i);
@@ -97,7 +103,8 @@ static wf_status read_normalizer(wf_ctx *c, wf_tokenizer *t, const wf_json *n, c
     if (strcmp(type, "Lowercase") == 0) t->lowercase = true;
     else if (strcmp(type, "Prepend") == 0) t->prepend = true;
     else if (strcmp(type, "Replace") != 0)
-        return wf_fail_status(c, WF_EUNSUPPORTED, "%s: normalizer '%s' is not supported", path, type);
+        return wf_fail_status(c, WF_EUNSUPPORTED, "%s: normalizer '%s' is not supported", path,
+                              type);
     return wf_get_status(c);
 }
 
@@ -108,7 +115,8 @@ static wf_status read_added(wf_ctx *c, wf_tokenizer *t, const wf_json *added, co
         const int64_t id = wf_json_get_int(c, a, "id", -1);
         const char *text = wf_json_get_text(c, a, "content", "");
         if (id < 0 || id >= t->n_pieces || strcmp(text, t->pieces[id].text) != 0)
-            return wf_fail_status(c, WF_EFORMAT, "%s: added token '%s' is not piece %lld", path, text, (long long)id);
+            return wf_fail_status(c, WF_EFORMAT, "%s: added token '%s' is not piece %lld", path,
+                                  text, (long long)id);
         t->pieces[id].special = true;
     }
     return wf_get_status(c);
@@ -162,7 +170,10 @@ const char *wf_tokenizer_get_piece(const wf_tokenizer *t, int64_t id)
     return id >= 0 && id < t->n_pieces ? t->pieces[id].text : NULL;
 }
 
-int64_t wf_tokenizer_find(const wf_tokenizer *t, const char *p) { return find_piece(t, p, (int)strlen(p)); }
+int64_t wf_tokenizer_find(const wf_tokenizer *t, const char *p)
+{
+    return find_piece(t, p, (int)strlen(p));
+}
 
 /* ---- encoding ---- */
 
@@ -219,7 +230,8 @@ static void best_paths(const wf_tokenizer *t, const char *s, int64_t n, double *
         }
         for (int k = 1; k <= t->max_piece_bytes && i + k <= n; k++) {
             const int64_t id = find_piece(t, s + i, k);
-            if (id < 0 || t->pieces[id].special || best[i] + t->pieces[id].score <= best[i + k]) continue;
+            if (id < 0 || t->pieces[id].special || best[i] + t->pieces[id].score <= best[i + k])
+                continue;
             best[i + k] = best[i] + t->pieces[id].score;
             last[i + k] = id;
         }
@@ -232,13 +244,15 @@ static int64_t byte_id(const wf_tokenizer *t, char ch)
 }
 
 /* One stretch of text without special tokens. */
-static wf_status encode_plain(wf_ctx *c, const wf_tokenizer *t, const char *text, int64_t bytes, ids *out)
+static wf_status encode_plain(wf_ctx *c, const wf_tokenizer *t, const char *text, int64_t bytes,
+                              ids *out)
 {
     if (bytes == 0) return WF_OK;
     char *s = wf_mem_alloc(t->mem, (size_t)bytes * 3 + 4);
     const int64_t n = s ? normalise(t, text, bytes, s) : 0;
     double *best = wf_mem_alloc(t->mem, (size_t)(n + 1) * sizeof *best);
-    int64_t *last = wf_mem_alloc(t->mem, 2 * (size_t)(n + 1) * sizeof *last), *path = last ? last + n + 1 : NULL;
+    int64_t *last = wf_mem_alloc(t->mem, 2 * (size_t)(n + 1) * sizeof *last),
+            *path = last ? last + n + 1 : NULL;
     bool ok = s && best && last;
     if (ok) {
         best_paths(t, s, n, best, last);
@@ -252,7 +266,9 @@ static wf_status encode_plain(wf_ctx *c, const wf_tokenizer *t, const char *text
     wf_mem_free(t->mem, s);
     wf_mem_free(t->mem, best);
     wf_mem_free(t->mem, last);
-    return ok ? WF_OK : wf_fail_status(c, WF_ENOMEM, "encode: no memory for %lld bytes of text", (long long)bytes);
+    return ok ? WF_OK
+              : wf_fail_status(c, WF_ENOMEM, "encode: no memory for %lld bytes of text",
+                               (long long)bytes);
 }
 
 /* A special token that starts at p, -1: none. They begin with '<' and are tried longest first. */
@@ -266,7 +282,8 @@ static int64_t special_at(const wf_tokenizer *t, const char *p, int64_t bytes)
     return -1;
 }
 
-static wf_status encode_all(wf_ctx *c, const wf_tokenizer *t, const char *text, int64_t bytes, ids *out)
+static wf_status encode_all(wf_ctx *c, const wf_tokenizer *t, const char *text, int64_t bytes,
+                            ids *out)
 {
     int64_t from = 0;
     for (int64_t i = 0; i < bytes;) {
