@@ -105,20 +105,24 @@ wf_tensor *wf_topk(wf_ctx *c, wf_tensor *x, int64_t k, wf_tensor **ids);
 /* a [...,M,K] b [...,K,N] -> [...,M,N], leading dims broadcast; trans_x swaps the last two dims
  * of x first. */
 wf_tensor *wf_matmul(wf_ctx *c, wf_tensor *a, wf_tensor *b, bool trans_a, bool trans_b);
-typedef enum wf_act { WF_ACT_NONE, WF_ACT_SILU, WF_ACT_GELU, WF_ACT_GELU_TANH, WF_ACT_GELU_QUICK, WF_ACT_RELU } wf_act;
+typedef enum wf_act {
+    WF_ACT_NONE, WF_ACT_SILU, WF_ACT_GELU, WF_ACT_GELU_TANH, WF_ACT_GELU_QUICK, WF_ACT_RELU
+} wf_act;
 /* x [...,K], w [N,K] (may be f16, bf16, q8_0, q4_0), b [N] or NULL -> act(x w^T + b) [...,N] */
 wf_tensor *wf_linear(wf_ctx *c, wf_tensor *x, wf_tensor *w, wf_tensor *b);
 wf_tensor *wf_linear_act(wf_ctx *c, wf_tensor *x, wf_tensor *w, wf_tensor *b, wf_act act);
 
 /* ---- convolution: x [B,H,W,I], w [O,kh,kw,I/groups], b [O] or NULL -> [B,H',W',O] ---- */
 typedef struct wf_conv {
-    int64_t stride_h, stride_w, pad_top, pad_bottom, pad_left, pad_right, dilation_h, dilation_w, groups;
+    int64_t stride_h, stride_w, pad_top, pad_bottom, pad_left, pad_right;
+    int64_t dilation_h, dilation_w, groups;
 } wf_conv;
-wf_conv wf_conv_same(int64_t stride, int64_t pad);      /* square stride and padding, dilation 1, groups 1 */
+/* square stride and padding, dilation 1, groups 1 */
+wf_conv wf_conv_same(int64_t stride, int64_t pad);
 wf_tensor *wf_conv2d(wf_ctx *c, wf_tensor *x, wf_tensor *w, wf_tensor *b, wf_conv v);
 /* x [B,T,I], w [O,k,I/groups] -> [B,T',O] */
-wf_tensor *wf_conv1d(wf_ctx *c, wf_tensor *x, wf_tensor *w, wf_tensor *b, int64_t stride, int64_t
-                     pad,
+wf_tensor *wf_conv1d(wf_ctx *c, wf_tensor *x, wf_tensor *w, wf_tensor *b, int64_t stride,
+                     int64_t pad,
                      int64_t dilation, int64_t groups);
 /* x [B,T,I], w [I,k,O] -> [B,(T-1)stride-2pad+k+out_pad,O]; PyTorch's ConvTranspose1d weight
  * [I,O,k] permuted */
@@ -185,7 +189,11 @@ wf_tensor *wf_stft_dx(wf_ctx *c, wf_tensor *dy, wf_tensor *window, int64_t hop, 
 /* broadcasts x, casts */
 wf_tensor *wf_copy_into(wf_ctx *c, wf_tensor *y, wf_tensor *x);
 wf_tensor *wf_lerp_into(wf_ctx *c, wf_tensor *y, wf_tensor *x, double t);       /* y += t (x - y) */
-typedef struct wf_adamw { double lr, beta1, beta2, eps, decay; int64_t step; double grad_scale; } wf_adamw;
+typedef struct wf_adamw {
+    double lr, beta1, beta2, eps, decay;
+    int64_t step;
+    double grad_scale;
+} wf_adamw;
 /* p, m, v in place from g * grad_scale; step counts from 1. Loshchilov & Hutter,
  * arXiv:1711.05101, as torch.optim.AdamW. */
 wf_tensor *wf_adamw_into(wf_ctx *c, wf_tensor *p, wf_tensor *m, wf_tensor *v, wf_tensor *g, const
