@@ -165,7 +165,7 @@ static wf_status set_inputs(wf_ctx *c, wf_op_args *a, wf_tensor *const *in, int 
 static wf_status check_present(wf_ctx *c, const wf_op_args *a)
 {
     const char *w = a->op->inputs;
-    for (int i = 0; *w && i < a->n_in; i++) {
+    for (int i = 0; *w; i++) {
         const size_t len = strcspn(w, " ");
         if (!a->in[i] && w[len - 1] != '?')
             return wf_fail_status(c, WF_EARG, "%s: input %.*s is missing", a->op->name, (int)len,
