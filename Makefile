@@ -41,7 +41,7 @@ UNIT    := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit
 
 Q := $(if $(filter 0,$(V)),@)
 
-.PHONY: all deps test unit demo bench bench-peers lint install uninstall clean help
+.PHONY: all deps test tests unit demo bench bench-peers lint install uninstall clean help
 all: $(LIB) $(if $(wildcard lua/main.c),weft) $(if $(BIND),$(MODULE))
 
 help:
@@ -87,8 +87,16 @@ unit: $(UNIT)
 	$(Q)luajit tests/run.lua $(UNIT)
 
 SPECS := $(wildcard tests/spec/*_spec.lua)
-test: all $(UNIT)
+# The two commands of the README install what is missing first; the build needs what pkg-config
+# then says, so it is a make of its own.
+test: deps
+	$(Q)$(MAKE) --no-print-directory all tests
 	$(Q)luajit tests/run.lua $(wildcard tests/style/*.lua) $(UNIT) $(SPECS)
+tests: $(UNIT)
+
+demo: deps
+	$(Q)$(MAKE) --no-print-directory all
+	./weft demo
 
 lint:
 	$(Q)luacheck -q lua recipes tests/spec tests/style tests/run.lua
