@@ -97,4 +97,12 @@ int lwf_tensor_newindex(lua_State *L);
 
 int luaopen_weft_core(lua_State *L);
 
+/* ---- the system: weft.host and weft.line, which need no engine ---- */
+int luaopen_weft_host(lua_State *L);
+int luaopen_weft_line(lua_State *L);
+void lwf_open_signal(lua_State *L);                    /* these two add to the table on top */
+void lwf_open_process(lua_State *L);
+void lwf_signal_watch(volatile sig_atomic_t *cancel);  /* the flag that a stop sets from now on */
+int lwf_signal_count(int sig);                         /* since host.signals() was called */
+
 #endif

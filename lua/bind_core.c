@@ -323,6 +323,7 @@ static const luaL_Reg functions[] = {
 static int state_gc(lua_State *L)
 {
     lwf_state *s = (lwf_state *)lua_touserdata(L, 1);
+    lwf_signal_watch(NULL);
     wf_ctx_free(s->ctx);
     s->ctx = NULL;
     return 0;
@@ -345,6 +346,7 @@ static lwf_state *open_state(lua_State *L)
     s->ctx = wf_ctx_new(0);
     if (!s->ctx) luaL_error(L, "weft: no memory for a context");
     wf_ctx_set_cancel(s->ctx, &s->cancel);
+    lwf_signal_watch(&s->cancel);
     lua_pushthread(L);
     lua_setfield(L, LUA_REGISTRYINDEX, THREAD_KEY);
     lua_setfield(L, LUA_REGISTRYINDEX, STATE_KEY);
@@ -364,10 +366,23 @@ static void open_errors(lua_State *L)
     lua_pop(L, 1);
 }
 
+/* From a plain luajit the module is one shared object, and the other C modules are found through it. */
+static void preload_host(lua_State *L)
+{
+    const luaL_Reg modules[] = {
+        {"weft.host", luaopen_weft_host}, {"weft.line", luaopen_weft_line}, {NULL, NULL},
+    };
+    lua_getglobal(L, "package");
+    lua_getfield(L, -1, "preload");
+    luaL_setfuncs(L, modules, 0);
+    lua_pop(L, 2);
+}
+
 int luaopen_weft_core(lua_State *L)
 {
     lwf_state *s = open_state(L);
     open_errors(L);
+    preload_host(L);
     lua_newtable(L);
     lwf_register(L, s, functions);
     lwf_open_tensor(L, s);

@@ -72,7 +72,13 @@ function weft.seed(n)
   return core.bits(stream, 0, 5, draws - 1)
 end
 
+--- Functions that live in parts of their own.
+local functions = {
+  params = "params", exists = "tools", glob = "tools", slug = "tools", log = "tools", sweep = "tools",
+}
+
 local parts = {
+  spec = true, options = true, config = true,
   train = true, image = true, audio = true, video = true, model = true, json = true,
   guidance = true, tokenizer = true, rng = true, nn = true, embedding = true,
   sampler = true, sheet = true,
@@ -80,8 +86,9 @@ local parts = {
 
 return setmetatable(weft, {
   __index = function(t, name)
-    if not parts[name] then return nil end
-    local part = require("weft." .. name)
+    local from = functions[name]
+    if not from and not parts[name] then return nil end
+    local part = from and require("weft." .. from)[name] or require("weft." .. name)
     rawset(t, name, part)
     return part
   end,

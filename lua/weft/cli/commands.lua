@@ -1,0 +1,83 @@
+--- The one list of commands and their options: dispatch, `weft help`, checks and hints read it.
+local M = {}
+
+--- Options that every command takes. value: the option has one; short: its letter.
+M.common = {
+  { name = "json", help = "machine-readable result on stdout" },
+  { name = "quiet", short = "q", help = "say nothing but errors" },
+  { name = "plain", help = "no colours, no bars, no pictures in the terminal" },
+  { name = "help", short = "h", help = "this page" },
+}
+
+local out = { name = "out", short = "o", value = "DIR", help = "where files go (default: here)" }
+local model = { name = "model", short = "m", value = "NAME", help = "model to use" }
+local device = { name = "device", short = "d", value = "D", help = "cpu, cuda:0, auto" }
+local threads = { name = "threads", value = "N", help = "threads on the CPU" }
+local show = { name = "show", help = "show results in the terminal" }
+
+--- name, group, what comes behind it, one line, options, and where more is to be said, a text.
+M.list = {
+  { name = "run", group = "Make", args = "RECIPE [name=value ...]", help = "run a recipe",
+    options = { out, model, device, threads, show,
+      { name = "set-from", value = "FILE", help = "parameters from a file that weft made" },
+      { name = "sandbox", help = "without files, programs and native code" } },
+    more = "The recipe's folder is importable, and globals are strict: an undefined name is an\n"
+      .. "error. Parameters are those that the recipe declares with weft.params; `weft params\n"
+      .. "RECIPE` lists them. Exit status: 0 done, 1 the recipe raised, 2 wrong use, 4 model or\n"
+      .. "input missing, 5 device or memory, 130 Ctrl-C, 143 SIGTERM." },
+  { name = "make", group = "Make", args = "KIND TEXT [option=value ...]",
+    help = "make one image, audio, video or text without a recipe",
+    options = { { name = "out", short = "o", value = "FILE", help = "the file to write" }, model, device,
+      threads, show, { name = "seed", value = "N", help = "same as seed=N" } } },
+  { name = "repl", group = "Make", args = "[RECIPE]", help = "interactive session",
+    options = { out, model, device, threads } },
+  { name = "batch", group = "Make", args = "RECIPE... | DIR | -",
+    help = "run many, skip what is done",
+    options = { { name = "out", short = "o", value = "DIR", help = "where files go (default: out)" },
+      model, device, threads,
+      { name = "sweep", value = "NAME=V,V", list = true, help = "vary a parameter: 3,5,7 or 1..8" },
+      { name = "zip", help = "pair the sweeps instead of their product" },
+      { name = "table", value = "FILE", help = "one job a row of a .csv or .jsonl" },
+      { name = "jobs", short = "j", value = "N", help = "worker processes (default 1)" },
+      { name = "dry-run", short = "n", help = "list the jobs, make nothing" },
+      { name = "force", help = "run done jobs again" },
+      { name = "only", value = "failed", help = "run only the jobs that failed before" },
+      { name = "keep-going", help = "go on after a failed job (the default)" },
+      { name = "fail-fast", help = "stop at the first failed job" },
+      { name = "retries", value = "N", help = "more tries after device or memory errors" },
+      { name = "timeout", value = "TIME", help = "longest time of one job: 90s, 10m, 2h" },
+      { name = "max-time", value = "TIME", help = "stop claiming jobs after this; exit 75" } },
+    more = "One journal, weft.jsonl, in the output folder says what is done; the same command again\n"
+      .. "runs what is missing. Exit status: 0 all good, 2 wrong use, 3 some jobs failed, 75\n"
+      .. "stopped early (run it again), 130 Ctrl-C, 143 SIGTERM. Ctrl-C once finishes the running\n"
+      .. "jobs, twice stops them; SIGUSR1 stops claiming; SIGUSR2 prints where it is." },
+  { name = "demo", group = "Make", args = "", help = "see it work", options = { out } },
+  { name = "info", group = "Look", args = "FILE [FILE]", help = "how was this made? what differs?",
+    options = {} },
+  { name = "inspect", group = "Look", args = "MODEL", help = "what a model file or folder is",
+    options = { { name = "all", help = "every tensor" } } },
+  { name = "status", group = "Look", args = "DIR", help = "what a batch has done so far", options = {} },
+  { name = "params", group = "Fix", args = "RECIPE", help = "the parameters of a recipe", options = {} },
+  { name = "repro", group = "Fix", args = "FILE", help = "make a file again and compare the bytes",
+    options = { out, model, device, threads } },
+  { name = "doctor", group = "Fix", args = "", help = "what this machine has, one line a problem",
+    options = {} },
+  { name = "models", group = "Setup", args = "", help = "models in the search path", options = {} },
+  { name = "devices", group = "Setup", args = "", help = "devices to compute on", options = {} },
+  { name = "samplers", group = "Setup", args = "", help = "samplers and schedules", options = {} },
+  { name = "new", group = "Setup", args = "NAME", help = "start a recipe", options = {} },
+  { name = "help", group = "Setup", args = "[COMMAND | OPTION]", help = "more about one thing",
+    options = {} },
+}
+
+M.by_name = {}
+for _, c in ipairs(M.list) do M.by_name[c.name] = c end
+
+--- Names of all commands.
+function M.names()
+  local names = {}
+  for i, c in ipairs(M.list) do names[i] = c.name end
+  return names
+end
+
+return M

@@ -1,0 +1,84 @@
+--- The commands of the weft program: finds the one that is meant, runs it, gives the exit status.
+-- Nothing here loads the engine; a command that needs it does.
+local check_names = require "weft.cli.commands"
+local args = require "weft.cli.args"
+local page = require "weft.cli.page"
+local term = require "weft.term"
+
+local M = {}
+
+local USAGE = 2
+
+--- Is this word a recipe and no command? `weft fox.lua` is `weft run fox.lua`.
+local function is_recipe(word) return word:find("%.lua$") ~= nil end
+
+--- Command and where its words begin.
+local function choose(argv)
+  local word = argv[1]
+  if not word then return "repl", 1 end
+  if word == "-h" or word == "--help" then return "help", 2 end
+  if word == "--version" then return "version", 2 end
+  if word == "-e" then return "eval", 2 end
+  if check_names.by_name[word] then return word, 2 end
+  if is_recipe(word) then return "run", 1 end
+  if word:sub(1, 1) == "-" then return "repl", 1 end
+  local near = require("weft.check").nearest(word, check_names.names())
+  return args.fail("there is no command '%s'%s", word,
+    near and (" (did you mean '%s'?)"):format(near) or " (weft help lists them)")
+end
+
+--- What options mean for every command.
+local function apply_common(o)
+  if o.plain then term.plain = true end
+  if o.quiet then require("weft.tools").is_quiet = true end
+end
+
+local function run_version()
+  io.write(("weft %s  %s\n"):format(require("weft.host").version, jit.version))
+  return 0
+end
+
+--- `weft -e CODE`: a chunk with the globals of a recipe.
+local function run_eval(argv)
+  local code = argv[2] or args.fail("-e wants Lua code")
+  return require("weft.cli.run").chunk(code)
+end
+
+local function dispatch(argv)
+  local name, from = choose(argv)
+  if name == "version" then return run_version() end
+  if name == "eval" then return run_eval(argv) end
+  local command = check_names.by_name[name]
+  local a = args.parse(command, argv, from)
+  apply_common(a.options)
+  if a.options.help then return require("weft.cli.help").command(command) end
+  return require("weft.cli." .. name).main(a)
+end
+
+--- A failure that has no place in a recipe: one line, and where help is.
+local function say_short(r)
+  local hint = r.hint and (" (%s)"):format(r.hint) or ""
+  io.stderr:write(term.paint("red", "weft: ", 2), term.safe(r.message), hint, "\n")
+end
+
+--- Run the command line. Returns the exit status.
+---@param argv string[]  argv[0] is the program
+function M.main(argv)
+  local is_worker = argv[1] == "--worker"
+  local ok, status = xpcall(is_worker and require("weft.batch.worker").main or dispatch,
+    page.capture, argv)
+  if ok then return status or 0 end
+  if type(status) ~= "table" then                 -- the handler itself ran out of something
+    io.stderr:write("weft: ", tostring(status), "\n")
+    return 1
+  end
+  if getmetatable(status.err) == args.error_meta then
+    say_short(status)
+    return USAGE
+  end
+  if status.kind and status.kind ~= "internal" then say_short(status)
+  else io.stderr:write(page.page(status), "\n", status.traceback or "", "\n") end
+  return page.status(status.err)
+end
+
+return M

@@ -1,0 +1,7 @@
+--- What the program knows of this run, for calls that do not say otherwise: set by the command line.
+return {
+  model = nil,     -- name, from -m
+  device = nil,    -- from -d
+  show = false,    -- from --show
+  recipe = nil,    -- { name, sha256, text } of what runs, for provenance
+}

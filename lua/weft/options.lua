@@ -1,0 +1,246 @@
+--- Checks of option tables against weft.spec. What is wrong raises at the user's line, with the fix.
+local core = require "weft.core"
+local check = require "weft.check"
+local host = require "weft.host"
+local spec = require "weft.spec"
+
+local M = {}
+
+local function fail(hint, fmt, ...) return core.raise("usage", fmt:format(...), hint) end
+
+--- A value as an error shows it: strings quoted, others by their text or type.
+local function shown(v)
+  if type(v) == "string" then return ("%q"):format(#v > 40 and v:sub(1, 37) .. "..." or v) end
+  if type(v) == "number" then return ("%.14g"):format(v) end
+  if type(v) == "boolean" or v == nil then return tostring(v) end
+  return "a " .. type(v)
+end
+
+-- ---- one value ----
+
+local is_of = {
+  integer = function(v) return type(v) == "number" and v == math.floor(v) and v == v end,
+  media = function(v) return type(v) == "table" or type(v) == "userdata" end,
+  tensor = check.is_tensor,
+}
+
+--- Does v have one of the option's types?
+local function fits(v, types)
+  for _, t in ipairs(types) do
+    if is_of[t] then
+      if is_of[t](v) then return t end
+    elseif type(v) == t then
+      return t
+    end
+  end
+  return nil
+end
+
+--- Spelling folded for samplers and schedules: "DPM++ 2M" is "dpmpp_2m".
+local function folded(s)
+  return (s:lower():gsub("%+%+", "pp"):gsub("ancestral", "a"):gsub("[^%w]", ""))
+end
+
+local function choice(o, v)
+  for _, c in ipairs(o.choices) do
+    if c == v or (o.spelling and folded(c) == folded(v)) then return c end
+  end
+  return nil
+end
+
+--- "512x384" or {512, 384} as a list of two whole numbers; nil when it is neither.
+function M.size(v)
+  local w, h
+  if type(v) == "string" then
+    w, h = v:match("^%s*(%d+)%s*[xX]%s*(%d+)%s*$")
+    w, h = tonumber(w), tonumber(h)
+  elseif type(v) == "table" then
+    w, h = v[1], v[2]
+  end
+  local function good(s) return type(s) == "number" and s == math.floor(s) and s >= 1 and s <= 16384 end
+  if not good(w) or not good(h) then return nil end
+  return { w, h }
+end
+
+local function must(what, o, v)
+  return fail(nil, "%s: %s must be %s, got %s", what, o.name, spec.domain(o), shown(v))
+end
+
+--- The value as weft keeps it: choices in their own spelling, sizes as lists. Raises when it is wrong.
+function M.value(what, o, v)
+  local kind = fits(v, o.types)
+  if not kind then
+    if type(v) == "number" and o.types[1] == "integer" then
+      return fail(nil, "%s: %s must be a whole number, got %s", what, o.name, shown(v))
+    end
+    return must(what, o, v)
+  end
+  if type(v) == "number" and o.min and not (v >= o.min and v <= o.max) then return must(what, o, v) end
+  if o.size then return M.size(v) or must(what, o, v) end
+  if o.keys and type(v) == "table" then M.keys(what .. ": " .. o.name, v, o.keys) end
+  if not o.choices or type(v) ~= "string" then return v end
+  local c = choice(o, v)
+  if c then return c end
+  local near = check.nearest(folded(v), o.choices) or check.nearest(v, o.choices)
+  return fail(near and ("did you mean '%s'?"):format(near) or spec.domain(o),
+    "%s: %s cannot be %s", what, o.name, shown(v))
+end
+
+--- Keys of a nested table must be in names; list entries are allowed.
+function M.keys(what, t, names)
+  for k in pairs(t) do
+    local known = type(k) == "number"
+    for _, name in ipairs(names) do known = known or name == k end
+    if not known then
+      local near = check.nearest(tostring(k), names)
+      fail(near and ("did you mean '%s'?"):format(near) or "keys: " .. table.concat(names, " "),
+        "%s: unknown key '%s'", what, tostring(k))
+    end
+  end
+end
+
+-- ---- tables ----
+
+--- Raise for an option that this call does not take, with the best hint there is.
+local function unknown(which, name, list)
+  local all = spec.by_name[name]
+  if all and spec.verbs[which] then
+    local to = spec.verbs[which].to
+    return fail(all.to and "it is for " .. table.concat(all.to, ", ") or nil,
+      "%s: option '%s' makes no sense for %s", which, name, to or which)
+  end
+  local names = {}
+  for i, o in ipairs(list) do names[i] = o.name end
+  local near = check.nearest(name, names)
+  local hint = near and ("did you mean '%s'?"):format(near) or spec.foreign_hint(name)
+    or "options: " .. table.concat(names, " ")
+  return fail(hint, "%s: unknown option '%s'", which, name)
+end
+
+--- The list part of t, without holes. A nil in the middle is found; one at the end cannot be seen.
+function M.prompt(which, t)
+  local out = {}
+  for i = 1, table.maxn(t) do
+    if t[i] == nil then
+      fail("a variable that was never set?", "%s: prompt part %d is nil", which, i)
+    end
+    out[i] = t[i]
+  end
+  return out
+end
+
+--- What cannot be together, said before any work.
+local contradictions = {
+  { function(o) return o.init ~= nil and o.strength == 0 end,
+    "init with strength = 0 changes nothing", "give a strength above 0, or leave both out" },
+  { function(o) return o.strength ~= nil and o.init == nil and o.mask == nil end,
+    "strength without init", "strength says how much of init is changed: init = photo" },
+  { function(o) return o.frames and o.seconds and o.fps and o.frames ~= math.floor(o.seconds * o.fps + 0.5) end,
+    "frames, seconds and fps disagree", "give two of them" },
+  { function(o) return o.latents ~= nil and o.init ~= nil end,
+    "latents and init are both a start", "give one of them" },
+}
+
+local function check_together(which, o)
+  for _, c in ipairs(contradictions) do
+    if c[1](o) then fail(c[3], "%s: %s", which, c[2]) end
+  end
+end
+
+--- Fill out from the model's defaults, as far as the call takes them, and draw a seed.
+local function fill(out, known, model)
+  for name, v in pairs(model.defaults or {}) do
+    if out[name] == nil and known[name] then out[name] = v end
+  end
+  if out.seed == nil and known.seed then out.seed = require("weft").seed() end
+  if type(out.seed) == "string" then
+    out.seed = tonumber(out.seed) or fail(nil, "seed must be a number, got %s", shown(out.seed))
+  end
+end
+
+--- Check t, given to a verb or another call of weft.spec; t is neither changed nor kept.
+---@param which string   "image", "generate", "learn" ...
+---@param t table        prompt in the list part, options in the rest
+---@param model? table   its defaults fill what t leaves out, and a seed is drawn
+---@return table options  a checked copy; options.prompt is the list part
+function M.check(which, t, model)
+  if type(t) ~= "table" then
+    return fail(("write m:%s{ \"a fox\", seed = 1 }"):format(which),
+      "%s: options must be a table, got %s", which, shown(t))
+  end
+  local list, known, out = spec.options_of(which), {}, {}
+  for _, o in ipairs(list) do known[o.name] = o end
+  for name, v in pairs(t) do
+    if type(name) ~= "number" then
+      local o = known[name] or unknown(which, tostring(name), list)
+      out[name] = M.value(which, o, v)
+    end
+  end
+  if spec.verbs[which] and which ~= "edit" then check_together(which, out) end
+  if model then fill(out, known, model) end
+  out.prompt = M.prompt(which, t)
+  return out
+end
+
+-- ---- what a file remembers of a call ----
+
+--- A part of a prompt as provenance keeps it: words as they are, media by name and hash.
+local function describe_part(v)
+  if type(v) == "string" then return { text = v } end
+  if type(v) ~= "table" then return { text = tostring(v) } end
+  if v.weft_weight then
+    local inner = describe_part(v.part)
+    inner.weight = v.weft_weight
+    return inner
+  end
+  local data = rawget(v, "data") or rawget(v, "tensor")
+  local part = { [v.kind or "part"] = rawget(v, "name") or "made here" }
+  if check.is_tensor(data) then part.sha256 = host.sha256(data:bytes()) end
+  return part
+end
+
+local function describe_prompt(v)
+  if type(v) ~= "table" or v.kind then return { describe_part(v) } end
+  local out = {}
+  for i, part in ipairs(v) do out[i] = describe_part(part) end
+  return out
+end
+
+--- An option's value as JSON can hold it; nil for functions and what only shows progress.
+local function describe_value(o, v)
+  if type(v) == "function" then return o.name == "guidance" and "function" or nil end
+  if o.name == "progress" or o.name == "preview" then return nil end
+  if o.name == "negative" then return type(v) == "table" and describe_prompt(v) or v end
+  if check.is_tensor(v) then return { tensor = host.sha256(v:bytes()) } end
+  if type(v) == "userdata" then return tostring(v) end
+  if type(v) == "table" and (o.types[1] == "media" or v.kind) then return describe_part(v) end
+  if type(v) == "table" and o.name == "noise" then return { tensors = #v } end
+  return v
+end
+
+--- A call for provenance: { fn, n, prompt = { {text=} ... }, options = {...} }, defaults included.
+---@param fn string     the verb
+---@param o table       what check returned
+function M.describe(fn, o)
+  local call = { fn = fn, n = o.n, prompt = describe_prompt(o.prompt or {}), options = {} }
+  for name, v in pairs(o) do
+    local row = spec.by_name[name]
+    if row and name ~= "seed" and name ~= "n" then call.options[name] = describe_value(row, v) end
+  end
+  return call
+end
+
+--- One option from text, as the command line and JSONL give it: by the declared type.
+---@param o table      a row of weft.spec, or a parameter of weft.params
+---@return any value   nil when the text is not of the type
+function M.from_text(o, text)
+  for _, t in ipairs(o.types) do
+    if (t == "number" or t == "integer") and tonumber(text) then return tonumber(text) end
+    if t == "boolean" and (text == "true" or text == "false") then return text == "true" end
+    if t == "string" then return text end
+  end
+  if o.size then return M.size(text) end
+  return nil
+end
+
+return M

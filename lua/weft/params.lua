@@ -1,0 +1,123 @@
+--- weft.params: what may vary in a recipe. Declared once, read by `weft run`, `weft batch` and
+-- `weft params`; given by name=value, a sweep, a table of jobs, or a caller in Lua.
+local core = require "weft.core"
+local check = require "weft.check"
+local options = require "weft.options"
+local spec = require "weft.spec"
+
+local M = {
+  given = {},          -- name -> value or text, from outside
+  is_text = false,     -- given holds texts of the command line
+  is_reading = false,  -- stop the recipe at weft.params: only the declaration is wanted
+  declared = nil,      -- list of rows, once the recipe has declared them
+  values = nil,        -- what the recipe got
+}
+
+local fields = { "default", "min", "max", "choices", "path", "help", "integer" }
+
+local function fail(hint, fmt, ...) return core.raise("usage", fmt:format(...), hint) end
+
+--- One row { name, types, default, min, max, choices, path, help } of a declaration.
+local function row_of(name, d)
+  if type(d) ~= "table" then d = { d } end
+  for k in pairs(d) do
+    if k ~= 1 then check.keys("params: " .. name, { [k] = true }, fields) end
+  end
+  local default = d[1]
+  if default == nil then default = d.default end
+  local kind = d.path and "string" or type(default)
+  if default == nil then kind = d.choices and "string" or (d.min or d.max) and "number" or "string" end
+  if kind ~= "string" and kind ~= "number" and kind ~= "boolean" then
+    return fail("a number, a text or true / false", "params: '%s' cannot have a %s as default", name, kind)
+  end
+  return {
+    name = name, types = { d.integer and "integer" or kind }, default = default, min = d.min, max = d.max,
+    choices = d.choices, path = d.path, help = d.help,
+  }
+end
+
+--- The declaration as rows sorted by name; its sweep apart.
+local function rows_of(declaration)
+  check.type("params: declaration", declaration, "table")
+  local rows = {}
+  for name, d in pairs(declaration) do
+    if type(name) ~= "string" then fail(nil, "params: names must be strings, got a %s", type(name)) end
+    if name ~= "sweep" then rows[#rows + 1] = row_of(name, d) end
+  end
+  table.sort(rows, function(a, b) return a.name < b.name end)
+  return rows
+end
+
+--- What a parameter accepts, in words.
+function M.domain(row)
+  if row.choices or (row.min and row.max) then return spec.domain(row) end
+  if row.min then return ("at least %g"):format(row.min) end
+  if row.max then return ("at most %g"):format(row.max) end
+  return row.path and "a path" or row.types[1] == "number" and "a number" or spec.domain(row)
+end
+
+local function value_of(row, v, is_text)
+  local got = v
+  if is_text and type(v) == "string" then got = options.from_text(row, v) end
+  local is_low = type(got) == "number" and row.min and got < row.min
+  local is_high = type(got) == "number" and row.max and got > row.max
+  local kind = row.types[1] == "integer" and "number" or row.types[1]
+  if type(got) ~= kind or got ~= got or is_low or is_high
+    or (row.types[1] == "integer" and got ~= math.floor(got)) then
+    return fail(row.help, "parameter %s must be %s, got %s", row.name, M.domain(row),
+      type(v) == "string" and ("%q"):format(v) or tostring(v))
+  end
+  if row.choices then check.choice("parameter " .. row.name, got, nil, row.choices) end
+  if row.path then require("weft.paths").reads[got] = nil end
+  return got
+end
+
+--- Values for rows from what was given; unknown names raise with the nearest one.
+function M.resolve(rows, given, is_text)
+  local out, names, known = {}, {}, {}
+  for i, row in ipairs(rows) do names[i], known[row.name] = row.name, row end
+  for name in pairs(given) do
+    if not known[name] then
+      local near = check.nearest(tostring(name), names)
+      fail(near and ("did you mean '%s'?"):format(near)
+          or #names > 0 and "parameters: " .. table.concat(names, " ") or "the recipe declares none",
+        "unknown parameter '%s'", tostring(name))
+    end
+  end
+  for _, row in ipairs(rows) do
+    local v = given[row.name]
+    if v == nil then v = row.default
+    else v = value_of(row, v, is_text) end
+    if v == nil then fail(row.help, "parameter '%s' is missing", row.name) end
+    out[row.name] = v
+  end
+  return out
+end
+
+--- Thrown at the host when only the declaration was wanted.
+M.stop = setmetatable({}, { __tostring = function() return "weft.params was read" end })
+
+--- Declare the parameters of a recipe and get their values: a default, or { default, min=, max=,
+-- choices=, path=true, help= }; sweep = { {"seed", 1, 2}, ... } is what `weft batch` varies.
+---@param declaration table
+---@return table values
+function M.params(declaration)
+  local rows = rows_of(declaration)
+  if M.declared then
+    return fail("put all of them in one table", "params: the recipe has declared its parameters already")
+  end
+  M.declared, M.sweep = rows, declaration.sweep
+  if M.is_reading then error(M.stop, 0) end
+  M.values = M.resolve(rows, M.given, M.is_text)
+  local out = {}
+  for k, v in pairs(M.values) do out[k] = v end
+  return out
+end
+
+--- Forget the last recipe; what is given to the next one.
+function M.start(given, is_text, is_reading)
+  M.given, M.is_text, M.is_reading = given or {}, is_text or false, is_reading or false
+  M.declared, M.values, M.sweep = nil, nil, nil
+end
+
+return M
