@@ -11,9 +11,9 @@ BUILD := build/san
 SANFLAGS := -fsanitize=address,undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined
 endif
 
-PKGS     := luajit libpng libjpeg sndfile openblas jansson kissfft-float libpcre2-8 libutf8proc libcrypto libedit
-PKGFLAGS := $(shell pkg-config --cflags luajit libpng libjpeg sndfile openblas jansson kissfft-float libpcre2-8 libutf8proc libcrypto libedit 2>/dev/null)
-LIBS     := $(shell pkg-config --libs luajit libpng libjpeg sndfile openblas jansson kissfft-float libpcre2-8 libutf8proc libcrypto libedit 2>/dev/null) -lm -lpthread -ldl
+PKGS     := luajit libpng zlib libjpeg sndfile openblas jansson kissfft-float libpcre2-8 libutf8proc libcrypto libedit
+PKGFLAGS := $(shell pkg-config --cflags luajit libpng zlib libjpeg sndfile openblas jansson kissfft-float libpcre2-8 libutf8proc libcrypto libedit 2>/dev/null)
+LIBS     := $(shell pkg-config --libs luajit libpng zlib libjpeg sndfile openblas jansson kissfft-float libpcre2-8 libutf8proc libcrypto libedit 2>/dev/null) -lm -lpthread -ldl
 
 WARN   := -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -pedantic -Werror
 CFLAGS ?= -O2 -g
