@@ -360,6 +360,7 @@ wfi_values wfi_open(wf_tensor *t)
     v.rank = t->shape.rank;
     memcpy(v.dims, t->shape.dims, sizeof v.dims);
     memcpy(v.strides, t->strides, sizeof v.strides);
+    if (wf_is_contiguous(t)) wfi_dense_strides(&t->shape, v.strides);   /* dims of 1 may have any */
     return v;
 }
 
