@@ -51,6 +51,12 @@ end
 for name, f in pairs(require "weft.ops") do weft[name] = f end
 weft.tensor = require "weft.tensor"
 
+--- The logarithm of a tensor; with a string, a line on stderr as string.format makes it.
+function weft.log(x, ...)
+  if weft.tensor.is(x) then return core.ops.log(x) end
+  return require("weft.tools").log(x, ...)
+end
+
 --- Elapsed time of f in seconds, then what it returned.
 function weft.time(f, ...)
   local start = core.clock()
@@ -74,14 +80,14 @@ end
 
 --- Functions that live in parts of their own.
 local functions = {
-  params = "params", exists = "tools", glob = "tools", slug = "tools", log = "tools", sweep = "tools",
+  params = "params", exists = "tools", glob = "tools", slug = "tools", sweep = "tools",
 }
 
 local parts = {
   spec = true, options = true, config = true,
   train = true, image = true, audio = true, video = true, model = true, json = true,
   guidance = true, tokenizer = true, rng = true, nn = true, embedding = true,
-  sampler = true, sheet = true,
+  sampler = true, sheet = true, provenance = true,
 }
 
 return setmetatable(weft, {

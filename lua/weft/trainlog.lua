@@ -87,6 +87,17 @@ function Log:curve(column, opts)
   return require("weft.plot").curve(self.rows, column or "loss", opts)
 end
 
-function Log:close() self.file:close() end
+--- Write the curve of a column beside the log: run.jsonl gives run.png.
+---@param opts? { width: integer, height: integer, log: boolean }
+---@return string path
+function Log:save_curve(column, opts)
+  return self:curve(column, opts):save((self.path:gsub("%.%w+$", "") .. ".png"))
+end
+
+--- End the log; the curve of the loss is written beside it.
+function Log:close()
+  self.file:close()
+  if #self.rows > 1 and self.rows[#self.rows].loss then self:save_curve("loss") end
+end
 
 return M

@@ -120,6 +120,9 @@ describe("the log", function()
     log:close()
     local lines = {}
     for l in io.lines(path) do lines[#lines + 1] = l end
+    local curve = path:gsub("%.%w+$", "") .. ".png"
+    assert.are.equal(640, weft.image.load(curve).width)
+    os.remove(curve)
     assert.are.equal(4, #lines)
     assert.are.equal('{"loss":9,"step":4}', lines[4])
     os.remove(path)

@@ -1,0 +1,220 @@
+/*
+ * bind_picture.c - pictures and animations: files to tensors [H,W,C] of 0 ... 1 and back.
+ */
+#include "lua/bind.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/base/mem.h"
+#include "core/file/apng.h"
+#include "core/file/jpeg.h"
+#include "core/file/png.h"
+
+/* ---- samples to values ---- */
+
+static void to_values(const wf_pixels *p, float *out)
+{
+    const int64_t n = p->height * p->width * p->channels;
+    const uint8_t *b = (const uint8_t *)p->data;
+    const uint16_t *w = (const uint16_t *)p->data;
+    for (int64_t i = 0; i < n; i++)
+        out[i] = p->bits == 8 ? (float)b[i] / 255.0f : (float)w[i] / 65535.0f;
+}
+
+/* Values to 8-bit samples, to the nearest; NaN becomes 0. */
+static void to_samples(const float *v, int64_t n, uint8_t *out)
+{
+    for (int64_t i = 0; i < n; i++)
+        out[i] = v[i] > 0.0f ? (uint8_t)lrintf(fminf(v[i], 1.0f) * 255.0f) : 0;
+}
+
+static wf_tensor *tensor_of(wf_ctx *c, const wf_pixels *list, int64_t n, bool many)
+{
+    const wf_shape s = many ? (wf_shape){4, {n, list->height, list->width, list->channels}}
+                            : (wf_shape){3, {list->height, list->width, list->channels}};
+    wf_tensor *t = wf_empty(c, WF_DTYPE_F32, &s);
+    float *out = t ? wf_f32(t) : NULL;
+    for (int64_t i = 0; i < n && out; i++)
+        to_values(&list[i], out + i * list->height * list->width * list->channels);
+    return t;
+}
+
+/* Values of t, [H,W,C] or one of its frames, as 8-bit rows. */
+static wf_status pixels_of(wf_ctx *c, const wf_tensor *t, wf_pixels *out)
+{
+    const int64_t n = wf_numel(t);
+    const wf_pixels like = {.height = wf_dim(t, -3), .width = wf_dim(t, -2), .channels = wf_dim(t, -1), .bits = 8};
+    WF_TRY(wf_pixels_new(c, out, &like, "picture"));
+    float *v = wf_mem_alloc(wf_ctx_get_mem(c), (size_t)n * sizeof *v + 1);
+    if (!v) return wf_fail_status(c, WF_ENOMEM, "picture: no memory");
+    const wf_status st = wf_to_f32(c, t, v, n);
+    if (st == WF_OK) to_samples(v, n, (uint8_t *)out->data);
+    wf_mem_free(wf_ctx_get_mem(c), v);
+    return st;
+}
+
+/* ---- texts ---- */
+
+/* Push { parameters =, weft = }, or nil when there are none; frees found. */
+static void push_texts(lua_State *L, wf_meta_found *found)
+{
+    if (!found->parameters && !found->weft) {
+        lua_pushnil(L);
+        wf_meta_free(found);
+        return;
+    }
+    lua_createtable(L, 0, 2);
+    lua_pushstring(L, found->parameters);
+    lua_setfield(L, -2, "parameters");
+    lua_pushstring(L, found->weft);
+    lua_setfield(L, -2, "weft");
+    wf_meta_free(found);
+}
+
+/* The texts of the table at arg; they are borrowed from it. */
+static wf_meta check_texts(lua_State *L, int arg)
+{
+    wf_meta m = {NULL, NULL};
+    if (lwf_field(L, arg, "parameters")) m.parameters = luaL_checkstring(L, -1);
+    if (lwf_field(L, arg, "weft")) m.weft = luaL_checkstring(L, -1);
+    return m;
+}
+
+/* ---- pictures ---- */
+
+static bool is_jpeg_file(const char *path)
+{
+    uint8_t head[2] = {0};
+    FILE *f = fopen(path, "rb");
+    if (!f) return false;
+    const size_t n = fread(head, 1, sizeof head, f);
+    fclose(f);
+    return n == sizeof head && head[0] == 0xFF && head[1] == 0xD8;
+}
+
+/* core.load_image(path) -> tensor [H,W,C] f32 in 0 ... 1, texts or nil */
+static int l_load_image(lua_State *L)
+{
+    lwf_state *s = lwf_get(L);
+    const char *path = luaL_checkstring(L, 1);
+    wf_pixels p = {0};
+    wf_meta_found found = {0};
+    const wf_status st = is_jpeg_file(path) ? wf_jpeg_load(s->ctx, path, &p, &found)
+                                            : wf_png_load(s->ctx, path, &p, &found);
+    wf_tensor *t = st == WF_OK ? tensor_of(s->ctx, &p, 1, false) : NULL;
+    wf_pixels_free(&p);
+    if (!t) {
+        wf_meta_free(&found);
+        return lwf_raise(L);
+    }
+    lwf_push_tensor(L, s, t);
+    push_texts(L, &found);
+    return 2;
+}
+
+static bool ends_in(const char *path, const char *end)
+{
+    const size_t n = strlen(path), k = strlen(end);
+    return n >= k && strcmp(path + n - k, end) == 0;
+}
+
+static wf_tensor *check_picture(lua_State *L, int arg, int rank)
+{
+    wf_tensor *t = lwf_check_tensor(L, arg, "save: the picture");
+    const int64_t channels = wf_dim(t, -1);
+    if (wf_rank(t) != rank || (channels != 1 && channels != 3 && channels != 4))
+        lwf_error(L, "usage", NULL, "save: the tensor is not a picture of 1, 3 or 4 channels");
+    return t;
+}
+
+/* core.save_image(path, tensor, quality, texts, overwrite): .png, .jpg or .jpeg */
+static int l_save_image(lua_State *L)
+{
+    wf_ctx *c = lwf_ctx(L);
+    const char *path = luaL_checkstring(L, 1);
+    wf_tensor *t = check_picture(L, 2, 3);
+    const int quality = (int)lwf_check_int(L, 3, "save: quality", 1, 100);
+    const wf_meta meta = check_texts(L, 4);
+    const bool overwrite = lua_toboolean(L, 5);
+    const bool is_jpeg = ends_in(path, ".jpg") || ends_in(path, ".jpeg");
+    if (!is_jpeg && !ends_in(path, ".png"))
+        return lwf_error(L, "unsupported", "pictures are written as .png or .jpg", "save: %s", path);
+    wf_pixels p = {0};
+    wf_scope *scope = wf_scope_open(c);
+    wf_status st = pixels_of(c, t, &p);
+    if (st == WF_OK)
+        st = is_jpeg ? wf_jpeg_save(c, path, &p, quality, &meta, overwrite)
+                     : wf_png_save(c, path, &p, &meta, overwrite);
+    wf_pixels_free(&p);
+    wf_scope_close(c, scope, NULL);
+    return st == WF_OK ? 0 : lwf_raise(L);
+}
+
+/* ---- animations ---- */
+
+/* core.load_apng(path) -> tensor [L,H,W,C], seconds of all frames, texts or nil */
+static int l_load_apng(lua_State *L)
+{
+    lwf_state *s = lwf_get(L);
+    wf_frames f = {0};
+    wf_meta_found found = {0};
+    const wf_status st = wf_apng_load(s->ctx, luaL_checkstring(L, 1), &f, &found);
+    wf_tensor *t = st == WF_OK ? tensor_of(s->ctx, f.list, f.n, true) : NULL;
+    const double seconds = f.seconds;
+    wf_frames_free(&f);
+    if (!t) {
+        wf_meta_free(&found);
+        return lwf_raise(L);
+    }
+    lwf_push_tensor(L, s, t);
+    lua_pushnumber(L, seconds);
+    push_texts(L, &found);
+    return 3;
+}
+
+/* Frames of t [L,H,W,C]; what was made is freed by wf_frames_free, after a failure too. */
+static wf_status frames_of(wf_ctx *c, wf_tensor *t, wf_frames *out)
+{
+    const int64_t n = wf_dim(t, 0);
+    out->mem = wf_ctx_get_mem(c);
+    out->list = wf_mem_calloc(out->mem, (size_t)n * sizeof *out->list + 1);
+    if (!out->list) return wf_fail_status(c, WF_ENOMEM, "video: no memory");
+    for (out->n = 0; out->n < n;) {
+        wf_tensor *frame = wf_select(c, t, 0, out->n);
+        wf_pixels *p = &out->list[out->n++];
+        if (!frame) return wf_get_status(c);
+        WF_TRY(pixels_of(c, frame, p));
+    }
+    return WF_OK;
+}
+
+/* core.save_apng(path, tensor [L,H,W,C], fps, texts, overwrite) */
+static int l_save_apng(lua_State *L)
+{
+    wf_ctx *c = lwf_ctx(L);
+    const char *path = luaL_checkstring(L, 1);
+    wf_tensor *t = check_picture(L, 2, 4);
+    const double fps = luaL_checknumber(L, 3);
+    if (!(fps >= 0.01 && fps <= 600)) return lwf_error(L, "usage", NULL, "save: fps must be in 0.01 ... 600");
+    const wf_meta meta = check_texts(L, 4);
+    const bool overwrite = lua_toboolean(L, 5);
+    wf_frames f = {0};
+    wf_scope *scope = wf_scope_open(c);
+    wf_status st = frames_of(c, t, &f);
+    if (st == WF_OK) st = wf_apng_save(c, path, &f, (uint32_t)lrint(fps * 100.0), 100, &meta, overwrite);
+    wf_frames_free(&f);
+    wf_scope_close(c, scope, NULL);
+    return st == WF_OK ? 0 : lwf_raise(L);
+}
+
+void lwf_open_picture(lua_State *L, lwf_state *s)
+{
+    const luaL_Reg list[] = {
+        {"load_image", l_load_image}, {"save_image", l_save_image},
+        {"load_apng", l_load_apng},   {"save_apng", l_save_apng},
+        {NULL, NULL},
+    };
+    lwf_register(L, s, list);
+}

@@ -1,0 +1,89 @@
+--- How a file was made, carried inside it: one JSON object ("weft", version 1) and a human line in
+-- the community's format. It holds no time stamp, so equal runs give equal bytes.
+local check = require "weft.check"
+local json = require "weft.json"
+
+local M = {}
+
+M.VERSION = 1
+
+--- What a pipeline attaches to what it makes: obj.meta. Fields: model, recipe, call, seed, index,
+-- rng, device, dtype.
+---@return table meta
+function M.new(fields)
+  local meta = { v = M.VERSION, engine = "weft " .. require("weft").version }
+  for k, v in pairs(fields) do meta[k] = v end
+  return meta
+end
+
+--- The words of a prompt, media as their kind in brackets.
+local function prompt_text(prompt)
+  if type(prompt) == "string" then return prompt end
+  local out = {}
+  for i, part in ipairs(prompt or {}) do
+    if type(part) == "string" then out[i] = part
+    elseif part.text then out[i] = part.text
+    else out[i] = "[" .. (next(part) or "?") .. "]" end
+  end
+  return table.concat(out)
+end
+
+local function option_text(v)
+  if type(v) == "table" then
+    if v.scale then return option_text(v.scale) end
+    return option_text(v[1])
+  end
+  return type(v) == "number" and ("%.14g"):format(v) or tostring(v)
+end
+
+local function size_text(size)
+  if type(size) ~= "table" then return size end
+  return size[1] .. "x" .. size[2]
+end
+
+--- The line that A1111 and its readers parse; the order matters to them.
+function M.human(meta)
+  local call = meta.call or {}
+  local o = call.options or {}
+  local items = {}
+  local function add(name, v)
+    if v ~= nil then items[#items + 1] = name .. ": " .. option_text(v) end
+  end
+  add("Steps", o.steps)
+  add("Sampler", o.sampler and (o.schedule and o.sampler .. " " .. o.schedule or o.sampler))
+  add("CFG scale", o.guidance)
+  add("Seed", meta.seed)
+  add("Size", size_text(o.size))
+  add("Model", meta.model and meta.model.name)
+  add("Model hash", meta.model and meta.model.sha256 and meta.model.sha256:sub(1, 8))
+  add("Version", meta.engine)
+  local lines = { prompt_text(call.prompt) }
+  if o.negative then lines[#lines + 1] = "Negative prompt: " .. prompt_text(o.negative) end
+  lines[#lines + 1] = table.concat(items, ", ")
+  return table.concat(lines, "\n")
+end
+
+--- The texts to write into a file that obj is saved to, by key. how: "full", "hash" (the recipe by
+-- its hash alone) or "none"; the default is $WEFT_PROVENANCE, else full.
+---@return table<string, string>
+function M.texts(obj, how)
+  how = check.choice("provenance", how or os.getenv "WEFT_PROVENANCE", "full",
+    { "full", "hash", "none" })
+  local meta = obj.meta
+  if not meta or how == "none" then return {} end
+  if how == "hash" and meta.recipe then
+    local weft = require "weft"
+    meta = weft.with(meta, { recipe = weft.with(meta.recipe, {}) })
+    meta.recipe.text = nil
+  end
+  return { weft = json.encode(meta), parameters = M.human(meta) }
+end
+
+--- The provenance of a file's texts, nil when there is none or it is not ours.
+function M.decode(texts)
+  if not texts.weft then return nil end
+  local ok, meta = pcall(json.decode, texts.weft)
+  return ok and type(meta) == "table" and meta.v == M.VERSION and meta or nil
+end
+
+return M
