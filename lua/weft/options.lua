@@ -4,7 +4,11 @@ local check = require "weft.check"
 local host = require "weft.host"
 local spec = require "weft.spec"
 
-local M = {}
+local M = {
+  session = {},     -- options of :set at the prompt, for calls that leave them out
+  overrides = {},   -- options of :again, which win over what a call says
+  calls = 0,        -- checked calls of verbs, so that the prompt knows what generates
+}
 
 local function fail(hint, fmt, ...) return core.raise("usage", fmt:format(...), hint) end
 
@@ -158,6 +162,17 @@ local function fill(out, known, model)
   end
 end
 
+--- What the prompt adds to a call.
+local function from_prompt(out, known)
+  M.calls = M.calls + 1
+  for name, v in pairs(M.session) do
+    if out[name] == nil and known[name] then out[name] = v end
+  end
+  for name, v in pairs(M.overrides) do
+    if known[name] then out[name] = v end
+  end
+end
+
 --- Check t, given to a verb or another call of weft.spec; t is neither changed nor kept.
 ---@param which string   "image", "generate", "learn" ...
 ---@param t table        prompt in the list part, options in the rest
@@ -176,6 +191,7 @@ function M.check(which, t, model)
       out[name] = M.value(which, o, v)
     end
   end
+  if spec.verbs[which] then from_prompt(out, known) end
   if spec.verbs[which] and which ~= "edit" then check_together(which, out) end
   if model then fill(out, known, model) end
   out.prompt = M.prompt(which, t)

@@ -1,0 +1,87 @@
+--- Cards of the functions that recipes call: what `?name` and `weft help name` show.
+-- Options are not listed here: they come from weft.spec by the card's `options` field.
+local M = {}
+
+local function card(name, signature, help, example, options)
+  M[#M + 1] = { name = name, signature = signature, help = help, example = example,
+                options = options }
+end
+
+card("load", "weft.load(name, {options}?) -> Model",
+  "a model by name, or the file or folder that holds one; the same arguments give the same model",
+  'local m = weft.load "micro"', "load")
+card("image", "m:image{ prompt..., options } -> Image", "make one picture",
+  'm:image{ "a red fox in snow", seed = 4 }:save "fox.png"', "image")
+card("audio", "m:audio{ prompt..., options } -> Audio", "make one sound",
+  'm:audio{ "rain on a tin roof", seconds = 4 }:save "rain.wav"', "audio")
+card("video", "m:video{ prompt..., options } -> Video", "make one video",
+  'm:video{ photo, " starts to move", frames = 16, fps = 8 }:save "walk.webm"', "video")
+card("text", "m:text{ prompt..., options } -> string", "answer in words",
+  'print(m:text{ "What is in ", photo, "?" })', "text")
+card("generate", "m:generate{ prompt..., options } -> Result", "make any kinds, any number",
+  'local r = m:generate{ "a storm", to = { "image", "audio" }, n = 4 }', "generate")
+card("edit", "m:edit(source, { prompt..., options }) -> the same kind",
+  "change a picture, sound or video as told", 'm:edit(photo, { "make it winter" })', "edit")
+card("chat", "m:chat{ system, options } -> Chat", "several rounds that remember each other",
+  'local chat = m:chat{ to = "image" }  chat{ photo, "Make it winter." }', "chat")
+card("stream", "m:stream{ prompt..., options } -> iterator", "events while it runs",
+  'for ev in m:stream{ "a story" } do if ev.kind == "token" then io.write(ev.text) end end',
+  "stream")
+card("learn", "m:learn{ options } -> Concept", "learn a thing from a few examples",
+  'local mug = m:learn{ name = "mug", images = photos }', "learn")
+card("encode", "m:encode(part or prompt) -> Embedding",
+  "the feature of a part, for arithmetic and as a part of prompts",
+  "m:image{ m:encode(a) * 0.5 + m:encode(b) * 0.5 }")
+card("params", "weft.params(declaration) -> values",
+  "declare what may vary in a recipe: a default, or { default, min=, max=, choices=, path=, help= }",
+  'local p = weft.params{ seed = 1, steps = { 20, min = 1, max = 100, help = "of the sampler" } }')
+card("sweep", "weft.sweep{ {name, v1, v2...}, ... } -> iterator",
+  "the product of lists of values, the last one fastest",
+  'for job in weft.sweep{ {"guidance", 3, 7}, {"seed", 1, 2} } do ... end')
+card("with", "weft.with(opts, more) -> table", "a merged copy of two option tables",
+  "m:image(weft.with(base, { seed = 2 }))")
+card("try", "weft.try(f, ...) -> value, or nil, err", "a protected call",
+  "local im, err = weft.try(weft.image.load, path)")
+card("seed", "weft.seed(n?) -> integer", "start the run's stream of seeds, or draw from it",
+  "weft.seed(7)  local s = weft.seed()")
+card("exists", "weft.exists(path) -> boolean", "is there a file or folder?",
+  'if weft.exists "mug.safetensors" then ... end')
+card("glob", "weft.glob(pattern) -> list", "paths that fit * ? [a-z], sorted",
+  'for _, path in ipairs(weft.glob "mug/*.jpg") do ... end')
+card("slug", "weft.slug(text) -> string", "text as part of a file name",
+  'im:save(weft.slug "A fox!" .. ".png")        --> a-fox.png')
+card("log", "weft.log(format, ...)", "a line on stderr", 'weft.log("seed %d", seed)')
+card("time", "weft.time(f, ...) -> seconds, ...", "how long a call takes",
+  "local s, im = weft.time(function() return m:image{ prompt } end)")
+card("show", "weft.show(x, {width, height, protocol}?) -> x", "show a value in the terminal",
+  "weft.show(im)")
+card("info", "weft.info(path) -> table", "how a file was made", 'weft.info("fox.png").seed')
+card("sheet", "weft.sheet(list, {columns, labels, size, gap, title}?) -> Image", "a contact sheet",
+  'weft.sheet(images, { columns = 4, labels = names }):save "sheet.png"')
+card("sampler", "weft.sampler(name, {options}) -> Sampler", "a sampler with settings",
+  'm:image{ "x", sampler = weft.sampler("ddim", { eta = 0.3 }) }')
+card("tensor", "weft.tensor(nested table, {dtype, device}?) -> Tensor",
+  "a tensor; also .zeros .ones .full .randn .arange .linspace .cat .stack .load .save",
+  "local t = weft.tensor.randn({ 64, 64, 3 }, { seed = 1 })")
+card("scope", "weft.scope(f, ...) -> ...", "run f and free what it made and did not return",
+  "local y = weft.scope(function() return x + v * dt end)")
+card("grad", "weft.grad(f, params) -> loss, grads, ...", "a loss and its gradients",
+  "local loss, grads = weft.grad(function() return loss_of(batch) end, parameters)")
+card("memory", "weft.memory(reset?) -> table", "bytes that the engine holds: live, peak, cached",
+  "print(weft.memory().peak)")
+
+M.by_name = {}
+for _, c in ipairs(M) do M.by_name[c.name] = c end
+
+--- Texts about the prompt itself.
+M.topics = {
+  repl = [[
+Type Lua. An expression shows its value; `;` at the end keeps it silent. A line that is not complete
+goes on. Locals stay for the next lines (a closure keeps the local it was made with).
+  _  the last value       _3  the value of prompt 3        ?name  help       !cmd  the shell
+  :again seed=5   the last generation with other options    :explore 8   eight seeds, small
+  :record f.lua   what was typed, as a recipe               :save 3 a.png  value 3 to a file
+Ctrl-C at the prompt clears the line; during work it stops the work and keeps the model.]],
+}
+
+return M
