@@ -93,7 +93,7 @@ local function open_call(text)
       depth = depth + 1
     elseif c == "{" or c == "(" then
       if depth == 0 then
-        local name = text:sub(1, i - 1):match("([%a_][%w_]*)%s*[%({]*[^%({}]*$")
+        local name = text:sub(1, i - 1):match("([%a_][%w_]*)%s*%(?%s*$")
         return name, text:sub(i + 1)
       end
       depth = depth - 1

@@ -41,7 +41,9 @@ function M.compile(text, env, name)
     local with_locals = load(text .. "\n" .. CAPTURE .. "()", name, "t", env)
     return with_locals or statement, "statement"       -- without when text ends in a return
   end
-  if is_open(value_error) or is_open(message) then return nil, "incomplete" end
+  if is_open(value_error) or is_open(message) then
+    return nil, "incomplete", message
+  end
   return nil, "wrong", message
 end
 
