@@ -7,7 +7,7 @@ local train = weft.train
 
 local M = {}
 
-local SAVE_EVERY_S = 600
+local SAVE_EVERY_S = 300
 
 --- Defaults, overridden by name=value arguments (under `weft run` by its parameters).
 function M.params(defaults)
