@@ -21,7 +21,7 @@ enum {
     HUGE_BYTES = 4 << 20                /* from here on ask for huge pages: fewer page faults */
 };
 
-static const size_t MIN_CACHE_BYTES = (size_t)256 << 20;   /* always worth keeping */
+static const size_t SPARE_BYTES = (size_t)128 << 20;       /* cached beyond what was ever live */
 
 typedef struct block {
     size_t bytes;                       /* of the class, without header and slack */
@@ -33,6 +33,7 @@ struct wf_mem {
     pthread_mutex_t lock;
     wf_mem_stats stats;
     uint64_t fail_at;                   /* the count of n_allocs that fails; 0: none */
+    size_t most_live_bytes;             /* ever */
     block *cache[N_CLASSES];
 };
 
@@ -46,22 +47,23 @@ wf_mem *wf_mem_new(void)
     return m;
 }
 
-static void trim_locked(wf_mem *m)
+/* Give cached blocks back, large ones first, until at most keep bytes are cached. */
+static void trim_locked(wf_mem *m, size_t keep)
 {
-    for (int i = 0; i < N_CLASSES; i++) {
-        while (m->cache[i]) {
+    for (int i = N_CLASSES - 1; i >= 0 && m->stats.cached_bytes > keep; i--) {
+        while (m->cache[i] && m->stats.cached_bytes > keep) {
             block *b = m->cache[i];
             m->cache[i] = b->next;
+            m->stats.cached_bytes -= b->bytes;
             free(b);
         }
     }
-    m->stats.cached_bytes = 0;
 }
 
 void wf_mem_free_all(wf_mem *m)
 {
     if (!m) return;
-    trim_locked(m);
+    trim_locked(m, 0);
     pthread_mutex_destroy(&m->lock);
     free(m);
 }
@@ -105,12 +107,13 @@ static block *alloc_locked(wf_mem *m, size_t class_bytes, int k)
         m->stats.cached_bytes -= class_bytes;
         return b;
     }
-    /* A miss while much is cached: the sizes have changed, so what is cached is of no use. */
-    if (m->stats.cached_bytes > MIN_CACHE_BYTES && m->stats.cached_bytes > m->stats.live_bytes / 4)
-        trim_locked(m);
+    /* A miss: what is cached may stay as long as all of it was once live together. */
+    const size_t most = m->most_live_bytes + m->most_live_bytes / 8 + SPARE_BYTES;
+    const size_t need = m->stats.live_bytes + class_bytes;
+    if (need + m->stats.cached_bytes > most) trim_locked(m, need < most ? most - need : 0);
     b = system_block(class_bytes);
     if (!b) {
-        trim_locked(m);
+        trim_locked(m, 0);
         b = system_block(class_bytes);
     }
     return b;
@@ -127,6 +130,7 @@ void *wf_mem_alloc(wf_mem *m, size_t bytes)
     if (++m->stats.n_allocs != m->fail_at) b = alloc_locked(m, class_bytes, k);
     if (b) {
         m->stats.live_bytes += class_bytes;
+        if (m->stats.live_bytes > m->most_live_bytes) m->most_live_bytes = m->stats.live_bytes;
         count_peak(m);
     }
     pthread_mutex_unlock(&m->lock);
@@ -167,7 +171,7 @@ void wf_mem_fail_nth(wf_mem *m, uint64_t n)
 void wf_mem_trim(wf_mem *m)
 {
     pthread_mutex_lock(&m->lock);
-    trim_locked(m);
+    trim_locked(m, 0);
     pthread_mutex_unlock(&m->lock);
 }
 
