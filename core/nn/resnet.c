@@ -59,3 +59,21 @@ wf_tensor *wf_upsample_run(wf_ctx *c, const wf_conv_layer *l, wf_tensor *x, int6
     wf_scope *s = wf_scope_open(c);
     return wf_scope_close(c, s, wf_conv_run(c, l, wf_resize_nearest(c, x, height, width)));
 }
+
+static const int swap_inner[] = {0, 1, 3, 2, 4, 5};
+
+wf_tensor *wf_pixel_unshuffle(wf_ctx *c, wf_tensor *x, int64_t p)
+{
+    const int64_t B = wf_dim(x, 0), H = wf_dim(x, 1) / p, W = wf_dim(x, 2) / p, C = wf_dim(x, 3);
+    if (p == 1) return x;
+    x = wf_reshape(c, x, 6, (int64_t[]){B, H, p, W, p, C});
+    return wf_reshape4(c, wf_permute(c, x, 6, swap_inner), B, H, W, p * p * C);
+}
+
+wf_tensor *wf_pixel_shuffle(wf_ctx *c, wf_tensor *x, int64_t p)
+{
+    const int64_t B = wf_dim(x, 0), H = wf_dim(x, 1), W = wf_dim(x, 2), C = wf_dim(x, 3) / (p * p);
+    if (p == 1) return x;
+    x = wf_reshape(c, x, 6, (int64_t[]){B, H, W, p, p, C});
+    return wf_reshape4(c, wf_permute(c, x, 6, swap_inner), B, H * p, W * p, C);
+}

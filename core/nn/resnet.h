@@ -1,4 +1,4 @@
-/* resnet.h - the residual block of UNets and autoencoders, and their changes of size. */
+/* resnet.h - the residual block of UNets and autoencoders, and changes of size. */
 #ifndef WF_CORE_RESNET_H
 #define WF_CORE_RESNET_H
 
@@ -39,5 +39,9 @@ wf_conv_layer wf_downsample_declare(wf_builder *b, const char *name, int64_t wid
 
 /* Nearest neighbours to height x width, then a 3x3 convolution (wf_conv_declare with padding 1). */
 wf_tensor *wf_upsample_run(wf_ctx *c, const wf_conv_layer *l, wf_tensor *x, int64_t height, int64_t width);
+
+/* [B,H,W,C] -> [B,H/p,W/p,p*p*C], channels in the order (py, px, c); p divides H and W. And back. */
+wf_tensor *wf_pixel_unshuffle(wf_ctx *c, wf_tensor *x, int64_t p);
+wf_tensor *wf_pixel_shuffle(wf_ctx *c, wf_tensor *x, int64_t p);
 
 #endif

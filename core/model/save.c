@@ -1,0 +1,53 @@
+/* save.c - a model as public libraries store it: config.json and one safetensors file. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "core/file/file_write.h"
+#include "core/file/tensors.h"
+#include "core/model/model_impl.h"
+
+enum { PATH_MOST = 4096 };
+
+/* Every parameter under its name, in public layout and in dtype, into names[] and t[]. */
+static void gather(wf_ctx *c, const wf_model *m, wf_dtype dtype, const char **names, wf_tensor **t)
+{
+    for (int64_t i = 0; i < wf_params_get_count(m->params); i++) {
+        const wf_param *p = wf_params_get(m->params, i);
+        names[i] = p->name;
+        t[i] = wf_param_to_public(c, p);
+        if (t[i] && dtype != WF_DTYPE_COUNT) t[i] = wf_cast(c, t[i], dtype);
+    }
+}
+
+static wf_status save_weights(wf_ctx *c, const wf_model *m, const char *path, wf_dtype dtype)
+{
+    static const char *const meta[] = {"format", "pt"};     /* transformers refuses files without it */
+    const size_t n = (size_t)wf_params_get_count(m->params);
+    wf_mem *mem = wf_ctx_get_mem(c);
+    const char **names = wf_mem_alloc(mem, (n + 1) * sizeof *names);
+    wf_tensor **t = wf_mem_alloc(mem, (n + 1) * sizeof *t);
+    wf_scope *s = wf_scope_open(c);
+    if (names && t) gather(c, m, dtype, names, t);
+    else wf_fail(c, WF_ENOMEM, "%s: no memory", path);
+    const wf_status st = wf_has_failed(c) ? wf_get_status(c) : wf_tensors_save(c, path, names, t, (int64_t)n, meta, 1);
+    wf_scope_close(c, s, NULL);
+    wf_mem_free(mem, names);
+    wf_mem_free(mem, t);
+    return st;
+}
+
+wf_status wf_model_save(wf_ctx *c, wf_model *m, const char *folder, const char *file, wf_dtype dtype)
+{
+    char path[PATH_MOST];
+    if (wf_has_failed(c)) return wf_get_status(c);
+    if (dtype != WF_DTYPE_COUNT && !wf_dtype_is_float(dtype))
+        return wf_fail_status(c, WF_EDTYPE, "%s: cannot be saved as %s", m->arch->name, wf_dtype_text(dtype));
+    if (mkdir(folder, 0777) != 0 && errno != EEXIST)
+        return wf_fail_status(c, WF_EIO, "%s: %s", folder, strerror(errno));
+    snprintf(path, sizeof path, "%s/%s", folder, file);
+    WF_TRY(save_weights(c, m, path, dtype));
+    snprintf(path, sizeof path, "%s/config.json", folder);
+    return wf_file_save(c, path, m->config, strlen(m->config), true);
+}

@@ -1,0 +1,74 @@
+/* model_vectors.h - a model from tests/model/vectors against the reference's inputs and outputs. */
+#ifndef WF_TESTS_MODEL_VECTORS_H
+#define WF_TESTS_MODEL_VECTORS_H
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "core/file/tensors.h"
+#include "core/model/model.h"
+#include "core/tensor/ops.h"
+
+#define VECTORS "tests/model/vectors/"
+
+/* Of the largest output: both sides add up in f32, in other orders. */
+static const double TOLERANCE = 2e-5;
+
+static inline void expect_ok(wf_ctx *c, const char *what)
+{
+    char msg[WF_ERR_MAX];
+    if (wf_take_error(c, msg, sizeof msg) != WF_OK) fail_msg("%s: %s", what, msg);
+}
+
+static inline void expect_error(wf_ctx *c, wf_status st, const char *part)
+{
+    char msg[WF_ERR_MAX];
+    const wf_status got = wf_take_error(c, msg, sizeof msg);
+    if (got != st || !strstr(msg, part))
+        fail_msg("\"%s\" (%s) is not \"%s\" (%s)", msg, wf_status_text(got), part, wf_status_text(st));
+}
+
+/* The tensor of that name, 4-D ones from NCHW to NHWC; NULL when the file has none. */
+static inline wf_tensor *vector_get(wf_ctx *c, wf_tensors *f, const char *name)
+{
+    static const int order[] = {0, 2, 3, 1};
+    const int64_t i = wf_tensors_find(f, name);
+    if (i < 0) return NULL;
+    wf_tensor *t = wf_tensors_get(c, f, i);
+    return wf_rank(t) == 4 ? wf_contiguous(c, wf_permute(c, t, 4, order)) : t;
+}
+
+static inline void expect_close(wf_ctx *c, const char *name, wf_tensor *got, wf_tensor *want)
+{
+    const int64_t n = wf_numel(want);
+    if (!got || !want || wf_numel(got) != n) fail_msg("%s: shapes differ", name);
+    float *a = test_malloc((size_t)n * sizeof *a), *b = test_malloc((size_t)n * sizeof *b);
+    assert_int_equal(wf_to_f32(c, got, a, n), WF_OK);
+    assert_int_equal(wf_to_f32(c, want, b, n), WF_OK);
+    double worst = 0.0, scale = 0.0;
+    for (int64_t i = 0; i < n; i++) {
+        const double d = fabs((double)a[i] - (double)b[i]);
+        worst = d > worst || isnan(d) ? d : worst;
+        scale = fabs((double)b[i]) > scale ? fabs((double)b[i]) : scale;
+    }
+    test_free(a);
+    test_free(b);
+    if (!(worst <= TOLERANCE * scale)) fail_msg("%s: off by %.3g of %.3g", name, worst, scale);
+}
+
+static inline wf_tensor *output_get(const wf_named *out, int n, const char *name)
+{
+    for (int i = 0; i < n; i++)
+        if (strcmp(out[i].name, name) == 0) return out[i].t;
+    return NULL;
+}
+
+#endif
