@@ -21,7 +21,7 @@ M.micro = {
       hidden_size = 128, intermediate_size = 512, num_hidden_layers = 3, num_attention_heads = 4,
       image_size = 64, patch_size = 16, num_channels = 3, projection_dim = M.feature_width,
       hidden_act = "gelu", layer_norm_eps = 1e-5,
-      stem = { type = "unshuffle", patch = 4, channels = { 64, 96 } },
+      stem = { type = "unshuffle", patch = 4, channels = { 48, 64, 96 } },
     },
   },
   text_encoder = {
