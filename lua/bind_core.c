@@ -390,6 +390,7 @@ int luaopen_weft_core(lua_State *L)
     lwf_open_make(L, s);
     lwf_open_op(L, s);
     lwf_open_nn(L, s);
+    lwf_open_model(L, s);
     lwf_open_file(L, s);
     lwf_open_picture(L, s);
     lwf_open_scope(L, s);

@@ -28,6 +28,11 @@ local function to_tensor(name, v)
 end
 
 local function result(out)
+  if out.layers then
+    local list = {}
+    for i = 1, out.layers:size(1) do list[i] = out.layers:select(1, i) end
+    out.layers = list
+  end
   local name, t = next(out)
   if name and alone[name] and not next(out, name) then return t end
   return out
@@ -73,11 +78,21 @@ function Model:report()
   return r
 end
 
---- Write config.json and the weights into folder.
+--- Parameters of their own in this dtype; "f32" makes a loaded model ready to be trained.
+---@return weft.Model self
+function Model:to(dtype)
+  self.core:convert(dtype)
+  return self
+end
+
+--- Replace a parameter by a copy of t.
+function Model:set(name, t) self.core:set(name, t) end
+
+--- Write config.json and the weights into folder; dtype keeps what each has when not given.
 ---@param opts? { dtype: string, file: string }
 function Model:save(folder, opts)
   opts = check.keys("save", opts, { "dtype", "file" })
-  self.core:save(folder, opts.file or "diffusion_pytorch_model.safetensors", opts.dtype or "f32")
+  self.core:save(folder, opts.file or "diffusion_pytorch_model.safetensors", opts.dtype)
   return folder
 end
 
@@ -104,7 +119,7 @@ end
 local function wrap(handle) return setmetatable({ core = handle, arch = handle:arch() }, Model) end
 
 --- A model with random parameters.
----@param arch string     "unet2d", "vae", "clip_text" ...
+---@param arch? string    "unet2d", "vae", "clip_text" ...; what the config says when nil
 ---@param config table    as in config.json
 ---@param opts? { seed: integer }
 function M.new(arch, config, opts)
@@ -113,11 +128,15 @@ function M.new(arch, config, opts)
   return wrap(core.new_model(arch, json.encode(config), opts.seed or require("weft").seed()))
 end
 
---- A model from a folder with config.json and safetensors.
----@param opts? { dtype: string }
-function M.load(folder, opts)
-  opts = check.keys("model.load", opts, { "dtype" })
-  return wrap(core.load_model(folder, opts.dtype))
+--- A model from a folder with config.json and safetensors, or from a file and a config.
+---@param opts? { dtype: string, config: table }
+function M.load(path, opts)
+  opts = check.keys("model.load", opts, { "dtype", "config" })
+  check.type("model.load: path", path, "string")
+  if opts.config then
+    return wrap(core.load_model_file(path, json.encode(opts.config), opts.dtype))
+  end
+  return wrap(core.load_model(path, opts.dtype))
 end
 
 return M

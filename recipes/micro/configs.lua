@@ -8,6 +8,7 @@ local M = {}
 M.feature_width = 128
 M.latent_channels = 8
 M.latent_size = 16
+M.map_channels = 16
 M.text_tokens = 40
 
 -- The id of </text> in tokenizer.json, where the text tower reads its feature.
@@ -48,23 +49,23 @@ M.micro = {
     arch = "unet2d",
     config = {
       _class_name = "UNet2DConditionModel", sample_size = M.latent_size,
-      in_channels = 2 * M.latent_channels + 6 + 32, out_channels = M.latent_channels,
+      in_channels = 2 * M.latent_channels + 6 + M.map_channels, out_channels = M.latent_channels,
       block_out_channels = { 48, 96 }, layers_per_block = 1,
       down_block_types = { "DownBlock2D", "CrossAttnDownBlock2D" },
       mid_block_type = "UNetMidBlock2DCrossAttn",
-      up_block_types = { "CrossAttnUpBlock2D", "UpBlock2D" },
+      up_block_types = { "UpBlock2D", "UpBlock2D" },
       attention_head_dim = 4, cross_attention_dim = 96, use_linear_projection = true,
       norm_num_groups = 8, norm_eps = 1e-5, act_fn = "silu", flip_sin_to_cos = true, freq_shift = 0,
       class_embed_type = "projection", projection_class_embeddings_input_dim = M.feature_width,
-      resnet_time_scale_shift = "scale_shift", time_embedding_dim = 192,
+      resnet_time_scale_shift = "scale_shift", time_embedding_dim = 160,
     },
   },
   conditioner = {
     arch = "conditioner",
     config = {
       _class_name = "FeatureConditioner", feature_dim = M.feature_width,
-      context_tokens = 4, context_dim = 96, context_hidden_dim = 256,
-      map_channels = 32, map_size = 8, map_hidden_dim = 512,
+      context_tokens = 4, context_dim = 96, context_hidden_dim = 128,
+      map_channels = M.map_channels, map_size = 8, map_hidden_dim = 160,
     },
   },
   scheduler = {

@@ -1,0 +1,77 @@
+/*
+ * conditioner.c - from one aligned feature to what a denoiser reads: context tokens and a map.
+ *
+ *   context = W2 silu(W1 f)  as [B,tokens,width]      for its cross-attention
+ *   map     = V2 silu(V1 f)  as [B,size,size,channels] beside its latents
+ *
+ * where f is the unit feature times sqrt(D), so that its values are of order one.
+ */
+#include <math.h>
+
+#include "core/model/arch.h"
+#include "core/nn/layer.h"
+
+typedef struct conditioner {
+    wf_linear_layer context[2], map[2];
+    int64_t feature_dim, tokens, context_dim, map_size, map_channels;
+} conditioner;
+
+static const wf_config_key KEYS[] = {
+    {"feature_dim", NULL}, {"context_tokens", NULL}, {"context_dim", NULL},
+    {"context_hidden_dim", NULL}, {"map_channels", NULL}, {"map_size", NULL},
+    {"map_hidden_dim", NULL}, {NULL, NULL},
+};
+
+static void declare_pair(wf_builder *b, const char *name, int64_t in, int64_t hidden, int64_t out,
+                         wf_linear_layer l[2])
+{
+    const size_t mark = wf_builder_enter(b, "%s", name);
+    l[0] = wf_linear_declare(b, "0", in, hidden, true);
+    l[1] = wf_linear_declare(b, "2", hidden, out, true);
+    wf_builder_leave(b, mark);
+}
+
+static void *build(wf_builder *b, const wf_json *config)
+{
+    wf_ctx *c = b->c;
+    conditioner *n = wf_builder_alloc(b, sizeof *n);
+    if (!n) return NULL;
+    n->feature_dim = wf_config_size(c, config, "feature_dim", 0);
+    n->tokens = wf_config_size(c, config, "context_tokens", 0);
+    n->context_dim = wf_config_size(c, config, "context_dim", 0);
+    n->map_channels = wf_config_size(c, config, "map_channels", 0);
+    n->map_size = wf_config_size(c, config, "map_size", 0);
+    const int64_t hidden = wf_config_size(c, config, "context_hidden_dim", 2 * n->feature_dim);
+    const int64_t map_hidden = wf_config_size(c, config, "map_hidden_dim", 4 * n->feature_dim);
+    if (wf_has_failed(c)) return NULL;
+    declare_pair(b, "context", n->feature_dim, hidden, n->tokens * n->context_dim, n->context);
+    declare_pair(b, "map", n->feature_dim, map_hidden, n->map_size * n->map_size * n->map_channels,
+                 n->map);
+    return n;
+}
+
+static wf_tensor *run_pair(wf_ctx *c, const wf_linear_layer l[2], wf_tensor *x)
+{
+    return wf_linear_run(c, &l[1], wf_linear_run_act(c, &l[0], x, WF_ACT_SILU));
+}
+
+static wf_status forward(wf_ctx *c, const void *net, wf_tensor *const *in, wf_named *out, int *n_out)
+{
+    const conditioner *n = net;
+    const int64_t want[] = {-1, n->feature_dim};
+    WF_TRY(wf_input_check(c, "conditioner", "feature", in[0], 2, want));
+    const int64_t B = wf_dim(in[0], 0), S = n->map_size;
+    wf_tensor *f = wf_scale(c, in[0], sqrt((double)n->feature_dim));
+    out[0] = (wf_named){"context", wf_reshape3(c, run_pair(c, n->context, f), B, n->tokens,
+                                               n->context_dim)};
+    out[1] = (wf_named){"map", wf_reshape4(c, run_pair(c, n->map, f), B, S, S, n->map_channels)};
+    *n_out = 2;
+    return wf_get_status(c);
+}
+
+static const char *const CLASSES[] = {"FeatureConditioner", NULL};
+static const wf_method METHODS[] = {{"forward", "feature", forward}, {NULL, NULL, NULL}};
+
+const wf_arch wfi_arch_conditioner = {
+    .name = "conditioner", .classes = CLASSES, .keys = KEYS, .methods = METHODS, .build = build,
+};
