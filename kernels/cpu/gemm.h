@@ -77,6 +77,10 @@ void WF_K(pack_panels)(wf_ctx *c, const gemm_src *b, int64_t n_matrices, int64_t
 /* Run g in parallel. WF_ENOMEM without scratch. */
 wf_status WF_K(gemm)(wf_ctx *c, const gemm *g);
 
+/* C = A B where k is long: a sum of products over fixed stretches of k, packed as they come. C is
+ * dense, one matrix; bias, act and add are not looked at. */
+wf_status WF_K(gemm_long)(wf_ctx *c, const gemm *g, const gemm_src *b);
+
 /* Panels of weight w under tag: the kept ones, or new ones kept with a constant w. A w that changes
  * gets panels in *scratch, which the caller frees. NULL without memory. */
 const void *WF_K(weight_panels)(wf_ctx *c, wf_tensor *w, int tag, const gemm_src *b, int64_t n,

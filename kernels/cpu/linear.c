@@ -48,9 +48,6 @@ static gemm_src matrix_of(wf_tensor *t, bool k_first)
                       .col = k_first ? w : 1, .size = wf_dim(t, -2) * w};
 }
 
-/* Few rows and columns but many k: a sum of products, each of a fixed stretch of k. */
-static wf_status split_k(wf_ctx *c, const gemm *g, gemm_src b);
-
 static wf_status batched(wf_ctx *c, gemm *g, wf_tensor *tb, const gemm_src *b)
 {
     const int64_t size = WF_K(panels_elems)(g->n, g->k);
@@ -80,7 +77,7 @@ wf_status WF_K(matmul)(wf_ctx *c, wf_op_args *a)
         g.m *= g.batch;
         g.batch = 1;
     }
-    if (g.batch == 1 && g.k >= 8 * max_i(g.m, g.n) && g.k > 4096) return split_k(c, &g, b);
+    if (g.batch == 1 && g.k >= 8 * max_i(g.m, g.n) && g.k > 4096) return WF_K(gemm_long)(c, &g, &b);
     int64_t *index = scratch_alloc(c, 2 * g.batch, sizeof *index);
     if (!index) return WF_ENOMEM;
     if (g.batch > 1) {
@@ -92,65 +89,4 @@ wf_status WF_K(matmul)(wf_ctx *c, wf_op_args *a)
     const wf_status st = batched(c, &g, tb, &b);
     scratch_free(c, index);
     return st;
-}
-
-/* ---- long sums ---- */
-
-enum { STRETCH = 2048 };                 /* values of k in one product */
-
-typedef struct stretches {
-    const gemm *g;
-    gemm_src b;
-    float *sums;                         /* [stretches][M*N] */
-    float *scratch;                      /* for each worker: panels of A and of B for KC values of k */
-    int64_t scratch_elems;
-} stretches;
-
-static void run_stretch(void *arg, int64_t part, int worker)
-{
-    const stretches *s = arg;
-    const gemm *g = s->g;
-    float *tmp = s->scratch + worker * s->scratch_elems, *pa = tmp + MR * NR;
-    float *pb = pa + div_up(g->m, MR) * (MR * KC + PACK_SLACK), *out = s->sums + part * g->m * g->n;
-    const int64_t end = min_i(g->k, (part + 1) * STRETCH);
-    for (int64_t k0 = part * STRETCH; k0 < end; k0 += KC) {
-        const int64_t kc = min_i(KC, end - k0);
-        for (int64_t m = 0; m < g->m; m += MR) {
-            const int rows = (int)min_i(MR, g->m - m);
-            WF_K(pack)(&g->a, 0, m, rows, rows, k0, kc, pa + m / MR * (MR * KC + PACK_SLACK));
-        }
-        for (int64_t n = 0; n < g->n; n += NR) {
-            const int width = gemm_width(g->n, n), valid = (int)min_i(width, g->n - n);
-            WF_K(pack)(&s->b, 0, n, valid, width, k0, kc, pb);
-            for (int64_t m = 0; m < g->m; m += MR) {
-                const int rows = (int)min_i(MR, g->m - m);
-                float *at = out + m * g->n + n;
-                const bool add = k0 > part * STRETCH;
-                for (int i = 0; add && i < rows; i++)
-                    for (int j = 0; j < valid; j++) tmp[i * NR + j] = at[i * g->n + j];
-                WF_K(tile)(WF_DTYPE_F32, rows, width / VL)(kc, pa + m / MR * (MR * KC + PACK_SLACK), rows,
-                                                          pb, width, tmp, NR, add);
-                for (int i = 0; i < rows; i++)
-                    for (int j = 0; j < valid; j++) at[i * g->n + j] = tmp[i * NR + j];
-            }
-        }
-    }
-}
-
-static wf_status split_k(wf_ctx *c, const gemm *g, gemm_src b)
-{
-    const int64_t parts = div_up(g->k, STRETCH), size = g->m * g->n;
-    stretches s = {.g = g, .b = b};
-    s.scratch_elems = MR * NR + div_up(g->m, MR) * (MR * KC + PACK_SLACK) + NR * KC + PACK_SLACK;
-    s.sums = scratch_alloc(c, parts * size + s.scratch_elems * count_workers(c), sizeof *s.sums);
-    if (!s.sums) return WF_ENOMEM;
-    s.scratch = s.sums + parts * size;
-    run_parts(c, parts, (double)size * (double)g->k / 8.0, run_stretch, &s);
-    for (int64_t i = 0; i < size; i++) {
-        float sum = 0.0f;
-        for (int64_t p = 0; p < parts; p++) sum += s.sums[p * size + i];
-        g->c[i] = sum;
-    }
-    scratch_free(c, s.sums);
-    return WF_OK;
 }

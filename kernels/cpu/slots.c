@@ -4,7 +4,8 @@
 
 /* An op and the kernel that runs it; several ops may share one. */
 #define SLOTS(X)                                                     \
-    X(linear, linear) X(matmul, matmul)
+    X(linear, linear) X(matmul, matmul)                                \
+    X(conv2d, conv2d) X(conv2d_dx, conv2d_dx) X(conv2d_dw, conv2d_dw)
 
 #define DECLARE(op, name) wf_status WF_K(name)(wf_ctx *c, wf_op_args *a);
 SLOTS(DECLARE)
