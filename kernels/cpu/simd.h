@@ -130,7 +130,7 @@ WF_INLINE float vf_hmax(vf x) { return _mm512_reduce_max_ps(x); }
 
 #endif
 
-WF_INLINE vf vf_neg(vf x) { return vf_sub(vf_zero(), x); }
+WF_INLINE vf vf_neg(vf x) { return vf_sub(vf_set1(-0.0f), x); }
 WF_INLINE vf vf_abs(vf x) { return vf_andnot(vf_set1(-0.0f), x); }
 WF_INLINE vf vf_copysign(vf x, vf sign) { return vf_or(vf_and(vf_set1(-0.0f), sign), vf_abs(x)); }
 

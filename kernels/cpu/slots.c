@@ -2,18 +2,22 @@
 #include "core/tensor/backend.h"
 #include "kernels/cpu/simd.h"
 
-/* An op and the kernel that runs it; several ops may share one. */
-#define SLOTS(X)                                                     \
-    X(linear, linear) X(matmul, matmul)                                \
-    X(conv2d, conv2d) X(conv2d_dx, conv2d_dx) X(conv2d_dw, conv2d_dw)
+/* Every op here has a WF_K(op) in one of this folder's files. */
+#define SLOTS(X)                                                                         \
+    X(linear) X(matmul) X(conv2d) X(conv2d_dx) X(conv2d_dw)                              \
+    X(neg) X(abs) X(exp) X(sqrt) X(rsqrt) X(square) X(tanh) X(sigmoid) X(relu) X(silu)   \
+    X(gelu) X(gelu_tanh) X(gelu_quick) X(erf) X(leaky_relu) X(clamp) X(affine)           \
+    X(unary_dx) X(add) X(sub) X(mul) X(div) X(maximum) X(minimum)                        \
+    X(swiglu) X(swiglu_dx) X(geglu) X(geglu_dx)                                          \
+    X(copy) X(copy_into) X(cast) X(concat) X(slice_dx) X(sum) X(mean) X(sum_to)
 
-#define DECLARE(op, name) wf_status WF_K(name)(wf_ctx *c, wf_op_args *a);
+#define DECLARE(op) wf_status WF_K(op)(wf_ctx *c, wf_op_args *a);
 SLOTS(DECLARE)
 
 void WF_K(fill)(wf_device *d);
 
 void WF_K(fill)(wf_device *d)
 {
-#define SET(op, name) d->kernel[WF_OP_ID_##op] = WF_K(name);
+#define SET(op) d->kernel[WF_OP_ID_##op] = WF_K(op);
     SLOTS(SET)
 }
