@@ -9,29 +9,60 @@
 
 /* ---- reshape ---- */
 
-wf_status wfi_reshape_infer(wf_ctx *c, wf_op_args *a)
+/* The shape that dims[rank] asks for: one dim of -1 takes what the others leave. */
+static wf_status resolve_shape(wf_ctx *c, const wf_tensor *x, int rank, const int64_t *dims, wf_shape *s)
 {
     char t0[180], t1[160];
-    wf_shape s = {.rank = a->n_attr};
-    if (s.rank > WF_MAX_RANK)
-        return wf_fail_status(c, WF_ESHAPE, "reshape: more than %d dims", WF_MAX_RANK);
     int64_t known = 1;
     int free_dim = -1;
-    const int64_t n = wf_numel(a->in[0]);
-    for (int i = 0; i < s.rank; i++) {
-        WF_TRY(wfi_check_int_attr(c, a, i, -1, INT64_C(1) << 52));
-        s.dims[i] = wfi_int(a, i);
-        if (s.dims[i] == -1 && free_dim < 0) free_dim = i;
-        else if (__builtin_mul_overflow(known, s.dims[i], &known)) known = -1;
+    if (rank < 0 || rank > WF_MAX_RANK) return wf_fail_status(c, WF_ESHAPE, "reshape: %d dims", rank);
+    s->rank = rank;
+    for (int i = 0; i < rank; i++) {
+        s->dims[i] = dims[i];
+        if (dims[i] == -1 && free_dim < 0) free_dim = i;
+        else if (__builtin_mul_overflow(known, dims[i], &known)) known = -1;
     }
-    if (free_dim >= 0) s.dims[free_dim] = known > 0 ? n / known : 0;
-    if (wf_shape_numel(&s) != n)
-        return wf_fail_status(c, WF_ESHAPE, "reshape: %s has %lld values, %s wants another number",
-                              wf_tensor_text(a->in[0], t0, sizeof t0), (long long)n,
-                              wf_shape_text(&s, t1, sizeof t1));
-    a->shape[0] = s;
-    wfi_dense_strides(&s, a->strides);
-    return WF_OK;
+    if (free_dim >= 0) s->dims[free_dim] = known > 0 ? wf_numel(x) / known : 0;
+    if (wf_shape_numel(s) == wf_numel(x)) return WF_OK;
+    return wf_fail_status(c, WF_ESHAPE, "reshape: %s has %lld values, %s wants another number",
+                          wf_tensor_text(x, t0, sizeof t0), (long long)wf_numel(x),
+                          wf_shape_text(s, t1, sizeof t1));
+}
+
+/* Strides that show x's values in shape s; false when only a copy can. Dims of x whose strides fit
+ * together form a chunk; each chunk must be a whole number of dims of s. */
+static bool find_view(const wf_tensor *x, const wf_shape *s, int64_t *strides)
+{
+    wfi_dense_strides(s, strides);
+    if (wf_is_contiguous(x) || wf_numel(x) == 0) return true;
+    int64_t base = x->strides[x->shape.rank - 1], n_old = 1, n_new = 1;
+    int v = s->rank - 1;
+    for (int d = x->shape.rank - 1; d >= 0; d--) {
+        n_old *= x->shape.dims[d];
+        if (d > 0 && (x->shape.dims[d - 1] == 1 || x->strides[d - 1] == n_old * base)) continue;
+        for (; v >= 0 && (n_new < n_old || s->dims[v] == 1); v--) {
+            strides[v] = n_new * base;
+            n_new *= s->dims[v];
+        }
+        if (n_new != n_old) return false;
+        if (d > 0) base = x->strides[d - 1];
+        n_old = n_new = 1;
+    }
+    return v < 0;
+}
+
+wf_status wfi_reshape_infer(wf_ctx *c, wf_op_args *a)
+{
+    char text[180];
+    int64_t dims[WF_OP_MAX_ATTR];
+    for (int i = 0; i < a->n_attr; i++) {
+        WF_TRY(wfi_check_int_attr(c, a, i, -1, INT64_C(1) << 52));
+        dims[i] = wfi_int(a, i);
+    }
+    WF_TRY(resolve_shape(c, a->in[0], a->n_attr, dims, &a->shape[0]));
+    if (find_view(a->in[0], &a->shape[0], a->strides)) return WF_OK;
+    return wf_fail_status(c, WF_ESHAPE, "reshape: the strides of %s allow no such view; copy it first",
+                          wf_tensor_text(a->in[0], text, sizeof text));
 }
 
 void wfi_reshape_backward(wf_ctx *c, wf_grad_args *g)
@@ -42,10 +73,12 @@ void wfi_reshape_backward(wf_ctx *c, wf_grad_args *g)
 
 wf_tensor *wf_reshape(wf_ctx *c, wf_tensor *x, int rank, const int64_t *dims)
 {
-    double attr[WF_OP_MAX_ATTR];
-    if (c->status != WF_OK || !x) return NULL;
-    if (rank < 0 || rank > WF_MAX_RANK) return wf_fail(c, WF_ESHAPE, "reshape: %d dims", rank);
-    for (int i = 0; i < rank; i++) attr[i] = (double)dims[i];
+    double attr[WF_MAX_RANK];
+    int64_t strides[WF_MAX_RANK];
+    wf_shape s;
+    if (c->status != WF_OK || !x || resolve_shape(c, x, rank, dims, &s) != WF_OK) return NULL;
+    for (int i = 0; i < rank; i++) attr[i] = (double)s.dims[i];
+    if (!find_view(x, &s, strides)) x = wf_copy(c, x);
     return wf_op_call(c, WF_OP_ID_reshape, &x, 1, attr, rank);
 }
 

@@ -9,7 +9,8 @@
     X(gelu) X(gelu_tanh) X(gelu_quick) X(erf) X(leaky_relu) X(clamp) X(affine)           \
     X(unary_dx) X(add) X(sub) X(mul) X(div) X(maximum) X(minimum)                        \
     X(swiglu) X(swiglu_dx) X(geglu) X(geglu_dx)                                          \
-    X(copy) X(copy_into) X(cast) X(concat) X(slice_dx) X(sum) X(mean) X(sum_to)
+    X(copy) X(copy_into) X(cast) X(concat) X(slice_dx) X(sum) X(mean) X(sum_to)         \
+    X(group_norm) X(group_norm_dx) X(layer_norm) X(layer_norm_dx) X(softmax) X(softmax_dx)
 
 #define DECLARE(op) wf_status WF_K(op)(wf_ctx *c, wf_op_args *a);
 SLOTS(DECLARE)
