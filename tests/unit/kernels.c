@@ -384,7 +384,7 @@ static void make_conv(sample *s, wf_op_id id)
 static void make_group_norm(sample *s, wf_op_id id)
 {
     const int64_t groups = draw_from(1, 8), C = groups * draw_from(1, s->large ? 12 : 5);
-    const int64_t places = s->large ? 900 : 1 + size1(s, 40);
+    const int64_t places = s->large ? 900 : 8 + size1(s, 40);
     wf_tensor *x = wf_affine(c, NORMAL(size(s, 2), places, C), 2.0, 3.0);
     /* a group of few values that are nearly equal has an rstd of up to 30 */
     s->rel = 5e-6, s->abs = s->large ? 5e-6 : 5e-5;
