@@ -38,14 +38,30 @@ static wf_status save_weights(wf_ctx *c, const wf_model *m, const char *path, wf
     return st;
 }
 
+/* Make folder and those above it that are missing. */
+static wf_status make_folder(wf_ctx *c, const char *folder)
+{
+    char path[PATH_MOST];
+    if ((size_t)snprintf(path, sizeof path, "%s", folder) >= sizeof path)
+        return wf_fail_status(c, WF_EARG, "%.60s...: the path is too long", folder);
+    for (char *at = path + 1;; at++) {
+        const char was = *at;
+        if (was != '/' && was != '\0') continue;
+        *at = '\0';
+        if (mkdir(path, 0777) != 0 && errno != EEXIST)
+            return wf_fail_status(c, WF_EIO, "%s: %s", path, strerror(errno));
+        if (was == '\0') return WF_OK;
+        *at = was;
+    }
+}
+
 wf_status wf_model_save(wf_ctx *c, wf_model *m, const char *folder, const char *file, wf_dtype dtype)
 {
     char path[PATH_MOST];
     if (wf_has_failed(c)) return wf_get_status(c);
     if (dtype != WF_DTYPE_COUNT && !wf_dtype_is_float(dtype))
         return wf_fail_status(c, WF_EDTYPE, "%s: cannot be saved as %s", m->arch->name, wf_dtype_text(dtype));
-    if (mkdir(folder, 0777) != 0 && errno != EEXIST)
-        return wf_fail_status(c, WF_EIO, "%s: %s", folder, strerror(errno));
+    WF_TRY(make_folder(c, folder));
     snprintf(path, sizeof path, "%s/%s", folder, file);
     WF_TRY(save_weights(c, m, path, dtype));
     snprintf(path, sizeof path, "%s/config.json", folder);

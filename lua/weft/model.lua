@@ -11,7 +11,7 @@ local M = {}
 local Model = {}
 
 --- Outputs of these names are the call's value when they come alone; others make a table by name.
-local alone = { sample = true, y = true, audio = true }
+local alone = { sample = true, image = true, y = true, audio = true }
 
 --- Inputs whose lists are ids; other lists are numbers.
 local ids = { ids = true, text = true }
@@ -49,10 +49,10 @@ end
 Model.__call = function(self, inputs) return self:call("forward", inputs) end
 
 --- vae:encode(x [B,H,W,3]) -> { mean, logvar } [B,h,w,c]; other models take a table.
-function Model:encode(x) return self:call("encode", check.is_tensor(x) and { sample = x } or x) end
+function Model:encode(x) return self:call("encode", check.is_tensor(x) and { x = x } or x) end
 
 --- vae:decode(z [B,h,w,c]) -> [B,H,W,3] in -1 ... 1.
-function Model:decode(z) return self:call("decode", check.is_tensor(z) and { sample = z } or z) end
+function Model:decode(z) return self:call("decode", check.is_tensor(z) and { z = z } or z) end
 
 --- Iterate name, tensor.
 function Model:parameters()
