@@ -99,7 +99,7 @@ demo: deps
 	./weft demo
 
 lint:
-	$(Q)luacheck -q lua recipes tests/spec tests/style tests/run.lua
+	$(Q)luacheck -q lua recipes tests
 	$(Q)$(MAKE) --no-print-directory CC=clang BUILD=build/clang $(LIB:$(BUILD)/%=build/clang/%)
 
 # What Debian 12 calls the libraries; ca-certificates and git are taken to be there.

@@ -2,7 +2,8 @@
 --   weft run recipes/blend.lua a=cat.png b=frog.png
 local weft = require "weft"
 local p = weft.params {
-  a = { "", path = true }, b = { "", path = true, help = "the two pictures; none: two are made first" },
+  a = { "", path = true },
+  b = { "", path = true, help = "the two pictures; none: two are made first" },
   prompt_a = "a large plain red cat at the left in the snow",
   prompt_b = "a small striped blue star at the right at night",
   shares = { 5, min = 2, max = 20, help = "how many pictures, the ends included" },
@@ -16,7 +17,8 @@ local from, to = m:encode(a), m:encode(b)
 local list, labels = {}, {}
 for i = 1, p.shares do
   local t = (i - 1) / (p.shares - 1)
-  list[i] = m:image { weft.embedding.slerp(from, to, t), guidance = p.guidance, steps = p.steps, seed = p.seed }
+  list[i] = m:image { weft.embedding.slerp(from, to, t), guidance = p.guidance, steps = p.steps,
+    seed = p.seed }
   labels[i] = ("%d %%"):format(100 * t)
 end
 weft.sheet(list, { columns = p.shares, labels = labels }):save(p.out)

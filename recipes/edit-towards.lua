@@ -1,9 +1,11 @@
 -- edit-towards.lua: change a picture towards a description of the result; the rest stays
---   weft run recipes/edit-towards.lua input=cat.png target="a large plain blue cat at the left in the snow"
+--   weft run recipes/edit-towards.lua input=cat.png target="a large plain blue cat at the left in
+--   the snow"
 local weft = require "weft"
 local p = weft.params {
   input = { "", path = true, help = "the picture to change; none: one is made first" },
-  source = { "a large plain red cat at the left in the snow", help = "what to make when there is no input" },
+  source = { "a large plain red cat at the left in the snow",
+    help = "what to make when there is no input" },
   target = { "a large plain blue cat at the left in the snow", help = "what it should become" },
   guidance = 2, steps = 25, seed = 7, out = { "edit.png", path = true },
 }

@@ -3,7 +3,8 @@
 local weft = require "weft"
 local p = weft.params {
   input = { "", path = true, help = "the picture to start from; none: one is made first" },
-  source = { "a large plain red cat at the left in the snow", help = "what to make when there is no input" },
+  source = { "a large plain red cat at the left in the snow",
+    help = "what to make when there is no input" },
   prompt = { "a large plain red cat at the left at night", help = "what it should become" },
   guidance = 2, steps = 25, seed = 7, out = { "sdedit.png", path = true },
 }
@@ -13,7 +14,8 @@ local start = p.input ~= "" and weft.image.load(p.input) or m:image { p.source, 
 local list, labels = { start }, { "start" }
 for _, strength in ipairs { 0.3, 0.5, 0.7, 0.85, 1 } do
   list[#list + 1] = m:image {
-    p.prompt, init = start, strength = strength, guidance = p.guidance, steps = p.steps, seed = p.seed,
+    p.prompt, init = start, strength = strength, guidance = p.guidance, steps = p.steps,
+    seed = p.seed,
   }
   labels[#labels + 1] = ("strength %.2g"):format(strength)
 end

@@ -8,7 +8,8 @@ local p = weft.params {
 local m = weft.load "micro"
 
 local list, labels = {}, {}
-for job in weft.sweep { { "guidance", 1, 2, 3, 5 }, { "seed", p.seed, p.seed + 1, p.seed + 2, p.seed + 3 } } do
+for job in weft.sweep { { "guidance", 1, 2, 3, 5 },
+  { "seed", p.seed, p.seed + 1, p.seed + 2, p.seed + 3 } } do
   list[#list + 1] = m:image { p.prompt, guidance = job.guidance, steps = p.steps, seed = job.seed }
   labels[#labels + 1] = ("g %g seed %d"):format(job.guidance, job.seed)
 end

@@ -2,8 +2,9 @@
 --
 --   luajit tests/run.lua [unit programs and spec files ...]
 --
--- Unit programs are cmocka's (they print "[  PASSED  ] N test(s)."), specs are busted's, checks under
--- tests/style are plain Lua that exits 0 or not. The last line is "N passed, N failed, N skipped".
+-- Unit programs are cmocka's (they print "[  PASSED  ] N test(s)."), specs are busted's, checks
+-- under tests/style are plain Lua that exits 0 or not. The last line is "N passed, N failed, N
+-- skipped".
 
 local function shell(command)
   local pipe = assert(io.popen("(" .. command .. ") 2>&1; echo \" exit $?\""))
@@ -19,7 +20,8 @@ local function count(text, pattern)
   return n
 end
 
---- passed, failed, skipped of one test file's output; a run that ended badly has failed at least once.
+--- passed, failed, skipped of one test file's output; a run that ended badly has failed at least
+-- once.
 local function tally_unit(text, code)
   local passed = count(text, "%[  PASSED  %] (%d+) test")
   local failed = count(text, "%[  FAILED  %] (%d+) test")
@@ -58,7 +60,8 @@ local function check_self()
   local _, crashed = tally_unit("Segmentation fault", 139)
   local _, silent = tally_spec("", 0)
   local _, code = shell("exit 3")
-  assert(failed == 1 and crashed == 1 and silent == 1 and code == 3, "the runner does not see failures")
+  assert(failed == 1 and crashed == 1 and silent == 1 and code == 3,
+    "the runner does not see failures")
 end
 
 local function main(files)
@@ -70,7 +73,8 @@ local function main(files)
     local text, code = shell(command)
     local p, f, s = tally(text, code)
     passed, failed, skipped = passed + p, failed + f, skipped + s
-    io.write(("%-44s %4d passed %3d failed %3d skipped  %d s\n"):format(path, p, f, s, os.time() - started))
+    io.write(("%-44s %4d passed %3d failed %3d skipped  %d s\n"):format(path, p, f, s,
+      os.time() - started))
     if f > 0 then io.write(text, "\n") end
     io.flush()
   end

@@ -1,4 +1,5 @@
---- What the program knows of this run, for calls that do not say otherwise: set by the command line.
+--- What the program knows of this run, for calls that do not say otherwise: set by the command
+-- line.
 return {
   model = nil,     -- name, from -m
   device = nil,    -- from -d

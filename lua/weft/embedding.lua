@@ -1,4 +1,5 @@
---- Features of the aligned space: what a model's encode returns. They add, scale and serve as prompt parts.
+--- Features of the aligned space: what a model's encode returns. They add, scale and serve as
+-- prompt parts.
 local check = require "weft.check"
 local core = require "weft.core"
 
@@ -26,7 +27,9 @@ Embedding.__sub = function(a, b)
 end
 Embedding.__mul = function(a, b)
   if type(a) == "number" then a, b = b, a end
-  if type(b) ~= "number" then check.fail("*: an embedding is scaled by a number, got %s", type(b)) end
+  if type(b) ~= "number" then
+    check.fail("*: an embedding is scaled by a number, got %s", type(b))
+  end
   return M.new(core.scope(function() return operand(a, "*") * b end))
 end
 Embedding.__unm = function(a) return a * -1 end
@@ -38,7 +41,8 @@ function M.slerp(a, b, t)
     u, v = u / u:norm(), v / v:norm()
     local angle = math.acos(math.max(-1, math.min(1, (u * v):sum():item())))
     if angle < 1e-6 then return u:clone() end
-    return u * (math.sin((1 - t) * angle) / math.sin(angle)) + v * (math.sin(t * angle) / math.sin(angle))
+    local s = math.sin(angle)
+    return u * (math.sin((1 - t) * angle) / s) + v * (math.sin(t * angle) / s)
   end))
 end
 

@@ -29,13 +29,15 @@ local function search_path()
   local data = os.getenv "XDG_DATA_HOME" or (os.getenv "HOME" or "") .. "/.local/share"
   list[#list + 1] = data .. "/weft/models"
   list[#list + 1] = home .. "../../recipes"              -- the tree: lua/weft beside recipes
-  list[#list + 1] = home .. "../../../weft/models"       -- installed: share/lua/5.1/weft beside share/weft
+  -- installed: share/lua/5.1/weft beside share/weft
+  list[#list + 1] = home .. "../../../weft/models"
   return list
 end
 
 --- The folder of a model by path or name. "micro" is what ships, in recipes/micro/weights.
 local function find(name)
-  for _, suffix in ipairs { "/model_index.json", "/config.json", "/scheduler_config.json", "/tokenizer.json" } do
+  for _, suffix in ipairs { "/model_index.json", "/config.json", "/scheduler_config.json",
+    "/tokenizer.json" } do
     if read(name .. suffix) then return name end
   end
   if name:find "[/\\]" then return nil end
@@ -57,7 +59,8 @@ end
 local function load_pipeline(folder, index, opts)
   local module = pipelines[index._class_name]
   if not module then
-    core.raise("unsupported", ("%s: pipeline '%s' is not supported"):format(folder, tostring(index._class_name)))
+    core.raise("unsupported",
+      ("%s: pipeline '%s' is not supported"):format(folder, tostring(index._class_name)))
   end
   local wanted, list = {}, {}
   for _, name in ipairs(opts.parts or {}) do wanted[name] = true end
@@ -78,14 +81,15 @@ function M.load(name, opts)
   check.type("load: name", name, "string")
   opts = check.keys("load", opts, { "dtype", "parts", "device", "quant" })
   if opts.device and opts.device ~= "cpu" and opts.device ~= "auto" then
-    core.raise("device", ("load: there is no device '%s'"):format(opts.device), "this build runs on cpu")
+    core.raise("device", ("load: there is no device '%s'"):format(opts.device),
+      "this build runs on cpu")
   end
   local key = table.concat({ name, tostring(opts.dtype), table.concat(opts.parts or {}, ",") }, "|")
   if loaded[key] then return loaded[key] end
   local folder = find(name)
   if not folder then
     core.raise("model", ("load: there is no model '%s'"):format(name),
-      "a folder with model_index.json or config.json; names are looked up in $WEFT_MODELS and ./models")
+      "a folder with model_index.json or config.json; names: in $WEFT_MODELS and ./models")
   end
   local index = read_json(folder .. "/model_index.json")
   loaded[key] = index and load_pipeline(folder, index, opts) or load_part(folder, opts)

@@ -1,4 +1,5 @@
---- Checks of option tables against weft.spec. What is wrong raises at the user's line, with the fix.
+--- Checks of option tables against weft.spec. What is wrong raises at the user's line, with the
+-- fix.
 local core = require "weft.core"
 local check = require "weft.check"
 local host = require "weft.host"
@@ -61,7 +62,9 @@ function M.size(v)
   elseif type(v) == "table" then
     w, h = v[1], v[2]
   end
-  local function good(s) return type(s) == "number" and s == math.floor(s) and s >= 1 and s <= 16384 end
+  local function good(s)
+    return type(s) == "number" and s == math.floor(s) and s >= 1 and s <= 16384
+  end
   if not good(w) or not good(h) then return nil end
   return { w, h }
 end
@@ -70,7 +73,8 @@ local function must(what, o, v)
   return fail(nil, "%s: %s must be %s, got %s", what, o.name, spec.domain(o), shown(v))
 end
 
---- The value as weft keeps it: choices in their own spelling, sizes as lists. Raises when it is wrong.
+--- The value as weft keeps it: choices in their own spelling, sizes as lists. Raises when it is
+-- wrong.
 function M.value(what, o, v)
   local kind = fits(v, o.types)
   if not kind then
@@ -79,7 +83,9 @@ function M.value(what, o, v)
     end
     return must(what, o, v)
   end
-  if type(v) == "number" and o.min and not (v >= o.min and v <= o.max) then return must(what, o, v) end
+  if type(v) == "number" and o.min and not (v >= o.min and v <= o.max) then
+    return must(what, o, v)
+  end
   if o.size then return M.size(v) or must(what, o, v) end
   if o.keys and type(v) == "table" then M.keys(what .. ": " .. o.name, v, o.keys) end
   if not o.choices or type(v) ~= "string" then return v end
@@ -139,7 +145,10 @@ local contradictions = {
     "init with strength = 0 changes nothing", "give a strength above 0, or leave both out" },
   { function(o) return o.strength ~= nil and o.init == nil and o.mask == nil end,
     "strength without init", "strength says how much of init is changed: init = photo" },
-  { function(o) return o.frames and o.seconds and o.fps and o.frames ~= math.floor(o.seconds * o.fps + 0.5) end,
+  { function(o)
+      return o.frames and o.seconds and o.fps
+        and o.frames ~= math.floor(o.seconds * o.fps + 0.5)
+    end,
     "frames, seconds and fps disagree", "give two of them" },
   { function(o) return o.latents ~= nil and o.init ~= nil end,
     "latents and init are both a start", "give one of them" },

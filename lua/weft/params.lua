@@ -26,12 +26,16 @@ local function row_of(name, d)
   local default = d[1]
   if default == nil then default = d.default end
   local kind = d.path and "string" or type(default)
-  if default == nil then kind = d.choices and "string" or (d.min or d.max) and "number" or "string" end
+  if default == nil then
+    kind = d.choices and "string" or (d.min or d.max) and "number" or "string"
+  end
   if kind ~= "string" and kind ~= "number" and kind ~= "boolean" then
-    return fail("a number, a text or true / false", "params: '%s' cannot have a %s as default", name, kind)
+    return fail("a number, a text or true / false", "params: '%s' cannot have a %s as default",
+      name, kind)
   end
   return {
-    name = name, types = { d.integer and "integer" or kind }, default = default, min = d.min, max = d.max,
+    name = name, types = { d.integer and "integer" or kind }, default = default, min = d.min,
+    max = d.max,
     choices = d.choices, path = d.path, help = d.help,
   }
 end
@@ -41,7 +45,9 @@ local function rows_of(declaration)
   check.type("params: declaration", declaration, "table")
   local rows = {}
   for name, d in pairs(declaration) do
-    if type(name) ~= "string" then fail(nil, "params: names must be strings, got a %s", type(name)) end
+    if type(name) ~= "string" then
+      fail(nil, "params: names must be strings, got a %s", type(name))
+    end
     if name ~= "sweep" then rows[#rows + 1] = row_of(name, d) end
   end
   table.sort(rows, function(a, b) return a.name < b.name end)
@@ -80,7 +86,8 @@ function M.resolve(rows, given, is_text)
     if not known[name] then
       local near = check.nearest(tostring(name), names)
       fail(near and ("did you mean '%s'?"):format(near)
-          or #names > 0 and "parameters: " .. table.concat(names, " ") or "the recipe declares none",
+          or #names > 0 and "parameters: " .. table.concat(names, " ")
+            or "the recipe declares none",
         "unknown parameter '%s'", tostring(name))
     end
   end
@@ -104,7 +111,8 @@ M.stop = setmetatable({}, { __tostring = function() return "weft.params was read
 function M.params(declaration)
   local rows = rows_of(declaration)
   if M.declared then
-    return fail("put all of them in one table", "params: the recipe has declared its parameters already")
+    return fail("put all of them in one table",
+      "params: the recipe has declared its parameters already")
   end
   M.declared, M.sweep = rows, declaration.sweep
   if M.is_reading then error(M.stop, 0) end

@@ -1,5 +1,5 @@
---- Where files are: what a recipe writes goes to the output folder, what it reads is looked for there,
--- then beside the recipe, then where the program was started.
+--- Where files are: what a recipe writes goes to the output folder, what it reads is looked for
+-- there, then beside the recipe, then where the program was started.
 local host = require "weft.host"
 local check = require "weft.check"
 
@@ -41,8 +41,8 @@ function M.make_dir(path)
   return path
 end
 
---- The path to open for reading: the first of the places where it is. Unchanged when it is nowhere, so
--- that the reader names it as the user wrote it.
+--- The path to open for reading: the first of the places where it is. Unchanged when it is
+-- nowhere, so that the reader names it as the user wrote it.
 function M.read(path)
   check.type("path", path, "string")
   local found = path
@@ -62,7 +62,8 @@ end
 function M.write(path)
   check.type("path", path, "string")
   if M.reads[M.absolute(path)] then
-    return require("weft.core").raise("io", ("%s was read by this run and is not replaced"):format(path),
+    return require("weft.core").raise("io",
+      ("%s was read by this run and is not replaced"):format(path),
       "save under another name")
   end
   M.make_dir((M.split(path)))

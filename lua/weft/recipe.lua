@@ -6,7 +6,8 @@ local paths = require "weft.paths"
 
 local M = {}
 
---- Names that an undefined one might have meant: globals and the locals nobody can see are left out.
+--- Names that an undefined one might have meant: globals and the locals nobody can see are left
+-- out.
 local function global_names(env)
   local names = {}
   for _, t in ipairs{ env, _G } do
@@ -56,7 +57,9 @@ function M.source(path)
     return core.raise("io", path .. " is a folder", "weft batch runs all the recipes of a folder")
   end
   local text, err = paths.slurp(path)
-  if not text then return core.raise("io", (err:gsub("^(.-): No such file.*", "%1: there is no such file"))) end
+  if not text then
+    return core.raise("io", (err:gsub("^(.-): No such file.*", "%1: there is no such file")))
+  end
   if text:sub(1, 1) == "\27" then
     return core.raise("format", path .. " is compiled Lua, not source", "bytecode is never run")
   end
@@ -64,7 +67,8 @@ function M.source(path)
   return text
 end
 
---- Compile text under the name of path with these globals. Errors are raised as strings with a line.
+--- Compile text under the name of path with these globals. Errors are raised as strings with a
+-- line.
 function M.compile(text, path, env)
   local chunk, err = load(text, "@" .. path, "t", env)
   if not chunk then error(err, 0) end
@@ -88,8 +92,8 @@ end
 
 --- Run f with the recipe's folder importable; its modules are forgotten afterwards.
 function M.with_folder(dir, env, f)
-  local modules, searcher = {}, nil
-  searcher = searcher_for(dir, env, modules)
+  local modules = {}
+  local searcher = searcher_for(dir, env, modules)
   table.insert(package.loaders, 2, searcher)
   local before = paths.recipe_dir
   paths.recipe_dir = dir

@@ -33,7 +33,7 @@ card("encode", "m:encode(part or prompt) -> Embedding",
   "the feature of a part, for arithmetic and as a part of prompts",
   "m:image{ m:encode(a) * 0.5 + m:encode(b) * 0.5 }")
 card("params", "weft.params(declaration) -> values",
-  "declare what may vary in a recipe: a default, or { default, min=, max=, choices=, path=, help= }",
+  "declare what may vary: a default, or { default, min=, max=, choices=, path=, help= }",
   'local p = weft.params{ seed = 1, steps = { 20, min = 1, max = 100, help = "of the sampler" } }')
 card("sweep", "weft.sweep{ {name, v1, v2...}, ... } -> iterator",
   "the product of lists of values, the last one fastest",

@@ -40,7 +40,8 @@ function Result:save(pattern, opts)
     for _, part in ipairs(self[list]) do
       index = index + 1
       local kind = kinds[list]
-      local path = fill(pattern, { index = index, seed = self.seeds[index], kind = kind, ext = extensions[kind] })
+      local path = fill(pattern,
+        { index = index, seed = self.seeds[index], kind = kind, ext = extensions[kind] })
       paths[#paths + 1] = part:save(path, opts)
     end
   end

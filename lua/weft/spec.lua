@@ -1,5 +1,5 @@
---- The one list of options: names, types, ranges, defaults, help, and what each is for.
--- Checks (weft.options), `?help`, completion, the command line, `weft help` and the reference are made
+--- The one list of options: names, types, ranges, defaults, help, and what each is for. Checks
+-- (weft.options), `?help`, completion, the command line, `weft help` and the reference are made
 -- from it. An option that does not stand here does not exist.
 local M = {}
 
@@ -10,18 +10,20 @@ M.samplers = {
   "ddim", "ddpm", "pndm", "euler", "euler_a", "heun", "dpm2", "dpm2_a", "dpmpp_2m", "dpmpp_2m_sde",
   "dpmpp_sde", "dpmpp_2s", "dpmpp_3m_sde", "unipc", "deis", "lms", "lcm",
 }
-M.schedules = { "discrete", "linear", "karras", "exponential", "simple", "beta", "trailing", "leading" }
+M.schedules = { "discrete", "linear", "karras", "exponential", "simple", "beta", "trailing",
+  "leading" }
 
 local MAX_SEED = 2 ^ 53 - 1
 local picture = { "image", "video" }
 local drawn = { "image", "audio", "video" }
 local sound = { "audio", "video" }
 
---- Options of the generation verbs, in the order in which people meet them.
--- types: what is accepted; min, max: of numbers; choices: of strings; to: the outputs it makes sense
--- for (nil: all); verbs: only these verbs take it; default: as text, for help.
+--- Options of the generation verbs, in the order in which people meet them. types: what is
+-- accepted; min, max: of numbers; choices: of strings; to: the outputs it makes sense for (nil:
+-- all); verbs: only these verbs take it; default: as text, for help.
 M.options = {
-  { name = "to", types = { "string", "table" }, choices = { "image", "audio", "video", "text", "auto" },
+  { name = "to", types = { "string", "table" },
+    choices = { "image", "audio", "video", "text", "auto" },
     verbs = { "generate", "chat", "stream", "edit" }, default = '"auto"',
     help = "what to make: a kind, a list of kinds, or \"auto\"" },
   { name = "seed", types = { "integer", "string" }, min = 0, max = MAX_SEED, default = "drawn",
@@ -33,18 +35,22 @@ M.options = {
     help = "what should not be there: text, or a prompt" },
   { name = "guidance", types = { "number", "table", "function" }, min = 0, max = 100, to = drawn,
     default = "the model's", keys = { "scale", "concat", "rescale", "first", "last" },
-    help = "pull towards the prompt; { scale, concat=, rescale=, first=, last= }, or a function over branches" },
+    help = "pull towards the prompt; { scale, concat=, rescale=, first=, last= }, or a function" },
   { name = "steps", types = { "integer" }, min = 1, max = 1000, to = drawn, default = "the model's",
     help = "steps of the sampler: more are slower and, up to a point, better" },
-  { name = "sampler", types = { "string", "table", "userdata" }, choices = M.samplers, spelling = true,
+  { name = "sampler", types = { "string", "table", "userdata" }, choices = M.samplers,
+    spelling = true,
     to = drawn, default = "the model's", help = "how noise becomes a picture or a sound" },
   { name = "schedule", types = { "string" }, choices = M.schedules, spelling = true, to = drawn,
     default = "the sampler's", help = "how the noise level falls from step to step" },
-  { name = "size", types = { "string", "table" }, size = true, to = picture, default = "the model's",
+  { name = "size", types = { "string", "table" }, size = true, to = picture,
+    default = "the model's",
     help = "\"512x512\" or {512, 512}: width and height in pixels" },
-  { name = "seconds", types = { "number" }, min = 0.01, max = 14400, to = sound, default = "the model's",
+  { name = "seconds", types = { "number" }, min = 0.01, max = 14400, to = sound,
+    default = "the model's",
     help = "length of the sound or the video" },
-  { name = "fps", types = { "number" }, min = 0.1, max = 240, to = { "video" }, default = "the model's",
+  { name = "fps", types = { "number" }, min = 0.1, max = 240, to = { "video" },
+    default = "the model's",
     help = "frames per second" },
   { name = "frames", types = { "integer" }, min = 1, max = 100000, to = { "video" },
     default = "the model's", help = "how many frames; or give seconds" },
@@ -55,14 +61,15 @@ M.options = {
   { name = "mask", types = { "media" }, to = drawn, default = "none",
     help = "change only where the mask is 1" },
   { name = "concat", types = { "media", "boolean" }, to = drawn, default = "none",
-    help = "show the denoiser this input at every step; or { image=, audio= }; false: no such input" },
+    help = "show the denoiser this input at every step; { image=, audio= }; false: no such input" },
   { name = "mix", types = { "table" }, keys = { "text", "image", "audio", "video" }, to = drawn,
     default = "1 each", help = "weight of each kind of input: { text=, image=, audio=, video= }" },
   { name = "latents", types = { "tensor" }, to = drawn, default = "drawn",
     help = "first noise, [B,H,W,C], instead of the seed's" },
   { name = "noise", types = { "table" }, to = drawn, default = "drawn",
     help = "list of the noises that a stochastic sampler adds, instead of the seed's" },
-  { name = "rng", types = { "string" }, choices = { "philox", "torch-cpu", "torch-cuda" }, to = drawn,
+  { name = "rng", types = { "string" }, choices = { "philox", "torch-cpu", "torch-cuda" },
+    to = drawn,
     default = '"philox"', help = "which generator draws the noise; the others equal PyTorch's" },
   { name = "mode", types = { "string" }, choices = { "paper", "code" }, default = "the model's",
     help = "CoDi-2 as its paper says or as its code does" },
@@ -73,19 +80,22 @@ M.options = {
   { name = "max_tokens", types = { "integer" }, min = 1, max = 1000000, default = "the model's",
     help = "longest text" },
   { name = "on_step", types = { "function" }, to = drawn, default = "none",
-    help = "called after each step with s.step s.steps s:preview() ...; return false to finish now" },
-  { name = "on_token", types = { "function" }, default = "none", help = "called with each piece of text" },
+    help = "called after each step with s.step s.steps s:preview(); return false to finish" },
+  { name = "on_token", types = { "function" }, default = "none",
+    help = "called with each piece of text" },
   { name = "preview", types = { "integer", "boolean" }, min = 0, max = 1000, to = drawn,
     default = "0", help = "show every so many steps what is there" },
   { name = "progress", types = { "boolean" }, default = "true", help = "show the bar" },
-  { name = "tag", types = { "string" }, default = '""', help = "free label, copied to logs and file names" },
+  { name = "tag", types = { "string" }, default = '""',
+    help = "free label, copied to logs and file names" },
   { name = "system", types = { "string" }, verbs = { "chat" }, default = '""',
     help = "said to the model before the conversation" },
 }
 
 --- Verbs of a model; to: the output, nil where `to` decides.
 M.verbs = {
-  image = { to = "image" }, audio = { to = "audio" }, video = { to = "video" }, text = { to = "text" },
+  image = { to = "image" }, audio = { to = "audio" }, video = { to = "video" },
+  text = { to = "text" },
   generate = {}, edit = {}, chat = {}, stream = {},
 }
 
@@ -99,16 +109,21 @@ M.tables = {
     { name = "init", types = { "string" }, help = "words to start from" },
     { name = "method", types = { "string" }, choices = { "context", "embedding", "lora" },
       default = '"embedding"', help = "keep exemplars, learn an embedding, or train an adapter" },
-    { name = "steps", types = { "integer" }, min = 1, max = 1000000, help = "steps of the training" },
+    { name = "steps", types = { "integer" }, min = 1, max = 1000000,
+      help = "steps of the training" },
     { name = "rate", types = { "number" }, min = 0, max = 10, help = "learning rate" },
     { name = "rank", types = { "integer" }, min = 1, max = 4096, help = "rank of the adapter" },
-    { name = "seed", types = { "integer" }, min = 0, max = MAX_SEED, help = "start of the random numbers" },
+    { name = "seed", types = { "integer" }, min = 0, max = MAX_SEED,
+      help = "start of the random numbers" },
     { name = "on_step", types = { "function" }, help = "called after each step; false finishes" },
   },
   load = {
-    { name = "device", types = { "string" }, default = '"auto"', help = "cpu, cuda, cuda:1 or auto" },
-    { name = "dtype", types = { "string" }, choices = { "f32", "f16", "bf16" }, help = "of the weights" },
-    { name = "quant", types = { "string" }, choices = { "q8_0", "q4_0", "none" }, help = "of the weights" },
+    { name = "device", types = { "string" }, default = '"auto"',
+      help = "cpu, cuda, cuda:1 or auto" },
+    { name = "dtype", types = { "string" }, choices = { "f32", "f16", "bf16" },
+      help = "of the weights" },
+    { name = "quant", types = { "string" }, choices = { "q8_0", "q4_0", "none" },
+      help = "of the weights" },
     { name = "parts", types = { "table" }, help = "load only these parts: { \"unet\" }" },
     { name = "offload", types = { "boolean" }, help = "keep parts off the device while unused" },
     { name = "threads", types = { "integer" }, min = 1, max = 1024, help = "threads on the CPU" },
@@ -123,7 +138,8 @@ M.foreign = {
   image_cfg_scale = "guidance.concat", image_guidance_scale = "guidance.concat",
   img_cfg_scale = "guidance.concat",
   negative_prompt = "negative", neg_prompt = "negative", uc = "negative",
-  num_inference_steps = "steps", ddim_steps = "steps", num_steps = "steps", sampling_steps = "steps",
+  num_inference_steps = "steps", ddim_steps = "steps", num_steps = "steps",
+  sampling_steps = "steps",
   sampler_name = "sampler", sampling_method = "sampler", scheduler = "schedule",
   schedule_type = "schedule", sigmas = "schedule",
   init_img = "init", init_image = "init", img2img = "init", latent_image = "init", image = "init",
@@ -139,13 +155,16 @@ M.foreign = {
 
 --- Where a foreign name means a part of the prompt.
 M.foreign_prompt = {
-  prompt = true, text = true, ip_adapter_image = true, ref_image = true, reference = true, input = true,
+  prompt = true, text = true, ip_adapter_image = true, ref_image = true, reference = true,
+  input = true,
 }
 
 --- How a foreign name is written in the words of weft, for a hint.
 function M.foreign_hint(name)
   local folded = name:lower():gsub("^%-+", ""):gsub("[^%w]+", "_")
-  if M.foreign_prompt[folded] then return "the prompt is the list part: { \"a fox\", photo, seed = 1 }" end
+  if M.foreign_prompt[folded] then
+    return "the prompt is the list part: { \"a fox\", photo, seed = 1 }"
+  end
   local ours = M.foreign[folded]
   if not ours then return nil end
   if folded == "eta" then return 'weft says sampler = weft.sampler("ddim", { eta = 0.3 })' end

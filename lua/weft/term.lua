@@ -7,7 +7,9 @@ local codes = { bold = "1", red = "31", green = "32", yellow = "33", cyan = "36"
 
 --- May this descriptor (1 stdout, 2 stderr) get colours and cursor movements?
 function M.is_rich(fd)
-  if M.plain or (os.getenv "NO_COLOR" or "") ~= "" or os.getenv "TERM" == "dumb" then return false end
+  if M.plain or (os.getenv "NO_COLOR" or "") ~= "" or os.getenv "TERM" == "dumb" then
+    return false
+  end
   return host.isatty(fd or 1)
 end
 

@@ -76,8 +76,8 @@ local function check_axes(axes)
   end
 end
 
---- Iterate the product of the axes, the last one fastest: `for job in weft.sweep{ {"seed", 1, 2} } do`.
--- zip pairs the values instead.
+--- Iterate the product of the axes, the last one fastest: `for job in weft.sweep{ {"seed", 1, 2}
+-- } do`. zip pairs the values instead.
 ---@param axes table   { {name, v1, v2...}, ... }, plus zip = true
 function M.sweep(axes)
   check_axes(axes)

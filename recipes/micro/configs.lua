@@ -1,8 +1,8 @@
 --- The parts of the small model as configs of the engine's architectures, in the public layouts.
 --
--- "micro" is what ships. The feature that conditions the denoiser enters it three ways, made by the
--- conditioner: as class labels (added to the time embedding), as context tokens (cross-attention) and
--- as a map beside the latents.
+-- "micro" is what ships. The feature that conditions the denoiser enters it three ways, made by
+-- the conditioner: as class labels (added to the time embedding), as context tokens
+-- (cross-attention) and as a map beside the latents.
 local M = {}
 
 M.feature_width = 128

@@ -2,8 +2,8 @@
 --
 --   weft run recipes/micro/tokenizer.lua out=recipes/micro/weights/tokenizer
 --
--- Three control pieces, 256 bytes, 24 markers, a piece for every word and mark of the small world, and
--- letters, digits and common endings, so that any text can be written in them.
+-- Three control pieces, 256 bytes, 24 markers, a piece for every word and mark of the small
+-- world, and letters, digits and common endings, so that any text can be written in them.
 package.path = "./recipes/micro/?.lua;" .. package.path
 
 local json = require "weft.json"
@@ -27,9 +27,10 @@ function M.markers()
   return list
 end
 
-local ENDINGS = [[ing ed er est ly tion ment ness able ful less ous ive al en es th ch sh st nd nt ea ou ai ee oo
-  in on an at re de un is it or ar ra la le lo ma me mi mo na ne no pa pe pi po ro ri sa se si so ta te ti to
-  ca co cu ba be bi bo da di do fa fe fi fo ga ge gi go ha he hi ho ju ka ke ki ku va ve vi vo wa we wi wo ]]
+local ENDINGS = [[ ing ed er est ly tion ment ness able ful less ous ive al en es
+  th ch sh st nd nt ea ou ai ee oo in on an at re de un is it or ar ra la le lo ma me mi mo
+  na ne no pa pe pi po ro ri sa se si so ta te ti to ca co cu ba be bi bo da di do fa fe fi fo
+  ga ge gi go ha he hi ho ju ka ke ki ku va ve vi vo wa we wi wo ]]
 
 --- All pieces with their scores, in the order of their ids.
 function M.pieces()

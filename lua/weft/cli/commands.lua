@@ -27,13 +27,15 @@ M.list = {
       .. "input missing, 5 device or memory, 130 Ctrl-C, 143 SIGTERM." },
   { name = "make", group = "Make", args = "KIND TEXT [option=value ...]",
     help = "make one image, audio, video or text without a recipe",
-    options = { { name = "out", short = "o", value = "FILE", help = "the file to write" }, model, device,
+    options = { { name = "out", short = "o", value = "FILE", help = "the file to write" }, model,
+      device,
       threads, show, { name = "seed", value = "N", help = "same as seed=N" } } },
   { name = "repl", group = "Make", args = "[RECIPE]", help = "interactive session",
     options = { out, model, device, threads } },
   { name = "batch", group = "Make", args = "RECIPE... | DIR | -",
     help = "run many, skip what is done",
-    options = { { name = "out", short = "o", value = "DIR", help = "where files go (default: out)" },
+    options = { { name = "out", short = "o", value = "DIR",
+      help = "where files go (default: out)" },
       model, device, threads,
       { name = "sweep", value = "NAME=V,V", list = true, help = "vary a parameter: 3,5,7 or 1..8" },
       { name = "zip", help = "pair the sweeps instead of their product" },
@@ -47,17 +49,19 @@ M.list = {
       { name = "retries", value = "N", help = "more tries after device or memory errors" },
       { name = "timeout", value = "TIME", help = "longest time of one job: 90s, 10m, 2h" },
       { name = "max-time", value = "TIME", help = "stop claiming jobs after this; exit 75" } },
-    more = "One journal, weft.jsonl, in the output folder says what is done; the same command again\n"
-      .. "runs what is missing. Exit status: 0 all good, 2 wrong use, 3 some jobs failed, 75\n"
-      .. "stopped early (run it again), 130 Ctrl-C, 143 SIGTERM. Ctrl-C once finishes the running\n"
-      .. "jobs, twice stops them; SIGUSR1 stops claiming; SIGUSR2 prints where it is." },
+    more = "One journal, weft.jsonl, in the output folder says what is done; the same command\n"
+      .. "again runs what is missing. Exit status: 0 all good, 2 wrong use, 3 some jobs failed,\n"
+      .. "75 stopped early (run it again), 130 Ctrl-C, 143 SIGTERM. Ctrl-C once finishes the\n"
+      .. "running jobs, twice stops them; SIGUSR1 stops claiming; SIGUSR2 prints where it is." },
   { name = "demo", group = "Make", args = "", help = "see it work", options = { out } },
   { name = "info", group = "Look", args = "FILE [FILE]", help = "how was this made? what differs?",
     options = {} },
   { name = "inspect", group = "Look", args = "MODEL", help = "what a model file or folder is",
     options = { { name = "all", help = "every tensor" } } },
-  { name = "status", group = "Look", args = "DIR", help = "what a batch has done so far", options = {} },
-  { name = "params", group = "Fix", args = "RECIPE", help = "the parameters of a recipe", options = {} },
+  { name = "status", group = "Look", args = "DIR", help = "what a batch has done so far",
+    options = {} },
+  { name = "params", group = "Fix", args = "RECIPE", help = "the parameters of a recipe",
+    options = {} },
   { name = "repro", group = "Fix", args = "FILE", help = "make a file again and compare the bytes",
     options = { out, model, device, threads } },
   { name = "doctor", group = "Fix", args = "", help = "what this machine has, one line a problem",

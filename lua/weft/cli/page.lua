@@ -47,8 +47,8 @@ local function user_frames(level)
   return out
 end
 
---- Message of any error value. Values that are not text or ours show their type: their __tostring is
--- the user's code, which has just failed.
+--- Message of any error value. Values that are not text or ours show their type: their __tostring
+-- is the user's code, which has just failed.
 local function message_of(err)
   if type(err) == "string" then return err end
   if type(err) == "table" and type(err.message) == "string" then return err.message end
@@ -61,7 +61,8 @@ function M.capture(err)
   local is_ours_err = type(err) == "table" and type(rawget(err, "message")) == "string"
   local r = {
     is_report = true, err = err, message = message_of(err),
-    kind = is_ours_err and rawget(err, "kind") or nil, hint = is_ours_err and rawget(err, "hint") or nil,
+    kind = is_ours_err and rawget(err, "kind") or nil,
+    hint = is_ours_err and rawget(err, "hint") or nil,
     where = is_ours_err and rawget(err, "where") or nil, frames = user_frames(3),
     traceback = debug.traceback("", 2):gsub("^\n", ""),
   }

@@ -53,7 +53,8 @@ function M.fail(report, is_json)
   local status = M.exit_status(report)
   local is_stop = status == EXIT_INT or status == EXIT_TERM
   io.stdout:flush()
-  io.stderr:write(is_stop and "weft: stopped; files that were complete are kept" or page.page(report), "\n")
+  io.stderr:write(is_stop and "weft: stopped; files that were complete are kept"
+    or page.page(report), "\n")
   if is_json then
     io.stdout:write(require("weft.json").encode{
       ok = false, kind = report.kind or "recipe", message = report.message, hint = report.hint,
@@ -71,7 +72,9 @@ function M.execute(compile, dir, options, base)
   local ok, report = M.protected(function()
     local chunk = compile(env)
     local done, err
-    modules, done, err = recipe.with_folder(dir, env, function() return xpcall(chunk, page.capture) end)
+    modules, done, err = recipe.with_folder(dir, env, function()
+      return xpcall(chunk, page.capture)
+    end)
     if not done then error(err, 0) end
   end)
   if not ok then return M.fail(report, options.json) end
@@ -114,7 +117,9 @@ end
 
 function M.main(a)
   local path = a.words[1] or args.fail("run: which recipe? (weft run fox.lua seed=7)")
-  if a.words[2] then args.fail("run: one recipe at a time, '%s' is left over (weft batch)", a.words[2]) end
+  if a.words[2] then
+    args.fail("run: one recipe at a time, '%s' is left over (weft batch)", a.words[2])
+  end
   local text = recipe.source(path)
   local full = paths.absolute(path)
   params.start(given_params(a), true)

@@ -1,8 +1,10 @@
---- The small model: pictures from descriptions, from pictures, and from both; edits beside a source.
+--- The small model: pictures from descriptions, from pictures, and from both; edits beside a
+-- source.
 --
--- A prompt becomes one feature of the aligned space: the text's and the pictures' features, weighted and
--- summed on the unit sphere. The feature conditions the denoiser; a source given as `concat` is seen by it
--- as latents; words of the negative prompt stand in the cross-attention of the branch without condition.
+-- A prompt becomes one feature of the aligned space: the text's and the pictures' features,
+-- weighted and summed on the unit sphere. The feature conditions the denoiser; a source given as
+-- `concat` is seen by it as latents; words of the negative prompt stand in the cross-attention of
+-- the branch without condition.
 local core = require "weft.core"
 local check = require "weft.check"
 local embedding = require "weft.embedding"
@@ -29,7 +31,8 @@ M.defaults = {
   strength = 0.6, negative = "",
 }
 
-local noise_of = { betas = "squaredcos_cap_v2", prediction = "v", spacing = "trailing", train_steps = parts.TRAIN_STEPS }
+local noise_of = { betas = "squaredcos_cap_v2", prediction = "v", spacing = "trailing",
+  train_steps = parts.TRAIN_STEPS }
 
 --- A model over loaded parts.
 ---@param name string
@@ -53,7 +56,11 @@ function Micro:pixels(im)
 end
 
 function Micro:warn(fmt, ...)
-  if self.on_warning then self.on_warning(fmt:format(...)) else io.stderr:write("weft: ", fmt:format(...), "\n") end
+  if self.on_warning then
+    self.on_warning(fmt:format(...))
+  else
+    io.stderr:write("weft: ", fmt:format(...), "\n")
+  end
 end
 
 --- Ids and mask of one text as the text tower takes them.
@@ -91,7 +98,9 @@ local function split(prompt)
   local texts, media = {}, {}
   for _, part in ipairs(prompt) do
     local weight = 1
-    if type(part) == "table" and part.weft_weight then part, weight = part.part, part.weft_weight end
+    if type(part) == "table" and part.weft_weight then
+      part, weight = part.part, part.weft_weight
+    end
     if type(part) == "string" then texts[#texts + 1] = part
     else media[#media + 1] = { part, weight } end
   end
@@ -115,13 +124,16 @@ end
 --- The feature of a part or a prompt, for arithmetic and as a part of other prompts.
 ---@return weft.Embedding
 function Micro:encode(prompt)
-  if type(prompt) ~= "table" or image.is(prompt) or embedding.is(prompt) then prompt = { prompt } end
+  if type(prompt) ~= "table" or image.is(prompt) or embedding.is(prompt) then
+    prompt = { prompt }
+  end
   return embedding.new(core.scope(function() return self:feature(prompt) end))
 end
 
 --- Cosine of two parts' features.
 function Micro:similarity(a, b)
-  return core.scope(function() return (self:encode(a).tensor * self:encode(b).tensor):sum():item() end)
+  return core.scope(
+    function() return (self:encode(a).tensor * self:encode(b).tensor):sum():item() end)
 end
 
 --- How many tokens a prompt's text takes.
@@ -136,13 +148,15 @@ local function conditions(self, o, feature, source)
   local negative = type(o.negative) == "table" and split(o.negative) or o.negative
   local empty, empty_mask = self:words ""
   local words, mask = self:words(negative)
-  local zero, none = tensor.zeros({ 1, WIDTH }), tensor.zeros({ 1, LATENT_SIDE, LATENT_SIDE, LATENT_CHANNELS })
+  local zero, none = tensor.zeros({ 1, WIDTH }),
+    tensor.zeros({ 1, LATENT_SIDE, LATENT_SIDE, LATENT_CHANNELS })
   local function branch(f, w, m, s)
     local c = parts.condition(self.parts.conditioner, f, w, m)
     c.source = s
     return c
   end
-  local three = source and type(o.guidance) ~= "number" and (type(o.guidance) == "function" or o.guidance.concat)
+  local three = source and type(o.guidance) ~= "number"
+    and (type(o.guidance) == "function" or o.guidance.concat)
   return {
     full = branch(feature, empty, empty_mask, source or none),
     source = branch(zero, words, mask, source or none),
@@ -184,7 +198,8 @@ end
 local function noise(seed, n)
   local list = {}
   for i = 1, n do
-    list[i] = tensor.randn({ 1, LATENT_SIDE, LATENT_SIDE, LATENT_CHANNELS }, { seed = seed + i - 1 })
+    list[i] = tensor.randn({ 1, LATENT_SIDE, LATENT_SIDE, LATENT_CHANNELS },
+      { seed = seed + i - 1 })
   end
   return ops.cat(list, 1)
 end
@@ -201,7 +216,8 @@ local function sample(self, o, n)
   local source = o.concat and parts.latents(self.parts.vae, self:pixels(o.concat))
   local start = o.init and parts.latents(self.parts.vae, self:pixels(o.init))
   local by_name = conditions(self, o, feature, source)
-  local s = require("weft.sampler").new(o.sampler, require("weft").with(noise_of, { schedule = o.schedule }))
+  local s = require("weft.sampler").new(o.sampler,
+    require("weft").with(noise_of, { schedule = o.schedule }))
   local stopped = false
   local z = s:run {
     steps = o.steps, latents = noise(o.seed, n), seed = o.seed,
@@ -228,7 +244,8 @@ end
 local function describe(self, o, fn, i)
   return provenance.new {
     model = { name = self.name, sha256 = self.sha256 }, call = options.describe(fn, o),
-    seed = o.seed + i - 1, index = i, rng = "philox4x32-10", device = "cpu " .. core.cpu_level(), dtype = self.dtype,
+    seed = o.seed + i - 1, index = i, rng = "philox4x32-10", device = "cpu " .. core.cpu_level(),
+    dtype = self.dtype,
   }
 end
 
@@ -253,7 +270,9 @@ end
 ---@return weft.Image
 function Micro:image(opts)
   local o = options.check("image", opts, self)
-  if o.n and o.n > 1 then check.fail "image: makes one picture; generate{ ..., n = } returns several" end
+  if o.n and o.n > 1 then
+    check.fail "image: makes one picture; generate{ ..., n = } returns several"
+  end
   return make(self, o, "image")[1]
 end
 
@@ -264,8 +283,8 @@ function Micro:generate(opts)
   return result.new { images = images, seed = o.seed, params = o, stopped = stopped }
 end
 
---- A picture changed towards a description: the source is concatenated; with strength or mask the run also
--- starts from it.
+--- A picture changed towards a description: the source is concatenated; with strength or mask the
+-- run also starts from it.
 ---@param src weft.Image
 function Micro:edit(src, opts)
   if not image.is(src) then check.fail("edit: the source must be a picture, got %s", type(src)) end
@@ -298,7 +317,8 @@ function Micro:info()
 end
 
 Micro.__tostring = function(self)
-  return ("Model %s %.1f MB %s %s | text image -> image"):format(self.name, self:info().bytes / 1e6, self.dtype, self.device)
+  return ("Model %s %.1f MB %s %s | text image -> image"):format(self.name,
+    self:info().bytes / 1e6, self.dtype, self.device)
 end
 
 return M

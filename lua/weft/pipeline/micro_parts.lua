@@ -1,5 +1,5 @@
---- How the parts of the small model meet: latents, times, conditions, the denoiser's call. The pipeline
--- samples with these, the training recipe trains with them.
+--- How the parts of the small model meet: latents, times, conditions, the denoiser's call. The
+-- pipeline samples with these, the training recipe trains with them.
 local core = require "weft.core"
 local ops = require "weft.ops"
 local tensor = require "weft.tensor"
@@ -11,7 +11,9 @@ M.TRAIN_STEPS = 1000
 --- Mean and deviation of the latents per channel, from the autoencoder's config.
 local function statistics(vae)
   local mean, std = vae.config.latents_mean, vae.config.latents_std
-  if not mean or not std then core.raise("model", "vae: config.json has no latents_mean and latents_std") end
+  if not mean or not std then
+    core.raise("model", "vae: config.json has no latents_mean and latents_std")
+  end
   return tensor(mean), tensor(std)
 end
 
@@ -27,8 +29,8 @@ function M.pictures(vae, z)
   return vae:decode(z * std + mean)
 end
 
---- alpha_bar of the cosine schedule's first t + 1 steps (Nichol and Dhariwal, arXiv:2102.09672), with each
--- beta capped at 0.999 as in the public schedules.
+--- alpha_bar of the cosine schedule's first t + 1 steps (Nichol and Dhariwal, arXiv:2102.09672),
+-- with each beta capped at 0.999 as in the public schedules.
 local alpha_bar = {}
 do
   local function f(x) return math.cos((x + 0.008) / 1.008 * math.pi / 2) ^ 2 end

@@ -20,7 +20,9 @@ end
 
 local function say(fmt, ...) io.write(fmt:format(...), "\n") end
 
-local function fail(fmt, ...) error(setmetatable({ message = fmt:format(...) }, M.error_meta), 0) end
+local function fail(fmt, ...)
+  error(setmetatable({ message = fmt:format(...) }, M.error_meta), 0)
+end
 M.error_meta = { __tostring = function(e) return e.message end }
 
 --- An option's value from text, checked.
@@ -85,7 +87,8 @@ command("explore", "N [option=value ...]", "N seeds of the last generation on a 
       labels[i] = ("%d: seed %d"):format(i, first + i - 1)
     end
     options.calls = 0
-    local sheet = require("weft").sheet(list, { columns = math.ceil(math.sqrt(n)), labels = labels })
+    local sheet = require("weft").sheet(list,
+      { columns = math.ceil(math.sqrt(n)), labels = labels })
     s.inputs[s.n], s.n = ":explore", s.n + 1
     s:take(s.n - 1, { n = 1, sheet })
   end)
@@ -98,7 +101,8 @@ command("save", "[N] PATH", "the value of prompt N, or the last one, to a file",
     say("saved %s", tostring(v:save(path)))
   end)
 
-command("show", "[N]", "show a value again", function(s, words) display.show(value_at(s, words[1])) end)
+command("show", "[N]", "show a value again",
+  function(s, words) display.show(value_at(s, words[1])) end)
 
 command("full", "[N]", "show all of a table", function(s, words)
   say("%s", display.text(value_at(s, words[1]), true))
@@ -138,7 +142,8 @@ command("run", "FILE [name=value ...]", "run a recipe and keep its variables",
     return run_recipe(s, words[1] or fail("which recipe?"), given)
   end)
 
-command("edit", "[N]", "change what was typed at prompt N in $EDITOR, and run it", function(s, words)
+command("edit", "[N]", "change what was typed at prompt N in $EDITOR, and run it",
+  function(s, words)
   local n = tonumber(words[1] or s.n - 1)
   local text = n and s.inputs[n] or fail("there was no prompt %s", words[1] or "yet")
   local path = os.tmpname()

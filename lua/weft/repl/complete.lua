@@ -1,5 +1,5 @@
---- Completion at the prompt. Never calls user code: of functions behind __index only the tables that
--- they hold are looked at, and only where the function is weft's own or built in.
+--- Completion at the prompt. Never calls user code: of functions behind __index only the tables
+-- that they hold are looked at, and only where the function is weft's own or built in.
 local host = require "weft.host"
 local spec = require "weft.spec"
 
@@ -204,7 +204,9 @@ local function plain_names(word, vars)
   for _, k in ipairs(keywords) do found[k] = true end
   for _, t in ipairs{ vars, _G } do
     for k in next, t do
-      if type(k) == "string" and k:match("^[%a_][%w_]*$") and not k:match("^__") then found[k] = true end
+      if type(k) == "string" and k:match("^[%a_][%w_]*$") and not k:match("^__") then
+        found[k] = true
+      end
     end
   end
   return starting(keys_of(found), word)

@@ -168,8 +168,8 @@ function table_lines(out, state, indent, label, t)
       break
     end
     state.left = state.left - 1
-    entry(out, state, indent .. "  ", type(k) == "number" and k <= #t and "" or key_text(k) .. " = ",
-      t[k])
+    entry(out, state, indent .. "  ",
+      type(k) == "number" and k <= #t and "" or key_text(k) .. " = ", t[k])
   end
   out[#out + 1] = indent .. "}" .. comma
 end

@@ -5,7 +5,8 @@
 -- 2. `return <text>` is tried first, then `<text>`.
 -- 3. When both fail the text is incomplete if a message ends in near '<eof>' and is not about an
 --    unfinished string; otherwise it is wrong, and said so at once.
--- 4. A statement gets a call at its end that copies its locals into the session. A closure keeps the
+-- 4. A statement gets a call at its end that copies its locals into the session. A closure keeps
+-- the
 --    local it was made with.
 local page = require "weft.cli.page"
 

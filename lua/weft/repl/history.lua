@@ -40,8 +40,8 @@ function M.load(path)
   return out
 end
 
---- Append an entry; several sessions may do so at once. A history that cannot be written is no reason
--- to stop.
+--- Append an entry; several sessions may do so at once. A history that cannot be written is no
+-- reason to stop.
 function M.add(path, text)
   if not path or text:match("^%s*$") then return end
   pcall(paths.make_dir, (paths.split(path)))

@@ -66,7 +66,8 @@ end
 local function open_editor(s, line, path)
   if not line.open() then return false end
   for _, entry in ipairs(history.load(path)) do line.history_add(entry) end
-  line.set_complete(complete.completer(s.vars, commands.names(), function() return (term.size()) end))
+  line.set_complete(complete.completer(s.vars, commands.names(),
+    function() return (term.size()) end))
   if term.is_rich(1) then line.set_hint(complete.hint) end
   return true
 end

@@ -47,17 +47,8 @@ function Session:say_stopped(r)
   if partial then rawset(self.vars, "_", partial) end
 end
 
---- Put values in _ and _N, and show the first ones unless silent.
-function Session:take(n, values, is_silent)
-  self.results[n] = values
-  if values.n == 0 then return end
-  rawset(self.vars, "_", values[1])
-  rawset(self.vars, "_" .. n, values[1])
-  if is_silent then return end
-  for i = 1, values.n do self:show(n, i, values[i]) end
-end
-
-function Session:show(n, i, v)
+--- Show value i of prompt n; media and models are named by their prompt.
+local function show(n, i, v)
   local kind = display.kind(v)
   if not (is_media[kind] or kind == "object") then
     display.show(v)
@@ -66,6 +57,16 @@ function Session:show(n, i, v)
     display.show(v)
   end
   io.stdout:flush()
+end
+
+--- Put values in _ and _N, and show the first ones unless silent.
+function Session:take(n, values, is_silent)
+  self.results[n] = values
+  if values.n == 0 then return end
+  rawset(self.vars, "_", values[1])
+  rawset(self.vars, "_" .. n, values[1])
+  if is_silent then return end
+  for i = 1, values.n do show(n, i, values[i]) end
 end
 
 --- A one-line card when a statement gave a model or a medium a name.

@@ -2,7 +2,8 @@
 --
 --   weft run recipes/micro/eval/pictures.lua n=200
 --
--- Each row is one experiment over n scenes drawn with seeds that no training used. The last line is JSON.
+-- Each row is one experiment over n scenes drawn with seeds that no training used. The last line
+-- is JSON.
 package.path = "./recipes/micro/?.lua;" .. package.path
 
 local ffi = require "ffi"
@@ -42,7 +43,8 @@ local shown = {}
 local function draw(scenes, texts)
   local verdicts = {}
   for i, s in ipairs(scenes) do
-    local im = m:image { texts[i], steps = p.steps, guidance = p.guidance, seed = p.seed + i, progress = false }
+    local im = m:image { texts[i], steps = p.steps, guidance = p.guidance, seed = p.seed + i,
+      progress = false }
     if #shown < 64 then shown[#shown + 1] = im end
     verdicts[i] = oracle.attributes(bytes_of(im), s, { free_texture = true })
   end
@@ -73,7 +75,9 @@ local report = {}
 
 local function show(label, rates)
   local cells = {}
-  for i, name in ipairs(NAMES) do cells[i] = rates[name] and ("%6.3f"):format(rates[name]) or "     -" end
+  for i, name in ipairs(NAMES) do
+    cells[i] = rates[name] and ("%6.3f"):format(rates[name]) or "     -"
+  end
   print(("%-34s %s"):format(label, table.concat(cells, " ")))
   report[label] = rates
 end
@@ -82,7 +86,8 @@ end
 local function edits(split)
   local right, kept, n_kept = 0, 0, 0
   for i = 1, p.n do
-    local e = edit.sample(rng.new("eval-edit-" .. split, i), { split = split == "heldout" and split or nil })
+    local e = edit.sample(rng.new("eval-edit-" .. split, i),
+      { split = split == "heldout" and split or nil })
     local im = m:edit(picture_of(e.source), {
       e.caption, steps = p.steps, guidance = p.guidance, seed = p.seed + i, progress = false,
     })
@@ -93,7 +98,8 @@ local function edits(split)
     if preserved then kept, n_kept = kept + preserved, n_kept + 1 end
   end
   local row = { success = right / p.n, preserved_db = n_kept > 0 and kept / n_kept or 0 }
-  print(("%-34s exact %.3f  rest kept %.1f dB"):format("edit, " .. split, row.success, row.preserved_db))
+  print(("%-34s exact %.3f  rest kept %.1f dB"):format("edit, " .. split, row.success,
+    row.preserved_db))
   report["edit, " .. split] = row
 end
 
@@ -104,7 +110,8 @@ local function ceilings(scenes)
     local other = scene.copy(s)
     other.texture = (s.texture + 7919) % 2 ^ 31
     truth[i] = oracle.attributes(render.new(other), s, { free_texture = true })
-    coded[i] = oracle.attributes(bytes_of(m:decode_encode(picture_of(s))), s, { free_texture = true })
+    coded[i] = oracle.attributes(bytes_of(m:decode_encode(picture_of(s))), s,
+      { free_texture = true })
   end
   show("ceiling: truth, other texture", oracle.rates(truth))
   show("ceiling: autoencoder", oracle.rates(coded))

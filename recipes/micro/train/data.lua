@@ -1,5 +1,5 @@
---- Batches of the small world as tensors. Batch `step` of a stage is a pure function of the two, so a
--- run that stopped goes on with the very batches it would have seen.
+--- Batches of the small world as tensors. Batch `step` of a stage is a pure function of the two,
+-- so a run that stopped goes on with the very batches it would have seen.
 local ffi = require "ffi"
 local weft = require "weft"
 local caption = require "world.caption"
@@ -20,8 +20,8 @@ function M.pictures(scenes)
   return t
 end
 
---- Ids of texts as the text tower takes them: i64 [n,T], each ended by </text> and padded with 0; and
--- the mask of what is not padding: bool-like f32 [n,T].
+--- Ids of texts as the text tower takes them: i64 [n,T], each ended by </text> and padded with 0;
+-- and the mask of what is not padding: bool-like f32 [n,T].
 ---@param tok weft.Tokenizer
 ---@param texts string[]
 function M.text_ids(tok, texts)
@@ -41,7 +41,8 @@ function M.text_ids(tok, texts)
   return weft.tensor(rows, { dtype = "i64" }), weft.tensor(masks)
 end
 
---- groups of scenes, each with size - 1 twins, and a complete caption each, objects in random order.
+--- groups of scenes, each with size - 1 twins, and a complete caption each, objects in random
+-- order.
 ---@return world.Scene[] scenes
 ---@return string[] captions
 function M.twins(stage, step, groups, size)
@@ -84,8 +85,10 @@ function M.example(r)
     e.target = scene.sample(r, { quality = 0.1 })
   end
   local draw = r:uniform(0, 1)
-  e.feature = draw < 0.1 and "none" or draw < 0.62 and "image" or draw < 0.86 and "text" or "partial"
-  e.caption = e.feature == "partial" and caption.partial(e.target, r) or caption.complete(e.target, r)
+  e.feature = draw < 0.1 and "none" or draw < 0.62 and "image" or draw < 0.86 and "text"
+    or "partial"
+  e.caption = e.feature == "partial" and caption.partial(e.target, r)
+    or caption.complete(e.target, r)
   if e.target.quality then
     e.caption = caption.with_quality(e.caption, e.target)
     e.text = r:chance(0.5) and caption.NEGATIVE or scene.names.quality[e.target.quality]

@@ -1,5 +1,5 @@
---- What the training stages share: parameters from the command line, models from the configs, and the
--- loop that logs, saves every ten minutes and goes on where it stopped.
+--- What the training stages share: parameters from the command line, models from the configs, and
+-- the loop that logs, saves every ten minutes and goes on where it stopped.
 local weft = require "weft"
 local configs = require "configs"
 local tokenizer = require "weft.tokenizer"
@@ -31,7 +31,9 @@ function M.model(name, seed)
 end
 
 --- A trained part, in f32.
-function M.trained(folder, name) return weft.model.load(folder .. "/" .. name, { dtype = "f32" }) end
+function M.trained(folder, name)
+  return weft.model.load(folder .. "/" .. name, { dtype = "f32" })
+end
 
 --- Set keys of a saved part's config.json.
 function M.set_config(folder, keys)
@@ -59,7 +61,8 @@ end
 
 --- Run step(i) for i of 1 ... steps, from the checkpoint in work where there is one. Every step's
 -- tensors are freed. finish() writes the weights, at the end and at each checkpoint.
----@param o { params: table, optim: table, ema: table?, steps: integer, stop: integer, work: string, step: fun(i: integer): table, finish: fun() }
+---@param o { params: table, optim: table, ema: table?, steps: integer, stop: integer, work:
+-- string, step: fun(i: integer): table, finish: fun() }
 function M.loop(o)
   M.mkdir(o.work)
   local checkpoint = train.checkpoint(o.work .. "/state.safetensors",

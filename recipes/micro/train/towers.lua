@@ -2,9 +2,10 @@
 --
 --   weft run recipes/micro/train/towers.lua steps=6000 out=recipes/micro/weights
 --
--- A batch is groups of twins: scenes that differ in one attribute, so no attribute can be left out.
--- The caption loss has a small decoder write the whole caption from the feature alone, of image and text
--- in turn: it forces every attribute into the feature. The decoder is dropped afterwards.
+-- A batch is groups of twins: scenes that differ in one attribute, so no attribute can be left
+-- out. The caption loss has a small decoder write the whole caption from the feature alone, of
+-- image and text in turn: it forces every attribute into the feature. The decoder is dropped
+-- afterwards.
 package.path = "./recipes/micro/?.lua;./recipes/micro/train/?.lua;" .. package.path
 
 local weft = require "weft"
@@ -31,10 +32,12 @@ local log_scale = extra:param("log_scale", { 1 }, nn.constant(math.log(1 / 0.07)
 local prefix = extra:linear("prefix", configs.feature_width, PREFIX * D)
 local embed = extra:embedding("embed", 768, D, 0.05)
 local positions = extra:param("positions", { 1, T + PREFIX, D }, nn.normal(0.02))
-local blocks = { extra:block("block1", D, 4, { causal = true }), extra:block("block2", D, 4, { causal = true }) }
+local blocks = { extra:block("block1", D, 4, { causal = true }),
+  extra:block("block2", D, 4, { causal = true }) }
 local norm, head = extra:norm("norm", D), extra:linear("head", D, 768)
 
---- Loss of the caption ids [B,T] written from the feature [B,128] alone; padding (0) is not asked for.
+--- Loss of the caption ids [B,T] written from the feature [B,128] alone; padding (0) is not asked
+-- for.
 local function caption_loss(feature, ids)
   local B = feature:size(1)
   local words = embed(ids:narrow(2, 1, T - 1))
@@ -46,7 +49,8 @@ end
 
 local params = train.parameters { image = towers.image, text = towers.text, extra = extra }
 local opt = train.adamw { params, lr = p.lr, betas = { 0.9, 0.98 }, weight_decay = 0.05 }
-local rate = train.schedule { "cosine", lr = p.lr, warmup = p.warmup, steps = p.steps, final = p.lr / 50 }
+local rate = train.schedule { "cosine", lr = p.lr, warmup = p.warmup, steps = p.steps,
+  final = p.lr / 50 }
 
 local function step(i)
   local scenes, texts = data.twins("towers", i, p.groups, p.twins)
@@ -63,7 +67,8 @@ local function step(i)
   end, params)
   local norm_of = train.clip(grads, 1)
   opt:step(grads, { lr = rate(i) })
-  return { loss = loss:item(), nce = nce:item(), words = words:item(), hits = hits:item(), norm = norm_of }
+  return { loss = loss:item(), nce = nce:item(), words = words:item(), hits = hits:item(),
+    norm = norm_of }
 end
 
 run.loop {

@@ -2,9 +2,10 @@
 --
 --   weft run recipes/micro/train/unet.lua steps=20000 out=recipes/micro/weights
 --
--- v-prediction on the cosine schedule. The feature comes from the image tower, or from the text tower for
--- complete and partial descriptions, with noise added on the unit sphere; it is dropped for one in ten. A
--- source's latents are concatenated for edits, zeros otherwise; words stand in the cross-attention.
+-- v-prediction on the cosine schedule. The feature comes from the image tower, or from the text
+-- tower for complete and partial descriptions, with noise added on the unit sphere; it is dropped
+-- for one in ten. A source's latents are concatenated for edits, zeros otherwise; words stand in
+-- the cross-attention.
 package.path = "./recipes/micro/?.lua;./recipes/micro/train/?.lua;" .. package.path
 
 local weft = require "weft"
@@ -26,7 +27,8 @@ local unet, conditioner = run.model("unet", p.seed), run.model("conditioner", p.
 local params = train.parameters { unet = unet, conditioner = conditioner }
 local opt = train.adamw { params, lr = p.lr, betas = { 0.9, 0.99 }, weight_decay = 0.01 }
 local ema = train.ema(params, { decay = 0.999 })
-local late = train.schedule { "cosine", lr = p.lr, steps = math.ceil(p.steps / 2), final = p.lr / 40 }
+local late = train.schedule { "cosine", lr = p.lr, steps = math.ceil(p.steps / 2),
+  final = p.lr / 40 }
 local side, channels, width = configs.latent_size, configs.latent_channels, configs.feature_width
 
 --- Constant over the first half, a cosine over the second.
@@ -35,7 +37,8 @@ local function rate(i)
   return i <= p.steps / 2 and p.lr or late(i - math.floor(p.steps / 2))
 end
 
---- The unit features [B,128] of the examples, each from the source its example names; zeros for none.
+--- The unit features [B,128] of the examples, each from the source its example names; zeros for
+-- none.
 local function features(examples, pixels, ids, seed)
   local B = #examples
   local from_text, level, keep = {}, {}, {}
@@ -90,7 +93,8 @@ local function step(i)
 end
 
 run.loop {
-  params = params, optim = opt, ema = ema, steps = p.steps, stop = p.stop, work = p.work, step = step,
+  params = params, optim = opt, ema = ema, steps = p.steps, stop = p.stop, work = p.work,
+  step = step,
   finish = function()
     unet:save(p.out .. "/unet", { dtype = "f16" })
     conditioner:save(p.out .. "/conditioner", { dtype = "f16", file = "model.safetensors" })

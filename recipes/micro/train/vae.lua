@@ -2,8 +2,8 @@
 --
 --   weft run recipes/micro/train/vae.lua steps=6000 out=recipes/micro/weights
 --
--- Loss: L1 + 2 MSE + 3e-4 KL. At the end the latents' mean and deviation per channel go into the config
--- (latents_mean, latents_std), so that the denoiser sees unit latents.
+-- Loss: L1 + 2 MSE + 3e-4 KL. At the end the latents' mean and deviation per channel go into the
+-- config (latents_mean, latents_std), so that the denoiser sees unit latents.
 package.path = "./recipes/micro/?.lua;./recipes/micro/train/?.lua;" .. package.path
 
 local weft = require "weft"
@@ -21,12 +21,14 @@ local vae = run.model("vae", p.seed)
 local params = train.parameters(vae)
 local opt = train.adamw { params, lr = p.lr, betas = { 0.9, 0.99 }, weight_decay = 0.01 }
 local ema = train.ema(params, { decay = 0.999 })
-local rate = train.schedule { "cosine", lr = p.lr, warmup = p.warmup, steps = p.steps, final = p.lr / 50 }
+local rate = train.schedule { "cosine", lr = p.lr, warmup = p.warmup, steps = p.steps,
+  final = p.lr / 50 }
 local side, channels = configs.latent_size, configs.latent_channels
 
 local function step(i)
   local x = data.pictures(data.scenes("vae", i, p.batch, 0.1))
-  local noise = weft.tensor.randn({ p.batch, side, side, channels }, { seed = p.seed * 1000000 + i })
+  local noise = weft.tensor.randn({ p.batch, side, side, channels },
+    { seed = p.seed * 1000000 + i })
   local loss, grads, mse = weft.grad(function()
     local z = vae:encode(x)
     local y = vae:decode(z.mean + noise * (z.logvar * 0.5):exp())
@@ -52,7 +54,8 @@ local function latent_statistics()
 end
 
 run.loop {
-  params = params, optim = opt, ema = ema, steps = p.steps, stop = p.stop, work = p.work, step = step,
+  params = params, optim = opt, ema = ema, steps = p.steps, stop = p.stop, work = p.work,
+  step = step,
   finish = function()
     local folder = p.out .. "/vae"
     vae:save(folder, { dtype = "f16" })
