@@ -10,7 +10,8 @@
     X(unary_dx) X(add) X(sub) X(mul) X(div) X(maximum) X(minimum)                        \
     X(swiglu) X(swiglu_dx) X(geglu) X(geglu_dx)                                          \
     X(copy) X(copy_into) X(cast) X(concat) X(slice_dx) X(sum) X(mean) X(sum_to)         \
-    X(group_norm) X(group_norm_dx) X(layer_norm) X(layer_norm_dx) X(softmax) X(softmax_dx)
+    X(group_norm) X(group_norm_dx) X(layer_norm) X(layer_norm_dx) X(softmax) X(softmax_dx) \
+    X(attention) X(attention_dx)
 
 #define DECLARE(op) wf_status WF_K(op)(wf_ctx *c, wf_op_args *a);
 SLOTS(DECLARE)

@@ -417,9 +417,10 @@ static wf_tensor *draw_bias(int64_t B, int64_t N, int64_t Tq, int64_t Tk)
 
 static void make_attention(sample *s, wf_op_id id)
 {
-    static const int64_t widths[] = {1, 5, 8, 16, 40, 64, 80};
-    const int64_t M = draw_from(1, 2), N = M * draw_from(1, 2), D = widths[draw() % 7], B = s->large ? 1 : draw_to(2);
-    const int64_t Tq = s->large ? 200 : size(s, 20), Tk = s->large ? 170 : size(s, 20);
+    static const int64_t widths[] = {1, 5, 8, 16, 40, 64, 80, 256};
+    const int64_t M = draw_from(1, 2), N = M * draw_from(1, 2), D = widths[draw() % 8], B = s->large ? 1 : draw_to(2);
+    /* large: more than one block of keys and of queries, with and without a last short one */
+    const int64_t Tq = s->large ? draw_from(60, 150) : size(s, 20), Tk = s->large ? draw_from(300, 600) : size(s, 20);
     s->rel = 4e-6, s->abs = 5e-6;      /* exp of scores to about 10 turns their rounding into a relative error */
     wf_tensor *q = scatter(NORMAL(B, Tq, N, D)), *k = NORMAL(B, Tk, M, D), *v = NORMAL(B, Tk, M, D);
     wf_tensor *bias = draw() % 2 ? draw_bias(B, N, Tq, Tk) : NULL;
