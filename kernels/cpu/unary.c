@@ -19,6 +19,12 @@ static void run_span(void *arg, int64_t part, int worker)
 
 WF_INLINE vf leaky(vf x, vf slope) { return vf_select(vf_lt(vf_zero(), x), x, vf_mul(slope, x)); }
 WF_INLINE vf step(vf x, vf below) { return vf_select(vf_lt(vf_zero(), x), vf_set1(1.0f), below); }
+/* -1, 0 or 1; NaN gives 0 */
+WF_INLINE vf sign_of(vf x)
+{
+    const vf one = vf_set1(1.0f);
+    return vf_sub(vf_select(vf_lt(vf_zero(), x), one, vf_zero()), vf_select(vf_lt(x, vf_zero()), one, vf_zero()));
+}
 WF_INLINE vf inside(vf x, vf lo, vf hi)
 {
     return vf_select(vf_lt(x, lo), vf_zero(), vf_select(vf_lt(hi, x), vf_zero(), vf_set1(1.0f)));
@@ -46,6 +52,7 @@ WF_INLINE vf inside(vf x, vf lo, vf hi)
 
 /* name, cost, f'(x) */
 #define SLOPES(X)                                              \
+    X(abs, 2, sign_of(x))                                      \
     X(square, 2, vf_add(x, x))                                 \
     X(relu, 2, step(x, vf_zero()))                             \
     X(silu, 6, vf_silu_slope(x))                               \

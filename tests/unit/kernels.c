@@ -396,7 +396,8 @@ static void make_group_norm(sample *s, wf_op_id id)
 
 static void make_row_norm(sample *s, wf_op_id id)
 {
-    const int64_t C = size1(s, 60);
+    /* one value alone becomes +-1 whatever it is: its gradient is what rounding leaves */
+    const int64_t C = 2 + size(s, 60);
     wf_tensor *x = wf_affine(c, NORMAL(size(s, 30), C), 2.0, 1.0), *w = sometimes(NORMAL(C));
     s->rel = 5e-6, s->abs = 5e-6;
     if (id == WF_OP_ID_layer_norm) SET_IN(s, x, w, sometimes(NORMAL(C)));
