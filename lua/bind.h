@@ -11,6 +11,7 @@
 #include <lualib.h>
 
 #include "core/base/ctx.h"
+#include "core/file/pixels.h"
 #include "core/tensor/op.h"
 #include "core/tensor/ops.h"
 #include "core/tensor/tensor.h"
@@ -76,6 +77,10 @@ bool lwf_field(lua_State *L, int arg, const char *name);
 int lwf_push_tensor(lua_State *L, lwf_state *s, wf_tensor *t);
 /* Move the tensors in the value at arg (itself, or in a table, nested) out of the innermost scope. */
 void lwf_keep(lua_State *L, lwf_state *s, int arg);
+/* Push { parameters =, weft = }, or nil when there are none; frees found. */
+void lwf_push_texts(lua_State *L, wf_meta_found *found);
+/* The texts of the table at arg; they are borrowed from it. */
+wf_meta lwf_check_texts(lua_State *L, int arg);
 /* Let the collector run when enough bytes were handed out; may not be called while core runs. */
 void lwf_settle(lua_State *L, lwf_state *s, size_t bytes);
 
@@ -88,6 +93,7 @@ void lwf_open_model(lua_State *L, lwf_state *s);
 void lwf_open_nn(lua_State *L, lwf_state *s);
 void lwf_open_file(lua_State *L, lwf_state *s);
 void lwf_open_picture(lua_State *L, lwf_state *s);
+void lwf_open_sound(lua_State *L, lwf_state *s);
 void lwf_open_scope(lua_State *L, lwf_state *s);
 void lwf_open_train(lua_State *L, lwf_state *s);
 void lwf_open_text(lua_State *L, lwf_state *s);

@@ -57,8 +57,7 @@ static wf_status pixels_of(wf_ctx *c, const wf_tensor *t, wf_pixels *out)
 
 /* ---- texts ---- */
 
-/* Push { parameters =, weft = }, or nil when there are none; frees found. */
-static void push_texts(lua_State *L, wf_meta_found *found)
+void lwf_push_texts(lua_State *L, wf_meta_found *found)
 {
     if (!found->parameters && !found->weft) {
         lua_pushnil(L);
@@ -73,8 +72,7 @@ static void push_texts(lua_State *L, wf_meta_found *found)
     wf_meta_free(found);
 }
 
-/* The texts of the table at arg; they are borrowed from it. */
-static wf_meta check_texts(lua_State *L, int arg)
+wf_meta lwf_check_texts(lua_State *L, int arg)
 {
     wf_meta m = {NULL, NULL};
     if (lwf_field(L, arg, "parameters")) m.parameters = luaL_checkstring(L, -1);
@@ -110,7 +108,7 @@ static int l_load_image(lua_State *L)
         return lwf_raise(L);
     }
     lwf_push_tensor(L, s, t);
-    push_texts(L, &found);
+    lwf_push_texts(L, &found);
     return 2;
 }
 
@@ -136,7 +134,7 @@ static int l_save_image(lua_State *L)
     const char *path = luaL_checkstring(L, 1);
     wf_tensor *t = check_picture(L, 2, 3);
     const int quality = (int)lwf_check_int(L, 3, "save: quality", 1, 100);
-    const wf_meta meta = check_texts(L, 4);
+    const wf_meta meta = lwf_check_texts(L, 4);
     const bool overwrite = lua_toboolean(L, 5);
     const bool is_jpeg = ends_in(path, ".jpg") || ends_in(path, ".jpeg");
     if (!is_jpeg && !ends_in(path, ".png"))
@@ -170,7 +168,7 @@ static int l_load_apng(lua_State *L)
     }
     lwf_push_tensor(L, s, t);
     lua_pushnumber(L, seconds);
-    push_texts(L, &found);
+    lwf_push_texts(L, &found);
     return 3;
 }
 
@@ -198,7 +196,7 @@ static int l_save_apng(lua_State *L)
     wf_tensor *t = check_picture(L, 2, 4);
     const double fps = luaL_checknumber(L, 3);
     if (!(fps >= 0.01 && fps <= 600)) return lwf_error(L, "usage", NULL, "save: fps must be in 0.01 ... 600");
-    const wf_meta meta = check_texts(L, 4);
+    const wf_meta meta = lwf_check_texts(L, 4);
     const bool overwrite = lua_toboolean(L, 5);
     wf_frames f = {0};
     wf_scope *scope = wf_scope_open(c);
