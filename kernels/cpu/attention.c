@@ -108,7 +108,7 @@ static void attend_part(void *arg, int64_t part, int worker)
 wf_status WF_K(attention)(wf_ctx *c, wf_op_args *a)
 {
     attn h;
-    if (!WF_K(attn_open)(a, &h)) return WF_ESKIP;
+    if (!WF_K(attn_open)(c, a, &h)) return WF_ESKIP;
     h.out[0] = wf_data(a->out[0]);
     h.scratch_elems = 3 * QUERIES * LD + whole_panels(h.Tk) * (h.D + h.Dp) + 2 * PACK_SLACK;
     h.scratch_elems = div_up(h.scratch_elems, 16) * 16;

@@ -167,8 +167,8 @@ wf_status WF_K(attention_dx)(wf_ctx *c, wf_op_args *a)
 {
     attn h;
     bench w;
-    if (!all_f32(a) || !WF_K(attn_open)(a, &h)) return WF_ESKIP;
-    if (!WF_K(attn_open_rows)(a->in[5], &h.dy)) return WF_ESKIP;
+    if (!all_f32(a) || !WF_K(attn_open)(c, a, &h)) return WF_ESKIP;
+    if (!WF_K(attn_open_rows)(c, a->in[5], &h.dy)) return WF_ESKIP;
     for (int i = 0; i < 3; i++) h.out[i] = wf_data(a->out[i]);
     h.scratch_elems = lay_out(&h, NULL, &w);
     h.scratch = scratch_alloc(c, h.scratch_elems * count_workers(c), sizeof(float));

@@ -6,13 +6,16 @@
 
 /* ---- operands ---- */
 
-bool WF_K(attn_open_rows)(wf_tensor *t, attn_rows *r)
+bool WF_K(attn_open_rows)(wf_ctx *c, wf_tensor *t, attn_rows *r)
 {
+    if (!is_plain_float(t)) return false;
+    if (wf_stride(t, 3) != 1) t = wf_copy(c, t);
+    if (!t) return false;
     const wfi_values v = wfi_open(t);
     const int64_t bytes = (int64_t)float_bytes(v.t);
     *r = (attn_rows){.p = v.p, .t = v.t};
     for (int d = 0; d < 3; d++) r->s[d] = v.strides[d] * bytes;
-    return is_plain_float(t) && (v.strides[3] == 1 || v.dims[3] == 1);
+    return true;
 }
 
 static bool open_bias(wf_tensor *bias, attn *h)
@@ -24,7 +27,7 @@ static bool open_bias(wf_tensor *bias, attn *h)
     return v.t == WF_DTYPE_F32 && (v.strides[3] == 1 || v.dims[3] == 1);
 }
 
-bool WF_K(attn_open)(const wf_op_args *a, attn *h)
+bool WF_K(attn_open)(wf_ctx *c, const wf_op_args *a, attn *h)
 {
     wf_tensor *q = a->in[0], *k = a->in[1];
     *h = (attn){.B = wf_dim(q, 0), .Tq = wf_dim(q, 1), .N = wf_dim(q, 2), .D = wf_dim(q, 3),
@@ -32,8 +35,8 @@ bool WF_K(attn_open)(const wf_op_args *a, attn *h)
     h->Dp = whole_vectors(h->D);
     h->scale = (float)(a->attr[0] != 0.0 ? a->attr[0] : 1.0 / sqrt((double)h->D));
     if (h->D > MAX_WIDTH || wf_numel(q) == 0 || h->Tk == 0 || !is_f32(q)) return false;
-    return WF_K(attn_open_rows)(q, &h->q) && WF_K(attn_open_rows)(k, &h->k) &&
-           WF_K(attn_open_rows)(a->in[2], &h->v) && open_bias(input(a, 3), h);
+    return WF_K(attn_open_rows)(c, q, &h->q) && WF_K(attn_open_rows)(c, k, &h->k) &&
+           WF_K(attn_open_rows)(c, a->in[2], &h->v) && open_bias(input(a, 3), h);
 }
 
 static const char *row_at(const attn_rows *r, int64_t b, int64_t t, int64_t m)

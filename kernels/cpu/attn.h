@@ -32,9 +32,9 @@ typedef struct attn {
 } attn;
 
 /* Describe a's first four inputs; false when there is no kernel for them. */
-bool WF_K(attn_open)(const wf_op_args *a, attn *h);
-/* The same of one input more; false when its rows are not rows of side by side values. */
-bool WF_K(attn_open_rows)(wf_tensor *t, attn_rows *r);
+bool WF_K(attn_open)(wf_ctx *c, const wf_op_args *a, attn *h);
+/* The same of one more input. Heads whose values do not lie side by side are copied. */
+bool WF_K(attn_open_rows)(wf_ctx *c, wf_tensor *t, attn_rows *r);
 
 /* dst[i][ld] = scale * rows t0 .. t0+n of head m, with zeros from D up to Dp. */
 void WF_K(attn_load)(const attn *h, const attn_rows *r, int64_t b, int64_t t0, int64_t n, int64_t m,

@@ -431,7 +431,8 @@ static void make_attention(sample *s, wf_op_id id)
         SET_IN(s, q, draw() % 2 ? scatter(k) : k, v, bias);
     } else {
         wf_tensor *y = wf_attention(c, q, k, v, bias, attr[0], attr[1] != 0.0);
-        SET_IN(s, q, k, v, bias, y, like(y));
+        wf_tensor *dy = draw() % 4 ? like(y) : wf_expand(c, NORMAL(B, 1, N, 1), &(wf_shape){4, {B, Tq, N, D}});
+        SET_IN(s, q, k, v, bias, y, dy);
     }
     set_attr(s, 2, attr);
 }
