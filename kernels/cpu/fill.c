@@ -6,14 +6,22 @@
 #include <string.h>
 
 #if defined(__x86_64__)
+#include <cpuid.h>
 #define WF_KERNELS 1
 void wfk_fill_avx2(wf_device *d);
 void wfk_fill_avx512(wf_device *d);
 void wfk_fill_avx512bf16(wf_device *d);
 
+/* Not every compiler's __builtin_cpu_supports knows this one. */
+static int has_f16c(void)
+{
+    unsigned a, b, c, d;
+    return __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C) != 0;
+}
+
 static int has_avx2(void)
 {
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
 }
 
 static int has_avx512(void)
