@@ -50,10 +50,12 @@ void lwf_register(lua_State *L, lwf_state *s, const luaL_Reg *list);
 /* Push "file:line: " of the first caller that is neither C nor weft's own Lua. [-0, +1, m] */
 void lwf_where(lua_State *L, lwf_state *s);
 /* Raise an error of this kind; hint may be NULL. Never returns. */
-int lwf_error(lua_State *L, const char *kind, const char *hint, const char *fmt, ...) WF_PRINTF(4, 5);
+int lwf_error(lua_State *L, const char *kind, const char *hint, const char *fmt, ...)
+    WF_PRINTF(4, 5);
 /* Take the context's failure, or the Lua error a callback met, and raise it. Never returns. */
 int lwf_raise(lua_State *L);
-/* Call under core: runs f on top with n_args; on error keeps it for lwf_raise and fails the context. */
+/* Call under core: runs f on top with n_args; on error keeps it for lwf_raise and fails the
+ * context. */
 wf_status lwf_callback(lwf_state *s, int n_args, int n_results);
 
 /* ---- arguments; what names the argument in the message, e.g. "linear: x" ---- */
@@ -75,7 +77,8 @@ bool lwf_field(lua_State *L, int arg, const char *name);
 
 /* Push t, taking the caller's scoped or floating reference; NULL raises the failure. [-0, +1, v] */
 int lwf_push_tensor(lua_State *L, lwf_state *s, wf_tensor *t);
-/* Move the tensors in the value at arg (itself, or in a table, nested) out of the innermost scope. */
+/* Move the tensors in the value at arg (itself, or in a table, nested) out of the innermost scope.
+ */
 void lwf_keep(lua_State *L, lwf_state *s, int arg);
 /* Push { parameters =, weft = }, or nil when there are none; frees found. */
 void lwf_push_texts(lua_State *L, wf_meta_found *found);
@@ -90,6 +93,7 @@ void lwf_open_make(lua_State *L, lwf_state *s);
 void lwf_open_index(lua_State *L, lwf_state *s);
 void lwf_open_op(lua_State *L, lwf_state *s);
 void lwf_open_model(lua_State *L, lwf_state *s);
+void lwf_open_sample(lua_State *L, lwf_state *s);
 void lwf_open_nn(lua_State *L, lwf_state *s);
 void lwf_open_file(lua_State *L, lwf_state *s);
 void lwf_open_picture(lua_State *L, lwf_state *s);

@@ -123,8 +123,10 @@ static int error_tostring(lua_State *L)
     lua_getfield(L, 1, "where");
     lua_getfield(L, 1, "message");
     lua_getfield(L, 1, "hint");
-    const char *where = lua_tostring(L, -3), *text = lua_tostring(L, -2), *hint = lua_tostring(L, -1);
-    lua_pushfstring(L, hint ? "%s%s (%s)" : "%s%s", where ? where : "", text ? text : "error", hint);
+    const char *where = lua_tostring(L, -3), *text = lua_tostring(L, -2),
+               *hint = lua_tostring(L, -1);
+    lua_pushfstring(L, hint ? "%s%s (%s)" : "%s%s", where ? where : "", text ? text : "error",
+                    hint);
     return 1;
 }
 
@@ -167,7 +169,8 @@ static int l_set_home(lua_State *L)
 int64_t lwf_check_int(lua_State *L, int arg, const char *what, int64_t lo, int64_t hi)
 {
     if (lua_type(L, arg) != LUA_TNUMBER)
-        lwf_error(L, "usage", NULL, "%s must be a whole number, got %s", what, luaL_typename(L, arg));
+        lwf_error(L, "usage", NULL, "%s must be a whole number, got %s", what,
+                  luaL_typename(L, arg));
     const double v = lua_tonumber(L, arg);
     if (v != floor(v) || v < (double)lo || v > (double)hi)
         lwf_error(L, "usage", NULL, "%s must be a whole number in %lld ... %lld, got %.14g", what,
@@ -366,7 +369,8 @@ static void open_errors(lua_State *L)
     lua_pop(L, 1);
 }
 
-/* From a plain luajit the module is one shared object, and the other C modules are found through it. */
+/* From a plain luajit the module is one shared object, and the other C modules are found through
+ * it. */
 static void preload_host(lua_State *L)
 {
     const luaL_Reg modules[] = {
@@ -391,6 +395,7 @@ int luaopen_weft_core(lua_State *L)
     lwf_open_op(L, s);
     lwf_open_nn(L, s);
     lwf_open_model(L, s);
+    lwf_open_sample(L, s);
     lwf_open_file(L, s);
     lwf_open_picture(L, s);
     lwf_open_sound(L, s);

@@ -100,7 +100,8 @@ static int count_pairs(lua_State *L, int arg)
     if (lua_isnoneornil(L, arg)) return 0;
     luaL_checktype(L, arg, LUA_TTABLE);
     for (lua_pushnil(L); lua_next(L, arg); lua_pop(L, 1)) {
-        if (lua_type(L, -2) != LUA_TSTRING) lwf_error(L, "usage", NULL, "save: names must be strings");
+        if (lua_type(L, -2) != LUA_TSTRING)
+            lwf_error(L, "usage", NULL, "save: names must be strings");
         n++;
     }
     return n;
@@ -113,7 +114,8 @@ static const char **check_meta(lua_State *L, int arg, int n)
     int i = 0;
     if (n == 0) return meta;
     for (lua_pushnil(L); lua_next(L, arg); lua_pop(L, 1)) {
-        if (lua_type(L, -1) != LUA_TSTRING) lwf_error(L, "usage", NULL, "save: metadata must be strings");
+        if (lua_type(L, -1) != LUA_TSTRING)
+            lwf_error(L, "usage", NULL, "save: metadata must be strings");
         meta[i++] = lua_tostring(L, -2);
         meta[i++] = lua_tostring(L, -1);
     }

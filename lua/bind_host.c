@@ -40,7 +40,8 @@ static int l_isatty(lua_State *L)
 static int l_winsize(lua_State *L)
 {
     struct winsize w;
-    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) != 0 && ioctl(STDERR_FILENO, TIOCGWINSZ, &w) != 0) return 0;
+    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) != 0 && ioctl(STDERR_FILENO, TIOCGWINSZ, &w) != 0)
+        return 0;
     if (!w.ws_col || !w.ws_row) return 0;
     lua_pushinteger(L, w.ws_col);
     lua_pushinteger(L, w.ws_row);
@@ -190,9 +191,10 @@ static int l_sha256_file(lua_State *L)
 int luaopen_weft_host(lua_State *L)
 {
     const luaL_Reg list[] = {
-        {"isatty", l_isatty}, {"winsize", l_winsize}, {"clock", l_clock},   {"sleep", l_sleep},
-        {"pid", l_pid},       {"stat", l_stat},       {"list", l_list},     {"mkdir", l_mkdir},
-        {"cwd", l_cwd},       {"chdir", l_chdir},     {"sha256", l_sha256}, {"sha256_file", l_sha256_file},
+        {"isatty", l_isatty}, {"winsize", l_winsize}, {"clock", l_clock},
+        {"sleep", l_sleep},   {"pid", l_pid},         {"stat", l_stat},
+        {"list", l_list},     {"mkdir", l_mkdir},     {"cwd", l_cwd},
+        {"chdir", l_chdir},   {"sha256", l_sha256},   {"sha256_file", l_sha256_file},
         {NULL, NULL},
     };
     lua_newtable(L);

@@ -1,8 +1,8 @@
 /*
  * bind_index.c - t[i] and t[{...}]: views that count from 1, ranges inclusive, as in Torch7.
  *
- * A number drops its dim, {} takes all of it, {first, last} and {first, last, step} a range; negative
- * numbers count from the end. A view of rank 0 reads as a number.
+ * A number drops its dim, {} takes all of it, {first, last} and {first, last, step} a range;
+ * negative numbers count from the end. A view of rank 0 reads as a number.
  */
 #include "lua/bind.h"
 
@@ -29,11 +29,13 @@ static part check_range(lua_State *L, int64_t n)
     const int at = lua_gettop(L), len = (int)lua_objlen(L, at);
     if (len == 0) return p;
     if (len == 1)
-        lwf_error(L, "usage", "{} is all, {first, last} a range", "index: a range needs first and last");
+        lwf_error(L, "usage", "{} is all, {first, last} a range",
+                  "index: a range needs first and last");
     lua_rawgeti(L, at, 1);
     lua_rawgeti(L, at, 2);
     lua_rawgeti(L, at, 3);
-    p.step = lua_isnil(L, at + 3) ? 1 : lwf_check_int(L, at + 3, "index: step", 1, (int64_t)1 << 52);
+    p.step =
+        lua_isnil(L, at + 3) ? 1 : lwf_check_int(L, at + 3, "index: step", 1, (int64_t)1 << 52);
     p.start = check_at(L, at + 1, n);
     const int64_t last = check_at(L, at + 2, n);
     lua_pop(L, 3);
@@ -70,7 +72,8 @@ static wf_tensor *apply_spec(wf_ctx *c, wf_tensor *t, const part *parts, int n)
     for (int i = 0, d = 0; i < n; i++) {
         const part p = parts[i];
         if (p.is_index) t = wf_select(c, t, d, p.start);
-        else if (p.count != wf_dim(t, d) || p.step != 1) t = wf_slice(c, t, d, p.start, p.count, p.step);
+        else if (p.count != wf_dim(t, d) || p.step != 1)
+            t = wf_slice(c, t, d, p.start, p.count, p.step);
         if (!t) return NULL;
         if (!p.is_index) d++;
     }

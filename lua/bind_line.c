@@ -3,8 +3,8 @@
  *
  * open  read  history_add  set_complete  set_hint  print_above  history_clear  close
  *
- * A process has one terminal, so there is one editor. libedit is given our own way to read a character:
- * it wakes on signals, draws the hint, and tells a paste from typing.
+ * A process has one terminal, so there is one editor. libedit is given our own way to read a
+ * character: it wakes on signals, draws the hint, and tells a paste from typing.
  */
 #include "lua/bind.h"
 
@@ -72,11 +72,13 @@ static int room_behind(const LineInfo *li)
     el_get(ed.el, EL_GETTC, "li", &rows, NULL);
     el_get(ed.el, EL_GETTC, "co", &cols, NULL);
     if (cols < 8) return 0;
-    const int used = columns_of(ed.prompt, ed.prompt + strlen(ed.prompt)) + columns_of(li->buffer, li->cursor);
+    const int used =
+        columns_of(ed.prompt, ed.prompt + strlen(ed.prompt)) + columns_of(li->buffer, li->cursor);
     return cols - 1 - used % cols;
 }
 
-/* Draw the hint for the line so far, or take the old one away. Nothing is drawn while text waits. */
+/* Draw the hint for the line so far, or take the old one away. Nothing is drawn while text waits.
+ */
 static void draw_hint(void)
 {
     const LineInfo *li = el_line(ed.el);
@@ -170,7 +172,8 @@ static unsigned char insert_paste(EditLine *el, int ch)
     return CC_REFRESH;
 }
 
-/* Ask Lua: f(text, bytes before the cursor) -> characters to delete, text to insert, list to show. */
+/* Ask Lua: f(text, bytes before the cursor) -> characters to delete, text to insert, list to show.
+ */
 static unsigned char complete(EditLine *el, int ch)
 {
     lua_State *L = ed.L;
@@ -302,7 +305,8 @@ static void set_ref(lua_State *L, int *ref)
     }
 }
 
-/* line.set_complete(f): f(text, bytes before the cursor) -> n to delete, text to insert, list to show */
+/* line.set_complete(f): f(text, bytes before the cursor) -> n to delete, text to insert, list to
+ * show */
 static int l_line_set_complete(lua_State *L)
 {
     set_ref(L, &ed.complete_ref);

@@ -52,7 +52,8 @@ static double check_value(lua_State *L, int arg)
 {
     if (lua_isboolean(L, arg)) return lua_toboolean(L, arg);
     if (lua_type(L, arg) != LUA_TNUMBER)
-        lwf_error(L, "usage", NULL, "tensor: a value is a %s, wants numbers", luaL_typename(L, arg));
+        lwf_error(L, "usage", NULL, "tensor: a value is a %s, wants numbers",
+                  luaL_typename(L, arg));
     return lua_tonumber(L, arg);
 }
 

@@ -148,7 +148,8 @@ static int check_inputs(lua_State *L, int arg, wf_named in[WF_MODEL_MAX_IO])
     luaL_checktype(L, arg, LUA_TTABLE);
     for (lua_pushnil(L); lua_next(L, arg); lua_pop(L, 1)) {
         if (n == WF_MODEL_MAX_IO || lua_type(L, -2) != LUA_TSTRING)
-            lwf_error(L, "usage", NULL, "model: inputs are at most %d tensors by name", WF_MODEL_MAX_IO);
+            lwf_error(L, "usage", NULL, "model: inputs are at most %d tensors by name",
+                      WF_MODEL_MAX_IO);
         const char *name = lua_tostring(L, -2);
         in[n++] = (wf_named){name, lwf_check_tensor(L, lua_gettop(L), name)};
     }
@@ -216,7 +217,10 @@ static int l_save(lua_State *L)
 void lwf_open_model(lua_State *L, lwf_state *s)
 {
     const luaL_Reg list[] = {
-        {"new_model", l_new}, {"load_model", l_load}, {"load_model_file", l_load_file}, {NULL, NULL},
+        {"new_model", l_new},
+        {"load_model", l_load},
+        {"load_model_file", l_load_file},
+        {NULL, NULL},
     };
     const luaL_Reg methods[] = {
         {"arch", l_arch},       {"config", l_config}, {"param", l_param}, {"report", l_report},

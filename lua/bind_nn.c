@@ -15,7 +15,8 @@ static int l_conv1d(lua_State *L)
     lwf_state *s = lwf_get(L);
     wf_tensor *x = lwf_check_tensor(L, 1, "conv1d: x"), *w = lwf_check_tensor(L, 2, "conv1d: w");
     wf_tensor *b = lwf_opt_tensor(L, 3, "conv1d: b");
-    const int64_t stride = opt_int(L, 4, "conv1d: stride", 1, 1), pad = opt_int(L, 5, "conv1d: padding", 0, 0);
+    const int64_t stride = opt_int(L, 4, "conv1d: stride", 1, 1),
+                  pad = opt_int(L, 5, "conv1d: padding", 0, 0);
     const int64_t dilation = opt_int(L, 6, "conv1d: dilation", 1, 1);
     const int64_t groups = opt_int(L, 7, "conv1d: groups", 1, 1);
     wf_scope *scope = wf_scope_open(s->ctx);
@@ -42,7 +43,8 @@ static int l_conv_transpose1d(lua_State *L)
 static int l_conv_frames(lua_State *L)
 {
     lwf_state *s = lwf_get(L);
-    wf_tensor *x = lwf_check_tensor(L, 1, "conv_frames: x"), *w = lwf_check_tensor(L, 2, "conv_frames: w");
+    wf_tensor *x = lwf_check_tensor(L, 1, "conv_frames: x"),
+              *w = lwf_check_tensor(L, 2, "conv_frames: w");
     wf_tensor *b = lwf_opt_tensor(L, 3, "conv_frames: b");
     wf_scope *scope = wf_scope_open(s->ctx);
     wf_tensor *y = wf_conv_frames(s->ctx, x, w, b);

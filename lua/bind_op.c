@@ -3,10 +3,10 @@
  *
  *   core.ops.name(inputs..., attributes...)
  *
- * Inputs come first, nil where an optional one is absent; "x..." takes tensors or one list of them; a
- * number stands for a tensor of rank 0. Attributes follow by position (a "dims..." tail takes the
- * rest) or in one table by name, the tail by its name or as the array part. Dims count from 0 here, as in
- * ops.def; the public functions of tensor.lua count from 1.
+ * Inputs come first, nil where an optional one is absent; "x..." takes tensors or one list of them;
+ * a number stands for a tensor of rank 0. Attributes follow by position (a "dims..." tail takes the
+ * rest) or in one table by name, the tail by its name or as the array part. Dims count from 0 here,
+ * as in ops.def; the public functions of tensor.lua count from 1.
  */
 #include "lua/bind.h"
 
@@ -54,9 +54,11 @@ static int read_many(lua_State *L, const lwf_state *s, call *k, int arg)
         wf_tensor *t = lwf_to_tensor(L, s, -1);
         lua_pop(L, 1);
         if (!t && !is_list) return arg + i;
-        if (!t) return lwf_error(L, "usage", NULL, "%s: entry %d is not a tensor", k->op->name, i + 1);
+        if (!t)
+            return lwf_error(L, "usage", NULL, "%s: entry %d is not a tensor", k->op->name, i + 1);
         if (k->n_in == WF_OP_MAX_IN)
-            return lwf_error(L, "usage", NULL, "%s: more than %d tensors", k->op->name, WF_OP_MAX_IN);
+            return lwf_error(L, "usage", NULL, "%s: more than %d tensors", k->op->name,
+                             WF_OP_MAX_IN);
         k->in[k->n_in++] = t;
     }
     return is_list ? arg + 1 : arg + n;
@@ -118,7 +120,8 @@ static double check_word(lua_State *L, const call *k, const char *attr, const ch
             if (strcmp(word(names[i].words, j, buf), text) == 0) return j;
         return lwf_error(L, "usage", names[i].words, "%s: no %s '%s'", k->op->name, attr, text);
     }
-    return lwf_error(L, "usage", NULL, "%s: %s must be a number, got \"%s\"", k->op->name, attr, text);
+    return lwf_error(L, "usage", NULL, "%s: %s must be a number, got \"%s\"", k->op->name, attr,
+                     text);
 }
 
 /* The value on top as attribute number i. */
@@ -237,7 +240,8 @@ static void make_numbers(wf_ctx *c, call *k)
     for (int i = 0; i < k->n_in; i++) {
         if (!k->is_number[i]) continue;
         const bool is_whole = k->number[i] == (double)(int64_t)k->number[i];
-        k->in[i] = wf_full(c, is_whole || wf_dtype_is_float(t) ? t : WF_DTYPE_F32, &scalar, k->number[i]);
+        k->in[i] =
+            wf_full(c, is_whole || wf_dtype_is_float(t) ? t : WF_DTYPE_F32, &scalar, k->number[i]);
     }
 }
 

@@ -171,14 +171,16 @@ static wf_tensor *run_block(wf_ctx *c, void *arg, wf_tensor *const *in, int n_in
     return y;
 }
 
-/* y = weft.checkpoint(f, a, b, ...): f(a, b, ...) keeps only its inputs, and runs again in backward. */
+/* y = weft.checkpoint(f, a, b, ...): f(a, b, ...) keeps only its inputs, and runs again in
+ * backward. */
 static int l_checkpoint(lua_State *L)
 {
     lwf_state *s = lwf_get(L);
     luaL_checktype(L, 1, LUA_TFUNCTION);
     wf_tensor *in[WF_OP_MAX_IN];
     const int n = lua_gettop(L) - 1;
-    if (n > WF_OP_MAX_IN) return lwf_error(L, "usage", NULL, "checkpoint: more than %d inputs", WF_OP_MAX_IN);
+    if (n > WF_OP_MAX_IN)
+        return lwf_error(L, "usage", NULL, "checkpoint: more than %d inputs", WF_OP_MAX_IN);
     for (int i = 0; i < n; i++) in[i] = lwf_check_tensor(L, i + 2, "checkpoint: an input");
     lua_pushvalue(L, 1);
     const int ref = luaL_ref(L, LUA_REGISTRYINDEX);

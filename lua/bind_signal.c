@@ -9,8 +9,9 @@
  *   run      SIGINT, SIGTERM and SIGHUP stop the work for good; a second one leaves at once
  *   worker   SIGTERM stops the work for good; SIGINT is the supervisor's business
  *
- * A stop for good that Lua does not follow within some seconds (a loop compiled by the JIT looks at no
- * hook) leaves too. Leaving at once is safe because files appear under their final name only when complete.
+ * A stop for good that Lua does not follow within some seconds (a loop compiled by the JIT looks at
+ * no hook) leaves too. Leaving at once is safe because files appear under their final name only
+ * when complete.
  */
 #include "lua/bind.h"
 
@@ -38,8 +39,8 @@ static struct {
     bool is_installed;
 } now;
 
-/* Raise "cancelled" in whatever Lua code runs. When the stop is for good the hook comes again, so that
- * pcall cannot swallow it; the pause between lets handlers of the error run. */
+/* Raise "cancelled" in whatever Lua code runs. When the stop is for good the hook comes again, so
+ * that pcall cannot swallow it; the pause between lets handlers of the error run. */
 static void stop_hook(lua_State *L, lua_Debug *ar)
 {
     (void)ar;

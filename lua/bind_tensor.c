@@ -230,7 +230,8 @@ static double value_at(const void *p, wf_dtype t, int64_t i)
 }
 
 /* Push dims d.. of the values from i on as nested lists; returns the next i. */
-static int64_t push_nested(lua_State *L, const wf_shape *s, int d, const void *p, wf_dtype t, int64_t i)
+static int64_t push_nested(lua_State *L, const wf_shape *s, int d, const void *p, wf_dtype t,
+                           int64_t i)
 {
     if (d == s->rank) {
         const double v = value_at(p, t, i);
@@ -310,7 +311,8 @@ void lwf_open_tensor(lua_State *L, lwf_state *s)
     lua_newtable(L);
     lwf_register(L, s, properties);
     if (luaL_newmetatable(L, LWF_TENSOR)) {
-        const luaL_Reg meta[] = {{"__gc", l_gc}, {"__len", l_len}, {"__tostring", l_text}, {NULL, NULL}};
+        const luaL_Reg meta[] = {
+            {"__gc", l_gc}, {"__len", l_len}, {"__tostring", l_text}, {NULL, NULL}};
         lwf_register(L, s, meta);
         set_index(L, "__index", lwf_tensor_index, methods_at);
         set_index(L, "__newindex", lwf_tensor_newindex, methods_at);

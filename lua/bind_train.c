@@ -9,7 +9,8 @@
 static wf_tensor **check_list(lua_State *L, int arg, const char *what, int64_t want, int64_t *n)
 {
     if (!lua_istable(L, arg))
-        lwf_error(L, "usage", NULL, "%s must be a list of tensors, got %s", what, luaL_typename(L, arg));
+        lwf_error(L, "usage", NULL, "%s must be a list of tensors, got %s", what,
+                  luaL_typename(L, arg));
     *n = (int64_t)lua_objlen(L, arg);
     if (want >= 0 && *n != want)
         lwf_error(L, "usage", NULL, "%s: %lld tensors for %lld parameters", what, (long long)*n,
@@ -42,8 +43,11 @@ static int l_adamw_step(lua_State *L)
 {
     int64_t n;
     const wf_adamw o = {
-        .lr = luaL_checknumber(L, 5), .beta1 = luaL_checknumber(L, 6), .beta2 = luaL_checknumber(L, 7),
-        .eps = luaL_checknumber(L, 8), .decay = luaL_checknumber(L, 9),
+        .lr = luaL_checknumber(L, 5),
+        .beta1 = luaL_checknumber(L, 6),
+        .beta2 = luaL_checknumber(L, 7),
+        .eps = luaL_checknumber(L, 8),
+        .decay = luaL_checknumber(L, 9),
         .step = lwf_check_int(L, 11, "adamw: step", 1, (int64_t)1 << 52),
         .grad_scale = luaL_checknumber(L, 12),
     };

@@ -18,11 +18,12 @@
 enum { MAX_LAYERS = 128, MAX_STEM = 6 };
 
 static const double EMBEDDING_DEVIATION = 0.02;     /* CLIP's _init_weights */
-static const double MASKED = -3.4e38;               /* a score that loses to every other, but stays finite */
+static const double MASKED = -3.4e38; /* a score that loses to every other, but stays finite */
 
 /* ---- shared ---- */
 
-static wf_encoder_style read_style(wf_ctx *c, const wf_json *j, int64_t width, int64_t mlp, int64_t layers, int64_t heads)
+static wf_encoder_style read_style(wf_ctx *c, const wf_json *j, int64_t width, int64_t mlp,
+                                   int64_t layers, int64_t heads)
 {
     wf_encoder_style s = {.width = wf_config_size(c, j, "hidden_size", width),
                           .mlp_width = wf_config_size(c, j, "intermediate_size", mlp),
@@ -78,7 +79,8 @@ static const char *rename_tower(const char *name, const char *tower, char *buf, 
 {
     if (strstr(name, "position_ids")) return NULL;
     const bool bare = strncmp(name, "embeddings.", 11) == 0 || strncmp(name, "encoder.", 8) == 0 ||
-                      strncmp(name, "final_layer_norm.", 17) == 0 || strncmp(name, "pre_layrnorm.", 13) == 0 ||
+                      strncmp(name, "final_layer_norm.", 17) == 0 ||
+                      strncmp(name, "pre_layrnorm.", 13) == 0 ||
                       strncmp(name, "post_layernorm.", 15) == 0;
     snprintf(buf, n, "%s%s", bare ? tower : "", name);
     return buf;
@@ -94,10 +96,18 @@ typedef struct text_net {
     int64_t n_positions, eos;
 } text_net;
 
-static const wf_config_key text_keys[] = {
-    {"vocab_size", NULL}, {"hidden_size", NULL}, {"intermediate_size", NULL}, {"projection_dim", NULL},
-    {"num_hidden_layers", NULL}, {"num_attention_heads", NULL}, {"max_position_embeddings", NULL},
-    {"hidden_act", NULL}, {"layer_norm_eps", NULL}, {"initializer_factor", NULL}, {"eos_token_id", NULL}, {0}};
+static const wf_config_key text_keys[] = {{"vocab_size", NULL},
+                                          {"hidden_size", NULL},
+                                          {"intermediate_size", NULL},
+                                          {"projection_dim", NULL},
+                                          {"num_hidden_layers", NULL},
+                                          {"num_attention_heads", NULL},
+                                          {"max_position_embeddings", NULL},
+                                          {"hidden_act", NULL},
+                                          {"layer_norm_eps", NULL},
+                                          {"initializer_factor", NULL},
+                                          {"eos_token_id", NULL},
+                                          {0}};
 
 static void *build_text(wf_builder *b, const wf_json *j)
 {
@@ -111,18 +121,21 @@ static void *build_text(wf_builder *b, const wf_json *j)
     net->eos = wf_json_get_int(c, j, "eos_token_id", 49407);
     const size_t mark = wf_builder_enter(b, "text_model");
     const double deviation = EMBEDDING_DEVIATION * s.init_scale;
-    net->tokens = wf_embedding_declare(b, "embeddings.token_embedding", vocabulary, s.width, deviation);
-    net->positions = wf_embedding_declare(b, "embeddings.position_embedding", net->n_positions, s.width, deviation);
+    net->tokens =
+        wf_embedding_declare(b, "embeddings.token_embedding", vocabulary, s.width, deviation);
+    net->positions = wf_embedding_declare(b, "embeddings.position_embedding", net->n_positions,
+                                          s.width, deviation);
     net->encoder = wf_encoder_declare(b, &s);
     net->final = wf_layer_norm_declare(b, "final_layer_norm", s.width, s.eps);
     wf_builder_leave(b, mark);
     if (has_projection(j, true))
-        net->projection = wf_linear_declare_normal(b, "text_projection", s.width, width, false, feature_deviation(&s));
+        net->projection = wf_linear_declare_normal(b, "text_projection", s.width, width, false,
+                                                   feature_deviation(&s));
     return net;
 }
 
-/* ids [B,T] -> [B] i64, where the pooled state stands: the first end token; the largest id when eos is 2,
- * which in public configs means that the end token is the last of the vocabulary. */
+/* ids [B,T] -> [B] i64, where the pooled state stands: the first end token; the largest id when eos
+ * is 2, which in public configs means that the end token is the last of the vocabulary. */
 static wf_tensor *find_end(wf_ctx *c, const text_net *net, wf_tensor *ids)
 {
     wf_tensor *x = wf_cast(c, ids, WF_DTYPE_F32);
@@ -134,7 +147,8 @@ static wf_tensor *find_end(wf_ctx *c, const text_net *net, wf_tensor *ids)
 static wf_tensor *pick_tokens(wf_ctx *c, wf_tensor *hidden, wf_tensor *at)
 {
     const wf_shape s = {3, {wf_dim(hidden, 0), 1, wf_dim(hidden, 2)}};
-    wf_tensor *index = wf_contiguous(c, wf_expand(c, wf_reshape3(c, at, wf_dim(hidden, 0), 1, 1), &s));
+    wf_tensor *index =
+        wf_contiguous(c, wf_expand(c, wf_reshape3(c, at, wf_dim(hidden, 0), 1, 1), &s));
     return wf_reshape2(c, wf_gather(c, hidden, index, 1), s.dims[0], s.dims[2]);
 }
 
@@ -149,7 +163,8 @@ static wf_status check_text(wf_ctx *c, const text_net *net, wf_tensor *ids, wf_t
 {
     WF_TRY(wf_input_check(c, "clip_text", "ids", ids, 2, (int64_t[]){-1, -1}));
     if (mask)
-        WF_TRY(wf_input_check(c, "clip_text", "mask", mask, 2, (int64_t[]){wf_dim(ids, 0), wf_dim(ids, 1)}));
+        WF_TRY(wf_input_check(c, "clip_text", "mask", mask, 2,
+                              (int64_t[]){wf_dim(ids, 0), wf_dim(ids, 1)}));
     if (wf_dim(ids, 1) < 1 || wf_dim(ids, 1) > net->n_positions)
         return wf_fail_status(c, WF_ESHAPE, "clip_text: ids has %lld tokens, wanted 1 to %lld",
                               (long long)wf_dim(ids, 1), (long long)net->n_positions);
@@ -157,7 +172,8 @@ static wf_status check_text(wf_ctx *c, const text_net *net, wf_tensor *ids, wf_t
 }
 
 /* ids mask? layers? skip? -> hidden pooled embeds? layers? */
-static wf_status run_text(wf_ctx *c, const void *state, wf_tensor *const *in, wf_named *out, int *n_out)
+static wf_status run_text(wf_ctx *c, const void *state, wf_tensor *const *in, wf_named *out,
+                          int *n_out)
 {
     const text_net *net = state;
     wf_tensor *states[MAX_LAYERS + 1], *ids = in[0], *mask = in[1];
@@ -165,7 +181,8 @@ static wf_status run_text(wf_ctx *c, const void *state, wf_tensor *const *in, wf
     const int64_t n = layers_to_run(c, &net->encoder.style, in[3]);
     wf_tensor *bias = mask ? wf_mask_to_bias(c, mask, MASKED) : NULL;
     const bool wants_layers = in[2] && wf_item(c, in[2]) != 0.0;
-    wf_tensor *x = wf_encoder_run(c, &net->encoder, embed_text(c, net, ids), bias, true, n, wants_layers ? states : NULL);
+    wf_tensor *x = wf_encoder_run(c, &net->encoder, embed_text(c, net, ids), bias, true, n,
+                                  wants_layers ? states : NULL);
     wf_tensor *hidden = wf_norm_run(c, &net->final, x);
     wf_tensor *pooled = pick_tokens(c, hidden, find_end(c, net, ids));
     put(out, n_out, "hidden", hidden);
@@ -181,19 +198,24 @@ static const char *rename_text(const char *name, char *buf, size_t n)
 }
 
 static const wf_method text_methods[] = {{"forward", "ids mask? layers? skip?", run_text}, {0}};
-static const char *const text_classes[] = {"CLIPTextModelWithProjection", "CLIPTextModel", "clip_text_model", NULL};
+static const char *const text_classes[] = {"CLIPTextModelWithProjection", "CLIPTextModel",
+                                           "clip_text_model", NULL};
 
-const wf_arch wfi_arch_clip_text = {.name = "clip_text", .classes = text_classes, .is_transformers = true,
-                                    .keys = text_keys, .methods = text_methods, .build = build_text,
+const wf_arch wfi_arch_clip_text = {.name = "clip_text",
+                                    .classes = text_classes,
+                                    .is_transformers = true,
+                                    .keys = text_keys,
+                                    .methods = text_methods,
+                                    .build = build_text,
                                     .rename = rename_text};
 
 /* ---- pictures ---- */
 
 typedef struct vision_net {
     wf_param *class_token, *positions;    /* [C], [1 + T,C] */
-    wf_conv_layer stem[MAX_STEM];         /* one convolution of P x P patches, or the small model's stem */
+    wf_conv_layer stem[MAX_STEM]; /* one convolution of P x P patches, or the small model's stem */
     int n_stem;
-    int64_t unshuffle;                    /* pixels per side folded into channels before the stem; 1: none */
+    int64_t unshuffle; /* pixels per side folded into channels before the stem; 1: none */
     wf_act stem_act;                      /* between its convolutions */
     wf_encoder encoder;
     wf_norm_layer pre, post;
@@ -214,14 +236,16 @@ static int64_t build_patches(wf_builder *b, vision_net *net, const wf_json *j, i
     const wf_shape s = {4, {width, P, P, net->n_channels}};
     net->unshuffle = 1;
     net->n_stem = 1;
-    net->stem[0] = (wf_conv_layer){.w = wf_param_new(b, "embeddings.patch_embedding.weight", WF_LAYOUT_CONV2D, s,
-                                                     wf_init_normal(EMBEDDING_DEVIATION)),
-                                   .how = wf_conv_same(P, 0)};
+    net->stem[0] =
+        (wf_conv_layer){.w = wf_param_new(b, "embeddings.patch_embedding.weight", WF_LAYOUT_CONV2D,
+                                          s, wf_init_normal(EMBEDDING_DEVIATION)),
+                        .how = wf_conv_same(P, 0)};
     return net->image_size / P;
 }
 
-/* {"type": "unshuffle", "patch": p, "channels": [c0, ...]}: pixels folded into c0 channels, 3x3 to the next,
- * then 3x3 of stride 2 through the rest to the width, SiLU between. Returns tokens per side. */
+/* {"type": "unshuffle", "patch": p, "channels": [c0, ...]}: pixels folded into c0 channels, 3x3 to
+ * the next, then 3x3 of stride 2 through the rest to the width, SiLU between. Returns tokens per
+ * side. */
 static int64_t build_stem(wf_builder *b, vision_net *net, const wf_json *stem, int64_t width)
 {
     wf_ctx *c = b->c;
@@ -229,12 +253,16 @@ static int64_t build_stem(wf_builder *b, vision_net *net, const wf_json *stem, i
     const int64_t n = wf_json_count(list), p = wf_config_size(c, stem, "patch", 0);
     const char *type = wf_json_get_text(c, stem, "type", "");
     if (strcmp(type, "unshuffle") != 0 || n < 2 || n > MAX_STEM || net->image_size % p != 0) {
-        wf_fail(c, WF_EMODEL, "clip_vision: \"stem\" must be \"patch\" or {\"type\": \"unshuffle\", \"patch\": p, "
-                              "\"channels\": [p*p*%lld, ...]}, p dividing image_size", (long long)net->n_channels);
+        wf_fail(
+            c, WF_EMODEL,
+            "clip_vision: \"stem\" must be \"patch\" or {\"type\": \"unshuffle\", \"patch\": p, "
+            "\"channels\": [p*p*%lld, ...]}, p dividing image_size",
+            (long long)net->n_channels);
         return 1;
     }
     if (wf_json_int(wf_json_at(list, 0), 0) != p * p * net->n_channels)
-        wf_fail(c, WF_EMODEL, "clip_vision: the first of \"channels\" must be %lld", (long long)(p * p * net->n_channels));
+        wf_fail(c, WF_EMODEL, "clip_vision: the first of \"channels\" must be %lld",
+                (long long)(p * p * net->n_channels));
     net->unshuffle = p;
     net->stem_act = WF_ACT_SILU;
     net->n_stem = (int)n;
@@ -243,7 +271,8 @@ static int64_t build_stem(wf_builder *b, vision_net *net, const wf_json *stem, i
         char name[48];
         const int64_t out = i == n - 1 ? width : wf_json_int(wf_json_at(list, i + 1), 0);
         snprintf(name, sizeof name, "embeddings.stem.%lld", (long long)i);
-        if (out < 1) wf_fail(c, WF_EMODEL, "clip_vision: \"channels\" must be whole numbers of at least 1");
+        if (out < 1)
+            wf_fail(c, WF_EMODEL, "clip_vision: \"channels\" must be whole numbers of at least 1");
         if (wf_has_failed(c)) return 1;
         net->stem[i] = wf_conv_declare(b, name, in, out, 3, wf_conv_same(i ? 2 : 1, 1));
         if (i) side = (side + 1) / 2;
@@ -273,16 +302,16 @@ static void *build_vision(wf_builder *b, const wf_json *j)
     const wf_shape token = {1, {s.width}};
     net->class_token = wf_param_new(b, "embeddings.class_embedding", WF_LAYOUT_PLAIN, token,
                                     wf_init_normal(feature_deviation(&s)));
-    net->positions = wf_embedding_declare(b, "embeddings.position_embedding", side * side + 1, s.width,
-                                          EMBEDDING_DEVIATION * s.init_scale);
+    net->positions = wf_embedding_declare(b, "embeddings.position_embedding", side * side + 1,
+                                          s.width, EMBEDDING_DEVIATION * s.init_scale);
     net->pre = wf_layer_norm_declare(b, "pre_layrnorm", s.width, s.eps);
     net->encoder = wf_encoder_declare(b, &s);
     net->post = wf_layer_norm_declare(b, "post_layernorm", s.width, s.eps);
     wf_builder_leave(b, mark);
     if (has_projection(j, true))
         net->projection = wf_linear_declare_normal(b, "visual_projection", s.width,
-                                                   wf_config_size(c, j, "projection_dim", 512), false,
-                                                   feature_deviation(&s));
+                                                   wf_config_size(c, j, "projection_dim", 512),
+                                                   false, feature_deviation(&s));
     return net;
 }
 
@@ -297,22 +326,26 @@ static wf_tensor *embed_pixels(wf_ctx *c, const vision_net *net, wf_tensor *pixe
     }
     x = wf_reshape3(c, x, B, wf_dim(x, 1) * wf_dim(x, 2), C);
     wf_tensor *token = wf_to_dtype_of(c, net->class_token->t, x);
-    token = wf_contiguous(c, wf_expand(c, wf_reshape3(c, token, 1, 1, C), &(wf_shape){3, {B, 1, C}}));
+    token =
+        wf_contiguous(c, wf_expand(c, wf_reshape3(c, token, 1, 1, C), &(wf_shape){3, {B, 1, C}}));
     wf_tensor *parts[2] = {token, x};
     return wf_add(c, wf_concat(c, parts, 2, 1), net->positions->t);
 }
 
 /* pixels layers? skip? -> hidden pooled embeds? layers? */
-static wf_status run_vision(wf_ctx *c, const void *state, wf_tensor *const *in, wf_named *out, int *n_out)
+static wf_status run_vision(wf_ctx *c, const void *state, wf_tensor *const *in, wf_named *out,
+                            int *n_out)
 {
     const vision_net *net = state;
     wf_tensor *states[MAX_LAYERS + 1], *pixels = in[0];
     const int64_t side = net->image_size, C = net->encoder.style.width;
-    WF_TRY(wf_input_check(c, "clip_vision", "pixels", pixels, 4, (int64_t[]){-1, side, side, net->n_channels}));
+    WF_TRY(wf_input_check(c, "clip_vision", "pixels", pixels, 4,
+                          (int64_t[]){-1, side, side, net->n_channels}));
     const int64_t n = layers_to_run(c, &net->encoder.style, in[2]);
     const bool wants_layers = in[1] && wf_item(c, in[1]) != 0.0;
     wf_tensor *x = wf_norm_run(c, &net->pre, embed_pixels(c, net, pixels));
-    wf_tensor *hidden = wf_encoder_run(c, &net->encoder, x, NULL, false, n, wants_layers ? states : NULL);
+    wf_tensor *hidden =
+        wf_encoder_run(c, &net->encoder, x, NULL, false, n, wants_layers ? states : NULL);
     wf_tensor *first = wf_reshape2(c, wf_slice(c, hidden, 1, 0, 1, 1), wf_dim(pixels, 0), C);
     wf_tensor *pooled = wf_norm_run(c, &net->post, first);
     put(out, n_out, "hidden", hidden);
@@ -331,6 +364,10 @@ static const wf_method vision_methods[] = {{"forward", "pixels layers? skip?", r
 static const char *const vision_classes[] = {"CLIPVisionModelWithProjection", "CLIPVisionModel",
                                              "clip_vision_model", NULL};
 
-const wf_arch wfi_arch_clip_vision = {.name = "clip_vision", .classes = vision_classes, .is_transformers = true,
-                                      .keys = vision_keys, .methods = vision_methods, .build = build_vision,
+const wf_arch wfi_arch_clip_vision = {.name = "clip_vision",
+                                      .classes = vision_classes,
+                                      .is_transformers = true,
+                                      .keys = vision_keys,
+                                      .methods = vision_methods,
+                                      .build = build_vision,
                                       .rename = rename_vision};

@@ -55,7 +55,8 @@ static wf_tensor *run_pair(wf_ctx *c, const wf_linear_layer l[2], wf_tensor *x)
     return wf_linear_run(c, &l[1], wf_linear_run_act(c, &l[0], x, WF_ACT_SILU));
 }
 
-static wf_status forward(wf_ctx *c, const void *net, wf_tensor *const *in, wf_named *out, int *n_out)
+static wf_status forward(wf_ctx *c, const void *net, wf_tensor *const *in, wf_named *out,
+                         int *n_out)
 {
     const conditioner *n = net;
     const int64_t want[] = {-1, n->feature_dim};

@@ -1,4 +1,5 @@
-/* config.c - reading public configs: what is not supported fails by name, nothing is passed over. */
+/* config.c - reading public configs: what is not supported fails by name, nothing is passed over.
+ */
 #include <stdio.h>
 #include <string.h>
 
@@ -31,12 +32,14 @@ static bool is_harmless(const char *key)
 }
 
 /* The value as JSON text equals only. */
-static wf_status check_only(wf_ctx *c, const wf_arch *a, const wf_config_key *k, const wf_json *value)
+static wf_status check_only(wf_ctx *c, const wf_arch *a, const wf_config_key *k,
+                            const wf_json *value)
 {
     if (!k->only || strcmp(k->only, "*") == 0 || wf_json_is_null(value)) return WF_OK;
     char *text = wf_json_write(c, value);
     if (text && strcmp(text, k->only) != 0)
-        wf_fail(c, WF_EMODEL, "%s: \"%s\" is %.60s, only %s is supported", a->name, k->key, text, k->only);
+        wf_fail(c, WF_EMODEL, "%s: \"%s\" is %.60s, only %s is supported", a->name, k->key, text,
+                k->only);
     wf_mem_free(wf_ctx_get_mem(c), text);
     return wf_get_status(c);
 }
@@ -51,7 +54,8 @@ wf_status wf_config_check(wf_ctx *c, const wf_arch *a, const wf_json *config)
         while (k->key && strcmp(k->key, key) != 0) k++;
         if (!k->key && is_harmless(key)) continue;
         if (!k->key && !wf_json_is_null(wf_json_at(config, i)))
-            return wf_fail_status(c, WF_EMODEL, "%s: config key \"%s\" is not supported", a->name, key);
+            return wf_fail_status(c, WF_EMODEL, "%s: config key \"%s\" is not supported", a->name,
+                                  key);
         if (k->key) WF_TRY(check_only(c, a, k, wf_json_at(config, i)));
     }
     return wf_get_status(c);
@@ -60,7 +64,8 @@ wf_status wf_config_check(wf_ctx *c, const wf_arch *a, const wf_json *config)
 static int64_t check_size(wf_ctx *c, const char *key, int64_t v)
 {
     if (v < 1 || v > SIZE_MAX_OF_CONFIG)
-        wf_fail(c, WF_EMODEL, "config: \"%s\" must be a whole number from 1 to %d", key, SIZE_MAX_OF_CONFIG);
+        wf_fail(c, WF_EMODEL, "config: \"%s\" must be a whole number from 1 to %d", key,
+                SIZE_MAX_OF_CONFIG);
     return wf_has_failed(c) ? 1 : v;
 }
 
@@ -69,15 +74,17 @@ int64_t wf_config_size(wf_ctx *c, const wf_json *j, const char *key, int64_t fal
     return check_size(c, key, wf_json_get_int(c, j, key, fallback));
 }
 
-wf_status wf_config_sizes(wf_ctx *c, const wf_json *j, const char *key, int64_t fallback, int n, int64_t *out)
+wf_status wf_config_sizes(wf_ctx *c, const wf_json *j, const char *key, int64_t fallback, int n,
+                          int64_t *out)
 {
     const wf_json *v = wf_json_find(j, key);
     const bool is_list = wf_json_is_array(v);
     if (is_list && wf_json_count(v) != n)
-        return wf_fail_status(c, WF_EMODEL, "config: \"%s\" has %lld values, %d blocks want %d", key,
-                              (long long)wf_json_count(v), n, n);
+        return wf_fail_status(c, WF_EMODEL, "config: \"%s\" has %lld values, %d blocks want %d",
+                              key, (long long)wf_json_count(v), n, n);
     for (int i = 0; i < n; i++)
-        out[i] = is_list ? check_size(c, key, wf_json_int(wf_json_at(v, i), 0)) : wf_config_size(c, j, key, fallback);
+        out[i] = is_list ? check_size(c, key, wf_json_int(wf_json_at(v, i), 0))
+                         : wf_config_size(c, j, key, fallback);
     return wf_get_status(c);
 }
 
@@ -95,8 +102,9 @@ static void text_of_dims(int rank, const int64_t *dims, char *buf, size_t n)
 {
     size_t at = (size_t)snprintf(buf, n, "[");
     for (int i = 0; i < rank && at < n; i++)
-        at += dims[i] < 0 ? (size_t)snprintf(buf + at, n - at, "%s*", i ? "," : "")
-                          : (size_t)snprintf(buf + at, n - at, "%s%lld", i ? "," : "", (long long)dims[i]);
+        at += dims[i] < 0
+                  ? (size_t)snprintf(buf + at, n - at, "%s*", i ? "," : "")
+                  : (size_t)snprintf(buf + at, n - at, "%s%lld", i ? "," : "", (long long)dims[i]);
     if (at < n) snprintf(buf + at, n - at, "]");
 }
 

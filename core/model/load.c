@@ -1,8 +1,8 @@
 /*
  * load.c - models from folders: config.json and safetensors, single or sharded.
  *
- * The config says what a model is; files are chosen by what they hold. Every tensor of a file is used,
- * of no interest to its architecture, or reported as unexpected.
+ * The config says what a model is; files are chosen by what they hold. Every tensor of a file is
+ * used, of no interest to its architecture, or reported as unexpected.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -22,12 +22,14 @@ static bool ends_with(const char *s, const char *end)
     return n >= k && strcmp(s + n - k, end) == 0;
 }
 
-/* How well a file of a folder suits as its weights; 0: not at all. An index comes before its shards,
- * full precision before a variant, the libraries' names before any other. */
+/* How well a file of a folder suits as its weights; 0: not at all. An index comes before its
+ * shards, full precision before a variant, the libraries' names before any other. */
 static int rank_file(const char *name)
 {
-    const bool known = strncmp(name, "diffusion_pytorch_model", 23) == 0 || strncmp(name, "model", 5) == 0;
-    if (known && ends_with(name, ".safetensors.index.json")) return strchr(name, '.')[1] == 's' ? 6 : 3;
+    const bool known =
+        strncmp(name, "diffusion_pytorch_model", 23) == 0 || strncmp(name, "model", 5) == 0;
+    if (known && ends_with(name, ".safetensors.index.json"))
+        return strchr(name, '.')[1] == 's' ? 6 : 3;
     if (!ends_with(name, ".safetensors") || strstr(name, "-of-")) return 0;
     if (!known) return 1;
     return strchr(name, '.')[1] == 's' ? 5 : 2;
@@ -49,8 +51,9 @@ static wf_status find_weights(wf_ctx *c, const char *folder, char *best, size_t 
     closedir(d);
     if (rank == 0) return wf_fail_status(c, WF_EIO, "%s: holds no .safetensors file", folder);
     if (n_equal > 1)
-        return wf_fail_status(c, WF_EMODEL, "%s: holds %d files of weights and no telling which to use",
-                              folder, n_equal);
+        return wf_fail_status(c, WF_EMODEL,
+                              "%s: holds %d files of weights and no telling which to use", folder,
+                              n_equal);
     return WF_OK;
 }
 
@@ -96,12 +99,14 @@ static wf_status check_tensor(wf_ctx *c, const reader *r, const wf_param *p, int
     const wf_shape has = wf_tensors_get_shape(r->f, i), wants = wf_param_public_shape(p);
     const wf_dtype t = wf_tensors_get_dtype(r->f, i);
     if (!is_same_but_ones(&has, &wants))
-        return wf_fail_status(c, WF_EMODEL, "%s: tensor %s is %s, the config wants %s", wf_tensors_get_path(r->f),
-                              wf_tensors_get_name(r->f, i), wf_shape_text(&has, got, sizeof got),
+        return wf_fail_status(c, WF_EMODEL, "%s: tensor %s is %s, the config wants %s",
+                              wf_tensors_get_path(r->f), wf_tensors_get_name(r->f, i),
+                              wf_shape_text(&has, got, sizeof got),
                               wf_shape_text(&wants, wanted, sizeof wanted));
     if (t != WF_DTYPE_COUNT && !wf_dtype_is_float(t))
-        return wf_fail_status(c, WF_EMODEL, "%s: tensor %s is %s, wanted a float dtype", wf_tensors_get_path(r->f),
-                              wf_tensors_get_name(r->f, i), wf_dtype_text(t));
+        return wf_fail_status(c, WF_EMODEL, "%s: tensor %s is %s, wanted a float dtype",
+                              wf_tensors_get_path(r->f), wf_tensors_get_name(r->f, i),
+                              wf_dtype_text(t));
     return WF_OK;
 }
 
@@ -153,7 +158,8 @@ static wf_status fail_missing(wf_ctx *c, const reader *r)
     for (int64_t i = 0; i < r->n_missing && i < 6 && at < sizeof names; i++)
         at += (size_t)snprintf(names + at, sizeof names - at, "%s%s", i ? ", " : "", r->missing[i]);
     return wf_fail_status(c, WF_EMODEL, "%s: %lld tensors that the config wants are missing: %s%s",
-                          wf_tensors_get_path(r->f), (long long)r->n_missing, names, r->n_missing > 6 ? ", ..." : "");
+                          wf_tensors_get_path(r->f), (long long)r->n_missing, names,
+                          r->n_missing > 6 ? ", ..." : "");
 }
 
 static wf_status report_unexpected(wf_ctx *c, wf_model *m, const reader *r)
@@ -165,7 +171,8 @@ static wf_status report_unexpected(wf_ctx *c, wf_model *m, const reader *r)
     int64_t k = 0;
     for (int64_t i = 0; i < n; i++) {
         const char *name = wf_tensors_get_name(r->f, i);
-        if (!r->used[i] && !(r->arch->rename && !r->arch->rename(name, buf, sizeof buf))) names[k++] = name;
+        if (!r->used[i] && !(r->arch->rename && !r->arch->rename(name, buf, sizeof buf)))
+            names[k++] = name;
     }
     m->report.unexpected = wfi_model_copy_names(c, m, names, k);
     m->report.n_unexpected = k;
@@ -189,7 +196,8 @@ wf_model *wf_model_load_file(wf_ctx *c, const wf_json *config, const char *path,
 {
     if (wf_has_failed(c)) return NULL;
     reader r = {.dtype = dtype, .arch = wf_arch_find_config(config)};
-    if (!r.arch) return wf_fail(c, WF_EMODEL, "%s: its config names no architecture that weft has", path);
+    if (!r.arch)
+        return wf_fail(c, WF_EMODEL, "%s: its config names no architecture that weft has", path);
     r.f = wf_tensors_open(c, path);
     if (!r.f) return NULL;
     wf_mem *mem = wf_ctx_get_mem(c);

@@ -13,9 +13,10 @@ static char *config_text(wf_ctx *c, const wf_arch *a, const wf_json *config)
 {
     char *text = wf_json_write(c, config);
     if (!text || wf_arch_find_config(config) == a) return text;
-    const char *open = a->is_transformers ? "{\n  \"architectures\": [\"" : "{\n  \"_class_name\": \"";
+    const char *open =
+        a->is_transformers ? "{\n  \"architectures\": [\"" : "{\n  \"_class_name\": \"";
     const char *close = a->is_transformers ? "\"]" : "\"";
-    const char *rest = text + 1, *comma = wf_json_count(config) ? "," : "";     /* after the brace */
+    const char *rest = text + 1, *comma = wf_json_count(config) ? "," : ""; /* after the brace */
     const size_t n = strlen(text) + strlen(open) + strlen(a->classes[0]) + 8;
     char *out = wf_mem_alloc(wf_ctx_get_mem(c), n);
     if (out) snprintf(out, n, "%s%s%s%s%s", open, a->classes[0], close, comma, rest);
@@ -30,13 +31,14 @@ static const wf_arch *choose_arch(wf_ctx *c, const char *name, const wf_json *co
     const wf_arch *a = name ? wf_arch_find(name) : wf_arch_find_config(config);
     if (!a && name) return wf_fail(c, WF_EMODEL, "model: there is no architecture \"%.60s\"", name);
     if (!a)
-        return wf_fail(c, WF_EMODEL, "model: the config's _class_name, architectures and model_type "
-                                     "name no architecture that weft has");
+        return wf_fail(c, WF_EMODEL,
+                       "model: the config's _class_name, architectures and model_type "
+                       "name no architecture that weft has");
     return a;
 }
 
-wf_model *wfi_model_build(wf_ctx *c, const char *arch, const wf_json *config, wf_param_source source,
-                          void *arg)
+wf_model *wfi_model_build(wf_ctx *c, const char *arch, const wf_json *config,
+                          wf_param_source source, void *arg)
 {
     const wf_arch *a = choose_arch(c, arch, config);
     if (!a || wf_config_check(c, a, config) != WF_OK) return NULL;
@@ -151,7 +153,8 @@ wf_status wf_model_set_param(wf_ctx *c, wf_model *m, const char *name, wf_tensor
     const wf_shape s = wf_get_shape(t);
     if (!wf_shape_is_same(&s, &p->shape))
         return wf_fail_status(c, WF_ESHAPE, "%s: %s is %s, wanted %s", m->arch->name, name,
-                              wf_tensor_text(t, got, sizeof got), wf_shape_text(&p->shape, wanted, sizeof wanted));
+                              wf_tensor_text(t, got, sizeof got),
+                              wf_shape_text(&p->shape, wanted, sizeof wanted));
     wf_tensor *own = wf_take_owned(c, wf_copy(c, t));
     if (!own) return wf_get_status(c);
     wf_release(p->t);
@@ -202,17 +205,19 @@ static wf_status order_inputs(wf_ctx *c, const wf_model *m, const wf_method *k, 
 {
     for (int i = 0; i < n_in; i++)
         if (!is_input(k, in[i].name))
-            return wf_fail_status(c, WF_EARG, "%s: %s has no input \"%.40s\", only %s", m->arch->name, k->name,
-                                  in[i].name, k->inputs);
+            return wf_fail_status(c, WF_EARG, "%s: %s has no input \"%.40s\", only %s",
+                                  m->arch->name, k->name, in[i].name, k->inputs);
     int i = 0;
     for (const char *w = k->inputs, *next; *w && i < WF_MODEL_MAX_IO; w = next, i++) {
         bool optional;
         const size_t n = read_word(w, &optional, &next);
         ordered[i] = find_named(in, n_in, w, n);
         if (!ordered[i] && !optional)
-            return wf_fail_status(c, WF_EARG, "%s: %s wants an input %.*s", m->arch->name, k->name, (int)n, w);
+            return wf_fail_status(c, WF_EARG, "%s: %s wants an input %.*s", m->arch->name, k->name,
+                                  (int)n, w);
         if (ordered[i] && wf_is_dead(ordered[i]))
-            return wf_fail_status(c, WF_EDEAD, "%s: %.*s was freed when its scope closed", m->arch->name, (int)n, w);
+            return wf_fail_status(c, WF_EDEAD, "%s: %.*s was freed when its scope closed",
+                                  m->arch->name, (int)n, w);
     }
     return WF_OK;
 }

@@ -16,10 +16,11 @@ struct wf_model {
 
 /* A model of arch (NULL: what the config says) whose parameters come from source.
  * Owned; NULL once c has failed. */
-wf_model *wfi_model_build(wf_ctx *c, const char *arch, const wf_json *config, wf_param_source source,
-                          void *arg);
+wf_model *wfi_model_build(wf_ctx *c, const char *arch, const wf_json *config,
+                          wf_param_source source, void *arg);
 
 /* Copies of names in the model's memory; NULL when there are none or once c has failed. */
-const char *const *wfi_model_copy_names(wf_ctx *c, wf_model *m, const char *const *names, int64_t n);
+const char *const *wfi_model_copy_names(wf_ctx *c, wf_model *m, const char *const *names,
+                                        int64_t n);
 
 #endif

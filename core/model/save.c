@@ -23,7 +23,7 @@ static void gather(wf_ctx *c, const wf_model *m, wf_dtype dtype, const char **na
 
 static wf_status save_weights(wf_ctx *c, const wf_model *m, const char *path, wf_dtype dtype)
 {
-    static const char *const meta[] = {"format", "pt"};     /* transformers refuses files without it */
+    static const char *const meta[] = {"format", "pt"}; /* transformers refuses files without it */
     const size_t n = (size_t)wf_params_get_count(m->params);
     wf_mem *mem = wf_ctx_get_mem(c);
     const char **names = wf_mem_alloc(mem, (n + 1) * sizeof *names);
@@ -31,7 +31,8 @@ static wf_status save_weights(wf_ctx *c, const wf_model *m, const char *path, wf
     wf_scope *s = wf_scope_open(c);
     if (names && t) gather(c, m, dtype, names, t);
     else wf_fail(c, WF_ENOMEM, "%s: no memory", path);
-    const wf_status st = wf_has_failed(c) ? wf_get_status(c) : wf_tensors_save(c, path, names, t, (int64_t)n, meta, 1);
+    const wf_status st = wf_has_failed(c) ? wf_get_status(c)
+                                          : wf_tensors_save(c, path, names, t, (int64_t)n, meta, 1);
     wf_scope_close(c, s, NULL);
     wf_mem_free(mem, names);
     wf_mem_free(mem, t);
@@ -55,12 +56,14 @@ static wf_status make_folder(wf_ctx *c, const char *folder)
     }
 }
 
-wf_status wf_model_save(wf_ctx *c, wf_model *m, const char *folder, const char *file, wf_dtype dtype)
+wf_status wf_model_save(wf_ctx *c, wf_model *m, const char *folder, const char *file,
+                        wf_dtype dtype)
 {
     char path[PATH_MOST];
     if (wf_has_failed(c)) return wf_get_status(c);
     if (dtype != WF_DTYPE_COUNT && !wf_dtype_is_float(dtype))
-        return wf_fail_status(c, WF_EDTYPE, "%s: cannot be saved as %s", m->arch->name, wf_dtype_text(dtype));
+        return wf_fail_status(c, WF_EDTYPE, "%s: cannot be saved as %s", m->arch->name,
+                              wf_dtype_text(dtype));
     WF_TRY(make_folder(c, folder));
     snprintf(path, sizeof path, "%s/%s", folder, file);
     WF_TRY(save_weights(c, m, path, dtype));

@@ -1,8 +1,8 @@
 /*
  * vae.c - the autoencoder of latent diffusion (AutoencoderKL).
  *
- * patch_size p, ours: pixels are folded p x p into channels before the encoder and unfolded after the
- * decoder, in the order (py, px, c), so that a small model needs no convolution at full size.
+ * patch_size p, ours: pixels are folded p x p into channels before the encoder and unfolded after
+ * the decoder, in the order (py, px, c), so that a small model needs no convolution at full size.
  * Latents are never scaled here. Source: Rombach et al., arXiv:2112.10752, appendix G.
  */
 #include <stdio.h>
@@ -44,12 +44,24 @@ typedef struct vae_net {
     wf_resnet_style style;
 } vae_net;
 
-static const wf_config_key keys[] = {
-    {"in_channels", NULL}, {"out_channels", NULL}, {"latent_channels", NULL}, {"block_out_channels", NULL},
-    {"layers_per_block", NULL}, {"norm_num_groups", NULL}, {"mid_block_add_attention", NULL},
-    {"use_quant_conv", NULL}, {"use_post_quant_conv", NULL}, {"patch_size", NULL},
-    {"down_block_types", NULL}, {"up_block_types", NULL}, {"act_fn", "\"silu\""},
-    {"scaling_factor", "*"}, {"shift_factor", "*"}, {"latents_mean", "*"}, {"latents_std", "*"}, {0}};
+static const wf_config_key keys[] = {{"in_channels", NULL},
+                                     {"out_channels", NULL},
+                                     {"latent_channels", NULL},
+                                     {"block_out_channels", NULL},
+                                     {"layers_per_block", NULL},
+                                     {"norm_num_groups", NULL},
+                                     {"mid_block_add_attention", NULL},
+                                     {"use_quant_conv", NULL},
+                                     {"use_post_quant_conv", NULL},
+                                     {"patch_size", NULL},
+                                     {"down_block_types", NULL},
+                                     {"up_block_types", NULL},
+                                     {"act_fn", "\"silu\""},
+                                     {"scaling_factor", "*"},
+                                     {"shift_factor", "*"},
+                                     {"latents_mean", "*"},
+                                     {"latents_std", "*"},
+                                     {0}};
 
 /* ---- building ---- */
 
@@ -83,16 +95,19 @@ static void build_encoder(wf_builder *b, vae_net *net)
     const int last = net->n_levels - 1;
     const int64_t *w = net->widths, p = net->patch;
     const size_t mark = wf_builder_enter(b, "encoder");
-    e->conv_in = wf_conv_declare(b, "conv_in", p * p * net->in_channels, w[0], 3, wf_conv_same(1, 1));
+    e->conv_in =
+        wf_conv_declare(b, "conv_in", p * p * net->in_channels, w[0], 3, wf_conv_same(1, 1));
     for (int i = 0; i <= last; i++) {
         const size_t inner = wf_builder_enter(b, "down_blocks.%d", i);
         e->levels[i] = build_level(b, net, w[i ? i - 1 : 0], w[i], net->n_layers);
-        if (i < last) e->levels[i].resize = wf_downsample_declare(b, "downsamplers.0.conv", w[i], false);
+        if (i < last)
+            e->levels[i].resize = wf_downsample_declare(b, "downsamplers.0.conv", w[i], false);
         wf_builder_leave(b, inner);
     }
     e->middle = build_middle(b, net, w[last]);
     e->norm_out = wf_group_norm_declare(b, "conv_norm_out", w[last], net->style.groups, NORM_EPS);
-    e->conv_out = wf_conv_declare(b, "conv_out", w[last], 2 * net->latent_channels, 3, wf_conv_same(1, 1));
+    e->conv_out =
+        wf_conv_declare(b, "conv_out", w[last], 2 * net->latent_channels, 3, wf_conv_same(1, 1));
     wf_builder_leave(b, mark);
 }
 
@@ -107,8 +122,11 @@ static void build_decoder(wf_builder *b, vae_net *net)
     d->middle = build_middle(b, net, w[last]);
     for (int i = 0; i <= last; i++) {      /* from the deepest level up */
         const size_t inner = wf_builder_enter(b, "up_blocks.%d", i);
-        d->levels[i] = build_level(b, net, w[i ? last - i + 1 : last], w[last - i], net->n_layers + 1);
-        if (i < last) d->levels[i].resize = wf_conv_declare(b, "upsamplers.0.conv", w[last - i], w[last - i], 3, same);
+        d->levels[i] =
+            build_level(b, net, w[i ? last - i + 1 : last], w[last - i], net->n_layers + 1);
+        if (i < last)
+            d->levels[i].resize =
+                wf_conv_declare(b, "upsamplers.0.conv", w[last - i], w[last - i], 3, same);
         wf_builder_leave(b, inner);
     }
     d->norm_out = wf_group_norm_declare(b, "conv_norm_out", w[0], net->style.groups, NORM_EPS);
@@ -218,14 +236,16 @@ static wf_tensor *run_decoder(wf_ctx *c, const vae_net *net, wf_tensor *x)
 }
 
 /* x [B,H,W,I] -> mean, logvar [B,h,w,z] */
-static wf_status run_encode(wf_ctx *c, const void *state, wf_tensor *const *in, wf_named *out, int *n_out)
+static wf_status run_encode(wf_ctx *c, const void *state, wf_tensor *const *in, wf_named *out,
+                            int *n_out)
 {
     const vae_net *net = state;
     const int64_t z = net->latent_channels, p = net->patch, least = p << (net->n_levels - 1);
     WF_TRY(wf_input_check(c, "vae", "x", in[0], 4, (int64_t[]){-1, -1, -1, net->in_channels}));
     const int64_t H = wf_dim(in[0], 1), W = wf_dim(in[0], 2);
     if (H % p || W % p || H < least || W < least)
-        return wf_fail_status(c, WF_ESHAPE, "vae: x is %lld x %lld pixels, wanted multiples of %lld from %lld on",
+        return wf_fail_status(c, WF_ESHAPE,
+                              "vae: x is %lld x %lld pixels, wanted multiples of %lld from %lld on",
                               (long long)H, (long long)W, (long long)p, (long long)least);
     wf_tensor *m = run_encoder(c, net, in[0]);
     out[0] = (wf_named){"mean", wf_slice(c, m, 3, 0, z, 1)};
@@ -235,7 +255,8 @@ static wf_status run_encode(wf_ctx *c, const void *state, wf_tensor *const *in, 
 }
 
 /* z [B,h,w,z] -> image [B,H,W,O] */
-static wf_status run_decode(wf_ctx *c, const void *state, wf_tensor *const *in, wf_named *out, int *n_out)
+static wf_status run_decode(wf_ctx *c, const void *state, wf_tensor *const *in, wf_named *out,
+                            int *n_out)
 {
     const vae_net *net = state;
     WF_TRY(wf_input_check(c, "vae", "z", in[0], 4, (int64_t[]){-1, -1, -1, net->latent_channels}));
@@ -249,8 +270,10 @@ static wf_status run_decode(wf_ctx *c, const void *state, wf_tensor *const *in, 
 /* Files of old releases name the attention's products otherwise. */
 static const char *rename_old(const char *name, char *buf, size_t n)
 {
-    static const char *const pairs[][2] = {
-        {".query.", ".to_q."}, {".key.", ".to_k."}, {".value.", ".to_v."}, {".proj_attn.", ".to_out.0."}};
+    static const char *const pairs[][2] = {{".query.", ".to_q."},
+                                           {".key.", ".to_k."},
+                                           {".value.", ".to_v."},
+                                           {".proj_attn.", ".to_out.0."}};
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
         const char *at = strstr(name, pairs[i][0]);
         if (!at) continue;

@@ -5,7 +5,8 @@
  */
 #include "core/nn/attention.h"
 
-static const double SPATIAL_NORM_EPS = 1e-6;    /* of the group norm before the blocks, whatever the config says */
+static const double SPATIAL_NORM_EPS =
+    1e-6; /* of the group norm before the blocks, whatever the config says */
 static const double BLOCK_NORM_EPS = 1e-5;      /* PyTorch's default of layer norms */
 
 wf_tensor *wf_mask_to_bias(wf_ctx *c, wf_tensor *mask, double low)
@@ -16,12 +17,12 @@ wf_tensor *wf_mask_to_bias(wf_ctx *c, wf_tensor *mask, double low)
 
 /* ---- attention ---- */
 
-wf_attn wf_attn_declare(wf_builder *b, const char *name, int64_t width, int64_t context, int64_t n_heads,
-                        bool bias)
+wf_attn wf_attn_declare(wf_builder *b, const char *name, int64_t width, int64_t context,
+                        int64_t n_heads, bool bias)
 {
     if (n_heads < 1 || width % n_heads != 0)
-        wf_fail(b->c, WF_EMODEL, "%s.%s: %lld channels do not divide into %lld heads", b->path, name,
-                (long long)width, (long long)n_heads);
+        wf_fail(b->c, WF_EMODEL, "%s.%s: %lld channels do not divide into %lld heads", b->path,
+                name, (long long)width, (long long)n_heads);
     const size_t mark = wf_builder_enter(b, "%s", name);
     const wf_attn a = {.q = wf_linear_declare(b, "to_q", width, width, bias),
                        .k = wf_linear_declare(b, "to_k", context, width, bias),
@@ -38,7 +39,8 @@ static wf_tensor *split_heads(wf_ctx *c, wf_tensor *x, int64_t N)
     return wf_reshape4(c, x, wf_dim(x, 0), wf_dim(x, 1), N, wf_dim(x, 2) / N);
 }
 
-static wf_tensor *attend(wf_ctx *c, const wf_attn *a, wf_tensor *x, wf_tensor *k, wf_tensor *v, wf_tensor *bias)
+static wf_tensor *attend(wf_ctx *c, const wf_attn *a, wf_tensor *x, wf_tensor *k, wf_tensor *v,
+                         wf_tensor *bias)
 {
     const int64_t N = a->n_heads;
     wf_tensor *q = split_heads(c, wf_linear_run(c, &a->q, x), N);
@@ -67,7 +69,8 @@ wf_tensor *wf_attn_prepare(wf_ctx *c, const wf_attn *a, wf_tensor *states)
 
 /* ---- the autoencoder's block ---- */
 
-wf_attn_block wf_attn_block_declare(wf_builder *b, const char *name, int64_t width, int64_t groups, double eps)
+wf_attn_block wf_attn_block_declare(wf_builder *b, const char *name, int64_t width, int64_t groups,
+                                    double eps)
 {
     wf_attn_block l;
     const size_t mark = wf_builder_enter(b, "%s", name);
@@ -110,12 +113,14 @@ static wf_spatial_block declare_block(wf_builder *b, const wf_spatial_style *s, 
     return k;
 }
 
-wf_spatial wf_spatial_declare(wf_builder *b, const char *name, const wf_spatial_style *s, int64_t *kv_next)
+wf_spatial wf_spatial_declare(wf_builder *b, const char *name, const wf_spatial_style *s,
+                              int64_t *kv_next)
 {
     const int64_t C = s->width;
     const wf_conv one = wf_conv_same(1, 0);
     const size_t mark = wf_builder_enter(b, "%s", name);
-    wf_spatial l = {.style = *s, .norm = wf_group_norm_declare(b, "norm", C, s->groups, SPATIAL_NORM_EPS)};
+    wf_spatial l = {.style = *s,
+                    .norm = wf_group_norm_declare(b, "norm", C, s->groups, SPATIAL_NORM_EPS)};
     if (s->linear_projection) l.proj_in = wf_linear_declare(b, "proj_in", C, C, true);
     else l.conv_in = wf_conv_declare(b, "proj_in", C, C, 1, one);
     l.blocks = wf_builder_alloc(b, (size_t)s->depth * sizeof *l.blocks);
@@ -135,7 +140,8 @@ static wf_tensor *run_block(wf_ctx *c, const wf_spatial_block *k, bool only_cros
                             const wf_context *ctx)
 {
     wf_scope *s = wf_scope_open(c);
-    x = wf_add(c, x, wf_attn_run(c, &k->attn1, wf_norm_run(c, &k->norm1, x), only_cross ? ctx : NULL));
+    x = wf_add(c, x,
+               wf_attn_run(c, &k->attn1, wf_norm_run(c, &k->norm1, x), only_cross ? ctx : NULL));
     x = wf_add(c, x, wf_attn_run(c, &k->attn2, wf_norm_run(c, &k->norm2, x), ctx));
     wf_tensor *h = wf_geglu(c, wf_linear_run(c, &k->ff_in, wf_norm_run(c, &k->norm3, x)));
     return wf_scope_close(c, s, wf_add(c, x, wf_linear_run(c, &k->ff_out, h)));

@@ -9,7 +9,7 @@
 /* A context for one run of a network. Keys and values depend on the context alone, so a sampler may
  * compute them once: prepared holds those of all cross attentions side by side. */
 typedef struct wf_context {
-    wf_tensor *states;       /* [B,T,E]; NULL: prepared, or none (then attention reads its own input) */
+    wf_tensor *states; /* [B,T,E]; NULL: prepared, or none (then attention reads its own input) */
     wf_tensor *bias;         /* [B,1,1,T] added to the scores, or NULL */
     wf_tensor *prepared;     /* [B,T,P], or NULL */
 } wf_context;
@@ -22,12 +22,13 @@ wf_tensor *wf_mask_to_bias(wf_ctx *c, wf_tensor *mask, double low);
 typedef struct wf_attn {
     wf_linear_layer q, k, v, out;
     int64_t n_heads;
-    int64_t kv_at;           /* first channel of keys, then values, in a prepared context; -1: none */
+    int64_t kv_at; /* first channel of keys, then values, in a prepared context; -1: none */
 } wf_attn;
 
-/* Names to_q to_k to_v to_out.0. context: width of what keys and values read. bias: of q, k and v. */
-wf_attn wf_attn_declare(wf_builder *b, const char *name, int64_t width, int64_t context, int64_t n_heads,
-                        bool bias);
+/* Names to_q to_k to_v to_out.0. context: width of what keys and values read. bias: of q, k and v.
+ */
+wf_attn wf_attn_declare(wf_builder *b, const char *name, int64_t width, int64_t context,
+                        int64_t n_heads, bool bias);
 
 /* x [B,T,C] attends to itself (ctx NULL) or to the context -> [B,T,C]. */
 wf_tensor *wf_attn_run(wf_ctx *c, const wf_attn *a, wf_tensor *x, const wf_context *ctx);
@@ -41,14 +42,16 @@ typedef struct wf_attn_block {
     wf_attn attn;
 } wf_attn_block;
 
-wf_attn_block wf_attn_block_declare(wf_builder *b, const char *name, int64_t width, int64_t groups, double eps);
+wf_attn_block wf_attn_block_declare(wf_builder *b, const char *name, int64_t width, int64_t groups,
+                                    double eps);
 wf_tensor *wf_attn_block_run(wf_ctx *c, const wf_attn_block *l, wf_tensor *x);
 
 /* ---- the spatial transformer ---- */
 
 typedef struct wf_spatial_style {
     int64_t width, context, n_heads, depth, groups;
-    bool linear_projection;      /* proj_in and proj_out are linear, else 1x1 convolutions: the same sums */
+    bool linear_projection; /* proj_in and proj_out are linear, else 1x1 convolutions: the same sums
+                             */
     bool only_cross;             /* the first attention reads the context too */
 } wf_spatial_style;
 
@@ -67,7 +70,8 @@ typedef struct wf_spatial {
 } wf_spatial;
 
 /* kv_next: channels of prepared contexts given out so far; moves on by what this one takes. */
-wf_spatial wf_spatial_declare(wf_builder *b, const char *name, const wf_spatial_style *style, int64_t *kv_next);
+wf_spatial wf_spatial_declare(wf_builder *b, const char *name, const wf_spatial_style *style,
+                              int64_t *kv_next);
 
 /* x [B,H,W,C] -> the same: norm, projection, depth blocks of self attention, cross attention and
  * gated MLP over the pixels as tokens, projection, added to x.

@@ -7,7 +7,8 @@
 static wf_encoder_layer declare_layer(wf_builder *b, const wf_encoder_style *s)
 {
     const int64_t C = s->width;
-    const double wide = s->init_scale / sqrt((double)C), deep = wide / sqrt(2.0 * (double)s->n_layers);
+    const double wide = s->init_scale / sqrt((double)C),
+                 deep = wide / sqrt(2.0 * (double)s->n_layers);
     wf_encoder_layer l = {.norm1 = wf_layer_norm_declare(b, "layer_norm1", C, s->eps)};
     l.q = wf_linear_declare_normal(b, "self_attn.q_proj", C, C, true, deep);
     l.k = wf_linear_declare_normal(b, "self_attn.k_proj", C, C, true, deep);
@@ -40,8 +41,8 @@ static wf_tensor *split_heads(wf_ctx *c, wf_tensor *x, int64_t N)
     return wf_reshape4(c, x, wf_dim(x, 0), wf_dim(x, 1), N, wf_dim(x, 2) / N);
 }
 
-static wf_tensor *attend(wf_ctx *c, const wf_encoder_layer *l, int64_t N, wf_tensor *x, wf_tensor *bias,
-                         bool causal)
+static wf_tensor *attend(wf_ctx *c, const wf_encoder_layer *l, int64_t N, wf_tensor *x,
+                         wf_tensor *bias, bool causal)
 {
     wf_tensor *q = split_heads(c, wf_linear_run(c, &l->q, x), N);
     wf_tensor *k = split_heads(c, wf_linear_run(c, &l->k, x), N);
@@ -50,14 +51,15 @@ static wf_tensor *attend(wf_ctx *c, const wf_encoder_layer *l, int64_t N, wf_ten
     return wf_linear_run(c, &l->out, wf_reshape3(c, y, wf_dim(x, 0), wf_dim(x, 1), wf_dim(x, 2)));
 }
 
-wf_tensor *wf_encoder_run(wf_ctx *c, const wf_encoder *e, wf_tensor *x, wf_tensor *bias, bool causal,
-                          int64_t n_layers, wf_tensor **states)
+wf_tensor *wf_encoder_run(wf_ctx *c, const wf_encoder *e, wf_tensor *x, wf_tensor *bias,
+                          bool causal, int64_t n_layers, wf_tensor **states)
 {
     if (states) states[0] = x;
     for (int64_t i = 0; i < n_layers; i++) {
         const wf_encoder_layer *l = &e->layers[i];
         wf_scope *s = wf_scope_open(c);
-        x = wf_add(c, x, attend(c, l, e->style.n_heads, wf_norm_run(c, &l->norm1, x), bias, causal));
+        x = wf_add(c, x,
+                   attend(c, l, e->style.n_heads, wf_norm_run(c, &l->norm1, x), bias, causal));
         wf_tensor *h = wf_linear_run_act(c, &l->fc1, wf_norm_run(c, &l->norm2, x), e->style.act);
         x = wf_scope_close(c, s, wf_add(c, x, wf_linear_run(c, &l->fc2, h)));
         if (states) states[i + 1] = x;

@@ -30,7 +30,7 @@ wf_encoder wf_encoder_declare(wf_builder *b, const wf_encoder_style *style);
  *   states when not NULL, filled with the n_layers + 1 states from x on (scoped)
  *
  * Source  Radford et al., arXiv:2103.00020, section 2.4 */
-wf_tensor *wf_encoder_run(wf_ctx *c, const wf_encoder *e, wf_tensor *x, wf_tensor *bias, bool causal,
-                          int64_t n_layers, wf_tensor **states);
+wf_tensor *wf_encoder_run(wf_ctx *c, const wf_encoder *e, wf_tensor *x, wf_tensor *bias,
+                          bool causal, int64_t n_layers, wf_tensor **states);
 
 #endif

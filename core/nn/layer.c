@@ -17,9 +17,14 @@ static wf_tensor *values(const wf_param *p) { return p ? p->t : NULL; }
 
 bool wf_act_find(const char *name, wf_act *out)
 {
-    static const struct { const char *name; wf_act act; } names[] = {
-        {"silu", WF_ACT_SILU}, {"swish", WF_ACT_SILU}, {"gelu", WF_ACT_GELU}, {"relu", WF_ACT_RELU},
-        {"gelu_new", WF_ACT_GELU_TANH}, {"gelu_pytorch_tanh", WF_ACT_GELU_TANH}, {"quick_gelu", WF_ACT_GELU_QUICK}};
+    static const struct { const char *name; wf_act act;
+    } names[] = {{"silu", WF_ACT_SILU},
+                 {"swish", WF_ACT_SILU},
+                 {"gelu", WF_ACT_GELU},
+                 {"relu", WF_ACT_RELU},
+                 {"gelu_new", WF_ACT_GELU_TANH},
+                 {"gelu_pytorch_tanh", WF_ACT_GELU_TANH},
+                 {"quick_gelu", WF_ACT_GELU_QUICK}};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (strcmp(name, names[i].name) == 0) {
             *out = names[i].act;
@@ -42,17 +47,19 @@ wf_tensor *wf_act_run(wf_ctx *c, wf_tensor *x, wf_act act)
 
 /* ---- linear ---- */
 
-static wf_linear_layer declare_linear(wf_builder *b, const char *name, int64_t in, int64_t out, wf_init w,
-                                      const wf_init *bias)
+static wf_linear_layer declare_linear(wf_builder *b, const char *name, int64_t in, int64_t out,
+                                      wf_init w, const wf_init *bias)
 {
     const size_t mark = wf_builder_enter(b, "%s", name);
-    wf_linear_layer l = {.w = wf_param_new(b, "weight", WF_LAYOUT_PLAIN, shape_of(2, out, in, 0, 0), w)};
+    wf_linear_layer l = {
+        .w = wf_param_new(b, "weight", WF_LAYOUT_PLAIN, shape_of(2, out, in, 0, 0), w)};
     if (bias) l.b = wf_param_new(b, "bias", WF_LAYOUT_PLAIN, shape_of(1, out, 0, 0, 0), *bias);
     wf_builder_leave(b, mark);
     return l;
 }
 
-wf_linear_layer wf_linear_declare(wf_builder *b, const char *name, int64_t in, int64_t out, bool bias)
+wf_linear_layer wf_linear_declare(wf_builder *b, const char *name, int64_t in, int64_t out,
+                                  bool bias)
 {
     const wf_init init = wf_init_fan_in(in);
     return declare_linear(b, name, in, out, init, bias ? &init : NULL);
@@ -77,8 +84,8 @@ wf_tensor *wf_linear_run_act(wf_ctx *c, const wf_linear_layer *l, wf_tensor *x, 
 
 /* ---- convolution ---- */
 
-wf_conv_layer wf_conv_declare(wf_builder *b, const char *name, int64_t in, int64_t out, int64_t taps,
-                              wf_conv how)
+wf_conv_layer wf_conv_declare(wf_builder *b, const char *name, int64_t in, int64_t out,
+                              int64_t taps, wf_conv how)
 {
     const wf_init init = wf_init_fan_in(in * taps * taps);
     const size_t mark = wf_builder_enter(b, "%s", name);
@@ -101,17 +108,19 @@ static wf_norm_layer declare_norm(wf_builder *b, const char *name, int64_t width
 {
     const wf_shape s = shape_of(1, width, 0, 0, 0);
     const size_t mark = wf_builder_enter(b, "%s", name);
-    const wf_norm_layer l = {.w = wf_param_new(b, "weight", WF_LAYOUT_PLAIN, s, wf_init_constant(1.0)),
-                             .b = wf_param_new(b, "bias", WF_LAYOUT_PLAIN, s, wf_init_constant(0.0))};
+    const wf_norm_layer l = {
+        .w = wf_param_new(b, "weight", WF_LAYOUT_PLAIN, s, wf_init_constant(1.0)),
+        .b = wf_param_new(b, "bias", WF_LAYOUT_PLAIN, s, wf_init_constant(0.0))};
     wf_builder_leave(b, mark);
     return l;
 }
 
-wf_norm_layer wf_group_norm_declare(wf_builder *b, const char *name, int64_t width, int64_t groups, double eps)
+wf_norm_layer wf_group_norm_declare(wf_builder *b, const char *name, int64_t width, int64_t groups,
+                                    double eps)
 {
     if (groups < 1 || width % groups != 0)
-        wf_fail(b->c, WF_EMODEL, "%s.%s: %lld channels do not divide into %lld groups", b->path, name,
-                (long long)width, (long long)groups);
+        wf_fail(b->c, WF_EMODEL, "%s.%s: %lld channels do not divide into %lld groups", b->path,
+                name, (long long)width, (long long)groups);
     wf_norm_layer l = declare_norm(b, name, width);
     l.groups = groups;
     l.eps = eps;
@@ -140,7 +149,8 @@ wf_tensor *wf_norm_run_act(wf_ctx *c, const wf_norm_layer *l, wf_tensor *x, wf_a
 
 /* ---- embeddings ---- */
 
-wf_param *wf_embedding_declare(wf_builder *b, const char *name, int64_t rows, int64_t width, double deviation)
+wf_param *wf_embedding_declare(wf_builder *b, const char *name, int64_t rows, int64_t width,
+                               double deviation)
 {
     const size_t mark = wf_builder_enter(b, "%s", name);
     wf_param *p = wf_param_new(b, "weight", WF_LAYOUT_PLAIN, shape_of(2, rows, width, 0, 0),
@@ -161,7 +171,8 @@ static wf_tensor *frequencies(wf_ctx *c, int64_t half, double shift)
 {
     enum { MOST = 4096 };
     if (half < 1 || half > MOST)
-        return wf_fail(c, WF_EMODEL, "time embedding: width %lld, wanted 2 to %d", (long long)(2 * half), 2 * MOST);
+        return wf_fail(c, WF_EMODEL, "time embedding: width %lld, wanted 2 to %d",
+                       (long long)(2 * half), 2 * MOST);
     float f[MOST];
     const float log_period = (float)-log(10000.0), steps = (float)((double)half - shift);
     for (int64_t i = 0; i < half; i++) f[i] = expf(log_period * (float)i / steps);
@@ -177,7 +188,8 @@ wf_tensor *wf_time_sinusoid(wf_ctx *c, wf_tensor *t, int64_t width, bool cos_fir
     return wf_concat(c, parts, 2, -1);
 }
 
-wf_time_mlp wf_time_mlp_declare(wf_builder *b, const char *name, int64_t in, int64_t out, wf_act act)
+wf_time_mlp wf_time_mlp_declare(wf_builder *b, const char *name, int64_t in, int64_t out,
+                                wf_act act)
 {
     const size_t mark = wf_builder_enter(b, "%s", name);
     const wf_time_mlp l = {.first = wf_linear_declare(b, "linear_1", in, out, true),

@@ -1,7 +1,8 @@
-/* layer.h - the layers that models share: linear, convolution, norms, embeddings, activations, times.
+/* layer.h - the layers that models share: linear, convolution, norms, embeddings, activations,
+ * times.
  *
- * A layer is a plain struct of parameters and numbers, declared into a builder under its public name
- * and run on a tensor. Layers hold borrowed parameters; results are scoped.
+ * A layer is a plain struct of parameters and numbers, declared into a builder under its public
+ * name and run on a tensor. Layers hold borrowed parameters; results are scoped.
  */
 #ifndef WF_CORE_LAYER_H
 #define WF_CORE_LAYER_H
@@ -11,7 +12,8 @@
 
 /* ---- activations by the names of public configs ---- */
 
-bool wf_act_find(const char *name, wf_act *out);     /* silu swish gelu gelu_new gelu_pytorch_tanh quick_gelu relu */
+bool wf_act_find(const char *name,
+                 wf_act *out); /* silu swish gelu gelu_new gelu_pytorch_tanh quick_gelu relu */
 wf_tensor *wf_act_run(wf_ctx *c, wf_tensor *x, wf_act act);
 
 /* ---- linear: x [...,K] -> [...,N] ---- */
@@ -20,7 +22,8 @@ typedef struct wf_linear_layer {
     wf_param *w, *b;                      /* [N,K], [N] or NULL */
 } wf_linear_layer;
 
-wf_linear_layer wf_linear_declare(wf_builder *b, const char *name, int64_t in, int64_t out, bool bias);
+wf_linear_layer wf_linear_declare(wf_builder *b, const char *name, int64_t in, int64_t out,
+                                  bool bias);
 /* The same with a chosen deviation of the weights, normal, and a bias of zeros. */
 wf_linear_layer wf_linear_declare_normal(wf_builder *b, const char *name, int64_t in, int64_t out,
                                          bool bias, double deviation);
@@ -35,8 +38,8 @@ typedef struct wf_conv_layer {
 } wf_conv_layer;
 
 /* Square kernel of taps x taps. */
-wf_conv_layer wf_conv_declare(wf_builder *b, const char *name, int64_t in, int64_t out, int64_t taps,
-                              wf_conv how);
+wf_conv_layer wf_conv_declare(wf_builder *b, const char *name, int64_t in, int64_t out,
+                              int64_t taps, wf_conv how);
 wf_tensor *wf_conv_run(wf_ctx *c, const wf_conv_layer *l, wf_tensor *x);
 
 /* ---- norms: x [B,...,C] ---- */
@@ -47,14 +50,16 @@ typedef struct wf_norm_layer {
     double eps;
 } wf_norm_layer;
 
-wf_norm_layer wf_group_norm_declare(wf_builder *b, const char *name, int64_t width, int64_t groups, double eps);
+wf_norm_layer wf_group_norm_declare(wf_builder *b, const char *name, int64_t width, int64_t groups,
+                                    double eps);
 wf_norm_layer wf_layer_norm_declare(wf_builder *b, const char *name, int64_t width, double eps);
 wf_tensor *wf_norm_run(wf_ctx *c, const wf_norm_layer *l, wf_tensor *x);
 wf_tensor *wf_norm_run_act(wf_ctx *c, const wf_norm_layer *l, wf_tensor *x, wf_act act);
 
 /* ---- rows of a table: ids [...] -> [...,C] in the dtype of activations ---- */
 
-wf_param *wf_embedding_declare(wf_builder *b, const char *name, int64_t rows, int64_t width, double deviation);
+wf_param *wf_embedding_declare(wf_builder *b, const char *name, int64_t rows, int64_t width,
+                               double deviation);
 wf_tensor *wf_embedding_run(wf_ctx *c, const wf_param *table, wf_tensor *ids);
 
 /* ---- time ---- */
@@ -70,7 +75,8 @@ typedef struct wf_time_mlp {
     wf_act act;
 } wf_time_mlp;
 
-wf_time_mlp wf_time_mlp_declare(wf_builder *b, const char *name, int64_t in, int64_t out, wf_act act);
+wf_time_mlp wf_time_mlp_declare(wf_builder *b, const char *name, int64_t in, int64_t out,
+                                wf_act act);
 wf_tensor *wf_time_mlp_run(wf_ctx *c, const wf_time_mlp *l, wf_tensor *x);
 
 /* ---- small helpers ---- */

@@ -55,7 +55,10 @@ void wf_params_free(wf_params *p)
 }
 
 int64_t wf_params_get_count(const wf_params *p) { return p->n; }
-wf_param *wf_params_get(const wf_params *p, int64_t i) { return i >= 0 && i < p->n ? p->list[i] : NULL; }
+wf_param *wf_params_get(const wf_params *p, int64_t i)
+{
+    return i >= 0 && i < p->n ? p->list[i] : NULL;
+}
 
 wf_param *wf_params_find(const wf_params *p, const char *name)
 {
@@ -123,7 +126,8 @@ void *wf_builder_alloc(wf_builder *b, size_t bytes)
     return wf_params_alloc(b->c, b->params, bytes);
 }
 
-wf_param *wf_param_new(wf_builder *b, const char *leaf, wf_layout layout, wf_shape shape, wf_init init)
+wf_param *wf_param_new(wf_builder *b, const char *leaf, wf_layout layout, wf_shape shape,
+                       wf_init init)
 {
     wf_ctx *c = b->c;
     const size_t mark = wf_builder_enter(b, "%s", leaf);
@@ -163,8 +167,9 @@ void wf_param_randomise(wf_ctx *c, void *seed, wf_param *p)
 {
     if (wf_has_failed(c)) return;
     const int64_t n = wf_shape_numel(&p->shape);
-    wf_tensor *t = p->init.kind == WF_INIT_CONSTANT ? wf_full(c, WF_DTYPE_F32, &p->shape, p->init.scale)
-                                                    : wf_empty(c, WF_DTYPE_F32, &p->shape);
+    wf_tensor *t = p->init.kind == WF_INIT_CONSTANT
+                       ? wf_full(c, WF_DTYPE_F32, &p->shape, p->init.scale)
+                       : wf_empty(c, WF_DTYPE_F32, &p->shape);
     p->t = wf_take_owned(c, t);
     if (!p->t || p->init.kind == WF_INIT_CONSTANT) return;
     float *v = wf_mem_alloc(wf_ctx_get_mem(c), (size_t)n * sizeof *v);
@@ -181,10 +186,12 @@ void wf_param_randomise(wf_ctx *c, void *seed, wf_param *p)
 /* ---- layouts ---- */
 
 /* public[i] = ours[order[i]] */
-static const int to_public[][4] = {
-    [WF_LAYOUT_CONV2D] = {0, 3, 1, 2}, [WF_LAYOUT_CONV1D] = {0, 2, 1}, [WF_LAYOUT_CONV_T1D] = {0, 2, 1}};
-static const int from_public[][4] = {
-    [WF_LAYOUT_CONV2D] = {0, 2, 3, 1}, [WF_LAYOUT_CONV1D] = {0, 2, 1}, [WF_LAYOUT_CONV_T1D] = {0, 2, 1}};
+static const int to_public[][4] = {[WF_LAYOUT_CONV2D] = {0, 3, 1, 2},
+                                   [WF_LAYOUT_CONV1D] = {0, 2, 1},
+                                   [WF_LAYOUT_CONV_T1D] = {0, 2, 1}};
+static const int from_public[][4] = {[WF_LAYOUT_CONV2D] = {0, 2, 3, 1},
+                                     [WF_LAYOUT_CONV1D] = {0, 2, 1},
+                                     [WF_LAYOUT_CONV_T1D] = {0, 2, 1}};
 
 wf_shape wf_param_public_shape(const wf_param *p)
 {

@@ -1,7 +1,8 @@
 /* param.h - named parameters, and the builder that layers declare theirs with.
  *
- * A layer declares each parameter once, by its public name, our layout and its usual initialisation;
- * whether it is then drawn at random or read from a file is the builder's source alone.
+ * A layer declares each parameter once, by its public name, our layout and its usual
+ * initialisation; whether it is then drawn at random or read from a file is the builder's source
+ * alone.
  */
 #ifndef WF_CORE_PARAM_H
 #define WF_CORE_PARAM_H
@@ -16,7 +17,8 @@ typedef enum wf_layout {
     WF_LAYOUT_CONV_T1D      /* [I,O,k]; ours [I,k,O] */
 } wf_layout;
 
-/* First values: constant (scale is the value), uniform in -scale..scale, or normal with deviation scale. */
+/* First values: constant (scale is the value), uniform in -scale..scale, or normal with deviation
+ * scale. */
 typedef enum wf_init_kind { WF_INIT_CONSTANT, WF_INIT_UNIFORM, WF_INIT_NORMAL } wf_init_kind;
 typedef struct wf_init {
     wf_init_kind kind;
@@ -25,7 +27,8 @@ typedef struct wf_init {
 
 wf_init wf_init_constant(double value);
 wf_init wf_init_normal(double deviation);
-wf_init wf_init_fan_in(int64_t fan_in);   /* PyTorch's default for linear and convolution: U(+-1/sqrt(fan_in)) */
+wf_init wf_init_fan_in(
+    int64_t fan_in); /* PyTorch's default for linear and convolution: U(+-1/sqrt(fan_in)) */
 
 /* One parameter. Layers keep a pointer to it and read t at each call, so t may be replaced. */
 typedef struct wf_param {
@@ -68,13 +71,16 @@ void wf_builder_leave(wf_builder *b, size_t mark);
 /* Memory for layers, as wf_params_alloc. */
 void *wf_builder_alloc(wf_builder *b, size_t bytes);
 
-/* Declare path.leaf. Returns it, NULL once c has failed (a name declared twice fails with WF_EINTERNAL). */
-wf_param *wf_param_new(wf_builder *b, const char *leaf, wf_layout layout, wf_shape shape, wf_init init);
+/* Declare path.leaf. Returns it, NULL once c has failed (a name declared twice fails with
+ * WF_EINTERNAL). */
+wf_param *wf_param_new(wf_builder *b, const char *leaf, wf_layout layout, wf_shape shape,
+                       wf_init init);
 
 /* The source of fresh models: arg is a uint64_t seed; values depend on seed and name alone. */
 void wf_param_randomise(wf_ctx *c, void *seed, wf_param *p);
 
-/* The shape in public files, and the tensor permuted from there and back (scoped; a view where possible). */
+/* The shape in public files, and the tensor permuted from there and back (scoped; a view where
+ * possible). */
 wf_shape wf_param_public_shape(const wf_param *p);
 wf_tensor *wf_param_from_public(wf_ctx *c, const wf_param *p, wf_tensor *t);
 wf_tensor *wf_param_to_public(wf_ctx *c, const wf_param *p);

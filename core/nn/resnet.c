@@ -9,7 +9,9 @@ wf_resnet wf_resnet_declare(wf_builder *b, const char *name, int64_t in, int64_t
     wf_resnet r = {.style = *s};
     r.norm1 = wf_group_norm_declare(b, "norm1", in, s->groups, s->eps);
     r.conv1 = wf_conv_declare(b, "conv1", in, out, 3, same);
-    if (s->emb) r.time = wf_linear_declare(b, "time_emb_proj", s->emb, s->scale_shift ? 2 * out : out, true);
+    if (s->emb)
+        r.time =
+            wf_linear_declare(b, "time_emb_proj", s->emb, s->scale_shift ? 2 * out : out, true);
     r.norm2 = wf_group_norm_declare(b, "norm2", out, s->groups, s->eps);
     r.conv2 = wf_conv_declare(b, "conv2", out, out, 3, same);
     if (in != out) r.shortcut = wf_conv_declare(b, "conv_shortcut", in, out, 1, wf_conv_same(1, 0));
@@ -54,7 +56,8 @@ wf_conv_layer wf_downsample_declare(wf_builder *b, const char *name, int64_t wid
     return wf_conv_declare(b, name, width, width, 3, how);
 }
 
-wf_tensor *wf_upsample_run(wf_ctx *c, const wf_conv_layer *l, wf_tensor *x, int64_t height, int64_t width)
+wf_tensor *wf_upsample_run(wf_ctx *c, const wf_conv_layer *l, wf_tensor *x, int64_t height,
+                           int64_t width)
 {
     wf_scope *s = wf_scope_open(c);
     return wf_scope_close(c, s, wf_conv_run(c, l, wf_resize_nearest(c, x, height, width)));

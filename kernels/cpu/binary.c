@@ -27,21 +27,22 @@ WF_INLINE vf load_apart(const float *p, int64_t s, int64_t n)
         vf_store(y + i, f);                                                              \
     }
 
-#define DEFINE(name, f)                                                                  \
-    static void row_##name(const float *a, int64_t sa, const float *b, int64_t sb, float *y, int64_t n) \
-    {                                                                                    \
-        int64_t i = 0;                                                                   \
-        if (sa == 1 && sb == 1) ROW_OF(f, 1, 1)                                          \
-        else if (sa == 1 && sb == 0) ROW_OF(f, 1, 0)                                     \
-        else if (sa == 0 && sb == 1) ROW_OF(f, 0, 1)                                     \
-        for (; i < n; i += VL) {                                                         \
-            const int64_t m = min_i(VL, n - i);                                          \
-            const vf x = load_apart(a + i * sa, sa, m), z = load_apart(b + i * sb, sb, m); \
-            vf_store_n(y + i, m, f);                                                     \
-        }                                                                                \
-    }                                                                                    \
-    wf_status WF_K(name)(wf_ctx *c, wf_op_args *a);                                      \
-    wf_status WF_K(name)(wf_ctx *c, wf_op_args *a) { return run(c, a, row_##name); }
+#define DEFINE(name, f)                                                                      \
+    static void row_##name(const float *a, int64_t sa, const float *b, int64_t sb, float *y, \
+                           int64_t n)                                                        \
+    {                                                                                        \
+        int64_t i = 0;                                                                       \
+        if (sa == 1 && sb == 1) ROW_OF(f, 1, 1)                                              \
+        else if (sa == 1 && sb == 0) ROW_OF(f, 1, 0)                                         \
+        else if (sa == 0 && sb == 1) ROW_OF(f, 0, 1)                                         \
+        for (; i < n; i += VL) {                                                             \
+            const int64_t m = min_i(VL, n - i);                                              \
+            const vf x = load_apart(a + i * sa, sa, m), z = load_apart(b + i * sb, sb, m);   \
+            vf_store_n(y + i, m, f);                                                         \
+        }                                                                                    \
+    }                                                                                        \
+    wf_status WF_K(name)(wf_ctx * c, wf_op_args * a);                                        \
+    wf_status WF_K(name)(wf_ctx * c, wf_op_args * a) { return run(c, a, row_##name); }
 
 typedef struct job {
     walk w;
@@ -54,7 +55,8 @@ static void run_row(void *arg, int64_t i, int64_t n, const int64_t *offset)
 {
     const job *j = arg;
     const int last = j->w.rank - 1;
-    j->row(j->a + offset[0], j->w.strides[0][last], j->b + offset[1], j->w.strides[1][last], j->y + i, n);
+    j->row(j->a + offset[0], j->w.strides[0][last], j->b + offset[1], j->w.strides[1][last],
+           j->y + i, n);
 }
 
 static void run_part(void *arg, int64_t part, int worker)

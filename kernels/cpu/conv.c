@@ -3,8 +3,8 @@
  * packed: nothing is unrolled in memory.
  *
  *   conv2d     rows: places of y, k: taps and channels of x
- *   conv2d_dx  rows: places of x of one phase of the stride, k: the taps that reach it, channels of y
- *   conv2d_dw  rows: channels of y, columns: taps and channels of x, k: places of y
+ *   conv2d_dx  rows: places of x of one phase of the stride, k: the taps that reach it, channels of
+ * y conv2d_dw  rows: channels of y, columns: taps and channels of x, k: places of y
  */
 #include "kernels/cpu/conv.h"
 
@@ -103,7 +103,8 @@ static wf_status conv_product(wf_ctx *c, const conv *g, wf_op_args *a)
 wf_status WF_K(conv2d)(wf_ctx *c, wf_op_args *a)
 {
     wf_tensor *x = a->in[0], *w = a->in[1], *b = input(a, 2), *y = a->out[0];
-    if (!is_f32(x) || !is_f32(y) || !is_plain_float(w) || !is_f32(b) || wf_numel(y) == 0) return WF_ESKIP;
+    if (!is_f32(x) || !is_f32(y) || !is_plain_float(w) || !is_f32(b) || wf_numel(y) == 0)
+        return WF_ESKIP;
     const conv g = WF_K(read_conv)(x, w, y, a->attr);
     if (g.v.groups != 1 || wf_numel(w) == 0) return WF_ESKIP;
     if (WF_K(wino_fits)(&g)) return WF_K(wino)(c, &g, wf_data(x), w, false, floats(b), wf_data(y));
@@ -125,7 +126,11 @@ enum { MAX_TAPS = 64 };
 static phase find_phase(const conv *g, int64_t y0, int64_t x0)
 {
     const wf_conv *v = &g->v;
-    phase p = {.g = g, .y0 = y0, .x0 = x0, .h = div_up(g->H - y0, v->stride_h), .w = div_up(g->W - x0, v->stride_w)};
+    phase p = {.g = g,
+               .y0 = y0,
+               .x0 = x0,
+               .h = div_up(g->H - y0, v->stride_h),
+               .w = div_up(g->W - x0, v->stride_w)};
     for (int64_t t = 0; t < g->kh * g->kw; t++) {
         const int64_t ky = t / g->kw, kx = t % g->kw;
         if ((y0 + v->pad_top - ky * v->dilation_h) % v->stride_h != 0) continue;
@@ -172,8 +177,8 @@ static void pack_dy(const gemm_src *s, int64_t matrix, int64_t i0, int n, int wi
 }
 
 /* Columns are channels of x, k the phase's taps by channels of y. */
-static void pack_w_turned(const gemm_src *s, int64_t matrix, int64_t i0, int n, int width, int64_t k0,
-                          int64_t kc, float *dst)
+static void pack_w_turned(const gemm_src *s, int64_t matrix, int64_t i0, int n, int width,
+                          int64_t k0, int64_t kc, float *dst)
 {
     const phase *f = s->arg;
     const conv *g = f->g;
@@ -194,7 +199,8 @@ static float *row_of_dx(const gemm *g, int64_t m)
     const phase *f = g->arg;
     const conv *v = f->g;
     const place p = place_at(m, f->h, f->w);
-    return g->c + ((p.b * v->H + f->y0 + p.y * v->v.stride_h) * v->W + f->x0 + p.x * v->v.stride_w) * v->I;
+    return g->c +
+           ((p.b * v->H + f->y0 + p.y * v->v.stride_h) * v->W + f->x0 + p.x * v->v.stride_w) * v->I;
 }
 
 static wf_status run_phase(wf_ctx *c, const phase *f, const float *dy, wf_tensor *w, float *dx)
@@ -212,7 +218,8 @@ static wf_status run_phase(wf_ctx *c, const phase *f, const float *dy, wf_tensor
     void *scratch;
     const void *panels;
     if (whole) {
-        panels = WF_K(weight_panels)(c, w, PREP_CONV_DX, &src, p.n, p.k, panel_dtype(src.t), &scratch);
+        panels =
+            WF_K(weight_panels)(c, w, PREP_CONV_DX, &src, p.n, p.k, panel_dtype(src.t), &scratch);
         p.b = (gemm_panels){.p = panels, .t = panel_dtype(src.t)};
     } else {
         panels = scratch = scratch_alloc(c, WF_K(panels_elems)(p.n, p.k), sizeof(float));
@@ -242,7 +249,8 @@ wf_status WF_K(conv2d_dx)(wf_ctx *c, wf_op_args *a)
     if (!is_f32(dy) || !is_f32(dx) || !is_plain_float(w) || wf_numel(dx) == 0) return WF_ESKIP;
     const conv g = WF_K(read_conv)(dx, w, dy, a->attr + 2), back = turn(&g);
     if (g.v.groups != 1 || g.kh * g.kw > MAX_TAPS || wf_numel(dy) == 0) return WF_ESKIP;
-    if (WF_K(wino_fits)(&back)) return WF_K(wino)(c, &back, wf_data(dy), w, true, NULL, wf_data(dx));
+    if (WF_K(wino_fits)(&back))
+        return WF_K(wino)(c, &back, wf_data(dy), w, true, NULL, wf_data(dx));
     for (int64_t y = 0; y < min_i(g.v.stride_h, g.H); y++)
         for (int64_t x = 0; x < min_i(g.v.stride_w, g.W); x++) {
             const phase f = find_phase(&g, y, x);
@@ -283,8 +291,12 @@ wf_status WF_K(conv2d_dw)(wf_ctx *c, wf_op_args *a)
     if (!all_f32(a) || wf_numel(dw) == 0 || wf_numel(dy) == 0) return WF_ESKIP;
     const conv g = WF_K(read_conv)(x, dw, dy, a->attr + 2);
     if (g.v.groups != 1) return WF_ESKIP;
-    const gemm p = {.m = g.O, .n = g.kh * g.kw * g.I, .k = g.B * g.Ho * g.Wo, .batch = 1,
-                    .a = {.p = wf_data(dy), .t = WF_DTYPE_F32, .row = 1, .col = g.O}, .c = wf_data(dw)};
+    const gemm p = {.m = g.O,
+                    .n = g.kh * g.kw * g.I,
+                    .k = g.B * g.Ho * g.Wo,
+                    .batch = 1,
+                    .a = {.p = wf_data(dy), .t = WF_DTYPE_F32, .row = 1, .col = g.O},
+                    .c = wf_data(dw)};
     const gemm_src b = {.p = wf_data(x), .t = WF_DTYPE_F32, .pack = pack_x_taps, .arg = &g};
     return WF_K(gemm_long)(c, &p, &b);
 }

@@ -48,7 +48,8 @@ static void copy_part(void *arg, int64_t part, int worker)
 static wf_status copy_to(wf_ctx *c, wf_tensor *x, wf_tensor *y)
 {
     const wf_shape s = wf_get_shape(y);
-    if (wf_get_dtype(x) != wf_get_dtype(y) || wf_dtype_block_elems(wf_get_dtype(x)) > 1) return WF_ESKIP;
+    if (wf_get_dtype(x) != wf_get_dtype(y) || wf_dtype_block_elems(wf_get_dtype(x)) > 1)
+        return WF_ESKIP;
     copying j = {.w = WF_K(walk)(&s, &x, 1), .x = wf_data(x), .y = wf_data(y),
                  .bytes = (int64_t)wf_dtype_block_bytes(wf_get_dtype(x))};
     run_parts(c, div_up(j.w.total, GRAIN), (double)j.w.total, copy_part, &j);
@@ -61,7 +62,8 @@ wf_status WF_K(copy_into)(wf_ctx *c, wf_op_args *a)
 {
     wf_tensor *y = a->in[0], *x = a->in[1];
     const char *py = wf_data(y), *px = wf_data(x);
-    if (!wf_is_contiguous(y) || (py < px + wf_tensor_bytes(x) && px < py + wf_tensor_bytes(y))) return WF_ESKIP;
+    if (!wf_is_contiguous(y) || (py < px + wf_tensor_bytes(x) && px < py + wf_tensor_bytes(y)))
+        return WF_ESKIP;
     return copy_to(c, x, y);
 }
 
@@ -113,7 +115,11 @@ wf_status WF_K(cast)(wf_ctx *c, wf_op_args *a)
 {
     wf_tensor *x = a->in[0], *y = a->out[0];
     if (!is_plain_float(x) || !is_plain_float(y)) return WF_ESKIP;
-    casting j = {.x = wf_data(x), .y = wf_data(y), .from = wf_get_dtype(x), .to = wf_get_dtype(y), .n = wf_numel(x)};
+    casting j = {.x = wf_data(x),
+                 .y = wf_data(y),
+                 .from = wf_get_dtype(x),
+                 .to = wf_get_dtype(y),
+                 .n = wf_numel(x)};
     run_parts(c, div_up(j.n, GRAIN), (double)j.n * 2, cast_part, &j);
     return WF_OK;
 }
@@ -160,12 +166,17 @@ wf_status WF_K(concat)(wf_ctx *c, wf_op_args *a)
     const int d = (int)(a->attr[0] < 0 ? a->attr[0] + wf_rank(y) : a->attr[0]);
     for (int i = 0; i < a->n_in; i++)
         if (wf_get_dtype(a->in[i]) != t || wf_dtype_block_elems(t) > 1) return WF_ESKIP;
-    const int64_t inner = inner_of(y, d) * (int64_t)wf_dtype_block_bytes(t), row = inner * wf_dim(y, d);
+    const int64_t inner = inner_of(y, d) * (int64_t)wf_dtype_block_bytes(t),
+                  row = inner * wf_dim(y, d);
     int64_t at = 0;
     for (int i = 0; row > 0 && i < a->n_in; i++) {
         const int64_t count = wf_dim(a->in[i], d) * inner;
-        move(c, (blocks){.x = wf_data(a->in[i]), .y = (char *)wf_data(y) + at, .rows = (int64_t)wf_tensor_bytes(y) / row,
-                         .count = count, .step_x = count, .step_y = row});
+        move(c, (blocks){.x = wf_data(a->in[i]),
+                         .y = (char *)wf_data(y) + at,
+                         .rows = (int64_t)wf_tensor_bytes(y) / row,
+                         .count = count,
+                         .step_x = count,
+                         .step_y = row});
         at += count;
     }
     return WF_OK;
@@ -175,13 +186,22 @@ wf_status WF_K(slice_dx)(wf_ctx *c, wf_op_args *a)
 {
     wf_tensor *dy = a->in[0], *dx = a->out[0];
     const int d = (int)(a->attr[0] < 0 ? a->attr[0] + wf_rank(dx) : a->attr[0]);
-    if (a->attr[2] != 1.0 || wf_get_dtype(dy) != wf_get_dtype(dx) || wf_numel(dx) == 0) return WF_ESKIP;
+    if (a->attr[2] != 1.0 || wf_get_dtype(dy) != wf_get_dtype(dx) || wf_numel(dx) == 0)
+        return WF_ESKIP;
     const int64_t inner = inner_of(dx, d) * (int64_t)wf_dtype_block_bytes(wf_get_dtype(dx));
-    const int64_t row = inner * wf_dim(dx, d), count = inner * wf_dim(dy, d), before = inner * wfi_int(a, 1);
+    const int64_t row = inner * wf_dim(dx, d), count = inner * wf_dim(dy, d),
+                  before = inner * wfi_int(a, 1);
     const int64_t rows = (int64_t)wf_tensor_bytes(dx) / row;
     char *y = wf_data(dx);
     move(c, (blocks){.y = y, .rows = rows, .count = before, .step_y = row});
-    move(c, (blocks){.x = wf_data(dy), .y = y + before, .rows = rows, .count = count, .step_x = count, .step_y = row});
-    move(c, (blocks){.y = y + before + count, .rows = rows, .count = row - before - count, .step_y = row});
+    move(c, (blocks){.x = wf_data(dy),
+                     .y = y + before,
+                     .rows = rows,
+                     .count = count,
+                     .step_x = count,
+                     .step_y = row});
+    move(c,
+         (blocks){
+             .y = y + before + count, .rows = rows, .count = row - before - count, .step_y = row});
     return WF_OK;
 }

@@ -34,7 +34,8 @@ static void swiglu_dx_part(void *arg, int64_t part, int worker)
     (void)worker;
     for (int64_t i = part * GRAIN; i < end; i += VL) {
         const int64_t n = min_i(VL, end - i);
-        const vf g = vf_load_n(u->gate + i, n), dy = vf_load_n(u->dy + i, n), x = vf_load_n(u->x + i, n);
+        const vf g = vf_load_n(u->gate + i, n), dy = vf_load_n(u->dy + i, n),
+                 x = vf_load_n(u->x + i, n);
         vf_store_n(u->dgate + i, n, vf_mul(vf_mul(dy, x), vf_silu_slope(g)));
         vf_store_n(u->y + i, n, vf_mul(dy, vf_silu(g)));
     }
@@ -43,7 +44,10 @@ static void swiglu_dx_part(void *arg, int64_t part, int worker)
 wf_status WF_K(swiglu)(wf_ctx *c, wf_op_args *a)
 {
     if (!all_f32(a)) return WF_ESKIP;
-    unit u = {.gate = floats(a->in[0]), .x = floats(a->in[1]), .y = wf_data(a->out[0]), .n = wf_numel(a->out[0])};
+    unit u = {.gate = floats(a->in[0]),
+              .x = floats(a->in[1]),
+              .y = wf_data(a->out[0]),
+              .n = wf_numel(a->out[0])};
     run_parts(c, div_up(u.n, GRAIN), (double)u.n * 6, swiglu_part, &u);
     return WF_OK;
 }
@@ -67,7 +71,8 @@ static void geglu_part(void *arg, int64_t part, int worker)
     for (int64_t r = part * u->per_part; r < end; r++)
         for (int64_t i = 0; i < u->n; i += VL) {
             const int64_t n = min_i(VL, u->n - i), at = r * u->step + i;
-            vf_store_n(u->y + r * u->n + i, n, vf_mul(vf_load_n(u->x + at, n), vf_gelu(vf_load_n(u->gate + at, n))));
+            vf_store_n(u->y + r * u->n + i, n,
+                       vf_mul(vf_load_n(u->x + at, n), vf_gelu(vf_load_n(u->gate + at, n))));
         }
 }
 

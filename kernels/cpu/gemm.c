@@ -173,7 +173,8 @@ static void run_block(const plan *p, int64_t batch, int64_t m0, int64_t m1, int6
             const char *panel = b + (n * g->k + k0 * width) * (int64_t)float_bytes(g->b.t);
             for (int64_t i = 0, m = m0; m < m1; i++, m += mr) {
                 const int rows = (int)min_i(mr, m1 - m);
-                multiply(g, batch, m, rows, n, width, apack + i * step, panel, kc, k0 > 0 || g->add, tmp);
+                multiply(g, batch, m, rows, n, width, apack + i * step, panel, kc, k0 > 0 || g->add,
+                         tmp);
                 for (int r = 0; last && (g->bias || g->act != WF_ACT_NONE) && r < rows; r++)
                     WF_K(finish_row)(row_at(g, batch, m + r) + n, g->bias ? g->bias + n : NULL,
                                      min_i(width, g->n - n), g->act);

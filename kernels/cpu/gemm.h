@@ -33,7 +33,8 @@ typedef struct gemm_src {
     const void *arg;
 } gemm_src;
 
-/* B, packed: panel i/NR holds [K][w], w = NR but for the last, which is VL wide if that is enough. */
+/* B, packed: panel i/NR holds [K][w], w = NR but for the last, which is VL wide if that is enough.
+ */
 typedef struct gemm_panels {
     const void *p;
     wf_dtype t;                          /* f32, f16 or bf16 */
@@ -61,7 +62,8 @@ void WF_K(pack)(const gemm_src *s, int64_t matrix, int64_t i0, int n, int width,
  * May write PACK_SLACK values behind the panel when width is not a multiple of VL. */
 void WF_K(pack_rows)(const void *const *row, wf_dtype t, int n, int width, int64_t kc, float *dst);
 
-/* C (+)= A B for a panel pair: mr <= MR rows, nv <= 2 vectors, rows of A as apart, of B bs apart. */
+/* C (+)= A B for a panel pair: mr <= MR rows, nv <= 2 vectors, rows of A as apart, of B bs apart.
+ */
 typedef void (*gemm_tile_fn)(int64_t kc, const float *a, int64_t as, const void *b, int64_t bs,
                              float *c, int64_t ldc, bool add);
 gemm_tile_fn WF_K(tile)(wf_dtype b, int mr, int nv);

@@ -31,16 +31,19 @@ static void multiply(const gemm *g, int rows, int64_t kc, const float *a, const 
         tile(kc, a, rows, b, width, out, g->n, add);
         return;
     }
-    for (int i = 0; add && i < rows; i++) memcpy(tmp + i * NR, out + i * g->n, (size_t)valid * sizeof *tmp);
+    for (int i = 0; add && i < rows; i++)
+        memcpy(tmp + i * NR, out + i * g->n, (size_t)valid * sizeof *tmp);
     tile(kc, a, rows, b, width, tmp, NR, add);
-    for (int i = 0; i < rows; i++) memcpy(out + i * g->n, tmp + i * NR, (size_t)valid * sizeof *tmp);
+    for (int i = 0; i < rows; i++)
+        memcpy(out + i * g->n, tmp + i * NR, (size_t)valid * sizeof *tmp);
 }
 
 static void run_stretch(void *arg, int64_t part, int worker)
 {
     const job *s = arg;
     const gemm *g = s->g;
-    const int64_t stretch = part / s->chunks, n0 = part % s->chunks * COLUMNS, n1 = min_i(g->n, n0 + COLUMNS);
+    const int64_t stretch = part / s->chunks, n0 = part % s->chunks * COLUMNS,
+                  n1 = min_i(g->n, n0 + COLUMNS);
     float *tmp = s->scratch + worker * s->scratch_elems, *pa = tmp + MR * NR;
     float *pb = pa + div_up(g->m, MR) * s->panel, *out = s->sums + stretch * g->m * g->n;
     const int64_t begin = stretch * STRETCH, end = min_i(g->k, begin + STRETCH);
@@ -68,7 +71,8 @@ static void add_sums(void *arg, int64_t part, int worker)
     for (int64_t i = part * GRAIN; i < end; i += VL) {
         const int64_t n = min_i(VL, end - i);
         vf sum = vf_load_n(s->sums + i, n);
-        for (int64_t p = 1; p < s->stretches; p++) sum = vf_add(sum, vf_load_n(s->sums + p * size + i, n));
+        for (int64_t p = 1; p < s->stretches; p++)
+            sum = vf_add(sum, vf_load_n(s->sums + p * size + i, n));
         vf_store_n(s->g->c + i, n, sum);
     }
 }
@@ -79,7 +83,8 @@ wf_status WF_K(gemm_long)(wf_ctx *c, const gemm *g, const gemm_src *b)
     job s = {.g = g, .b = b, .stretches = div_up(g->k, STRETCH), .chunks = div_up(g->n, COLUMNS)};
     s.panel = MR * min_i(KC, g->k) + PACK_SLACK;
     s.scratch_elems = div_up(MR * NR + div_up(g->m, MR) * s.panel + NR * KC + PACK_SLACK, 16) * 16;
-    s.scratch = scratch_alloc(c, s.stretches * size + s.scratch_elems * count_workers(c), sizeof *s.sums);
+    s.scratch =
+        scratch_alloc(c, s.stretches * size + s.scratch_elems * count_workers(c), sizeof *s.sums);
     if (!s.scratch) return WF_ENOMEM;
     s.sums = s.scratch + s.scratch_elems * count_workers(c);
     const double work = (double)size * (double)g->k / 8.0;

@@ -12,7 +12,8 @@
  * sooner than it wakes another. */
 enum { GRAIN = 16384, SMALL_WORK = 4 * GRAIN };
 
-/* Run parts 0 .. n-1; in this thread when the work (about one value's loads and stores each) is small. */
+/* Run parts 0 .. n-1; in this thread when the work (about one value's loads and stores each) is
+ * small. */
 static inline void run_parts(wf_ctx *c, int64_t n, double work, wf_part_fn fn, void *arg)
 {
     if (n > 1 && work > SMALL_WORK) wf_pool_run(wf_ctx_get_pool(c), n, fn, arg);

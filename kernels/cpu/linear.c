@@ -9,7 +9,8 @@ wf_status WF_K(linear)(wf_ctx *c, wf_op_args *a)
 {
     wf_tensor *x = a->in[0], *w = a->in[1], *b = input(a, 2), *y = a->out[0];
     const int64_t n = wf_dim(w, 0), k = wf_dim(w, 1);
-    if (!is_f32(x) || !is_f32(y) || !is_plain_float(w) || !is_f32(b) || k == 0 || n == 0) return WF_ESKIP;
+    if (!is_f32(x) || !is_f32(y) || !is_plain_float(w) || !is_f32(b) || k == 0 || n == 0)
+        return WF_ESKIP;
     const gemm_src src = {.p = wf_data(w), .t = wf_get_dtype(w), .row = k, .col = 1};
     const wf_dtype t = panel_dtype(src.t);
     void *scratch;
@@ -65,7 +66,8 @@ wf_status WF_K(matmul)(wf_ctx *c, wf_op_args *a)
 {
     wf_tensor *ta = a->in[0], *tb = a->in[1], *y = a->out[0];
     const bool trans_a = a->attr[0] != 0.0, trans_b = a->attr[1] != 0.0;
-    if (!is_f32(y) || !is_plain_float(ta) || !is_plain_float(tb) || wf_numel(y) == 0) return WF_ESKIP;
+    if (!is_f32(y) || !is_plain_float(ta) || !is_plain_float(tb) || wf_numel(y) == 0)
+        return WF_ESKIP;
     const wf_shape s = wf_get_shape(y);
     gemm g = {.m = wf_dim(y, -2), .n = wf_dim(y, -1), .k = wf_dim(ta, trans_a ? -2 : -1),
               .a = matrix_of(ta, trans_a), .c = wf_data(y), .ldc = wf_dim(y, -1)};

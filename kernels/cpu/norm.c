@@ -30,7 +30,8 @@ typedef struct group_job {
 enum { MEAN, RSTD, SCALE, SHIFT, SUM_D, SUM_DX, M1, M2, N_SUMS };
 
 /* out[c] = sum over s of f(x[s,c]); f = x - m, or its square. */
-static void channel_sums(const float *x, const float *m, int64_t S, int64_t C, bool square, float *out)
+static void channel_sums(const float *x, const float *m, int64_t S, int64_t C, bool square,
+                         float *out)
 {
     for (int64_t i = 0; i < C; i += VL) {
         const int64_t n = min_i(VL, C - i);
@@ -46,7 +47,8 @@ static void channel_sums(const float *x, const float *m, int64_t S, int64_t C, b
 }
 
 /* Spread each group's value f(sum of in over the group) over its channels. */
-static void spread_groups(const group_job *j, const float *in, double scale, double add, bool rsqrt_of, float *out)
+static void spread_groups(const group_job *j, const float *in, double scale, double add,
+                          bool rsqrt_of, float *out)
 {
     for (int64_t g = 0; g < j->G; g++) {
         double sum = 0.0;
@@ -100,9 +102,16 @@ static group_job group_of(const wf_op_args *a)
 {
     const wf_tensor *x = a->in[0];
     const int64_t B = wf_dim(x, 0), C = wf_dim(x, -1), G = wfi_int(a, 0);
-    return (group_job){.x = floats(a->in[0]), .w = floats(input(a, 1)), .b = floats(input(a, 2)),
-                       .y = wf_data(a->out[0]), .S = B ? wf_numel(x) / B / C : 0, .C = C, .G = G, .Cg = C / G,
-                       .eps = a->attr[1], .silu = a->attr[2] != 0.0};
+    return (group_job){.x = floats(a->in[0]),
+                       .w = floats(input(a, 1)),
+                       .b = floats(input(a, 2)),
+                       .y = wf_data(a->out[0]),
+                       .S = B ? wf_numel(x) / B / C : 0,
+                       .C = C,
+                       .G = G,
+                       .Cg = C / G,
+                       .eps = a->attr[1],
+                       .silu = a->attr[2] != 0.0};
 }
 
 wf_status WF_K(group_norm)(wf_ctx *c, wf_op_args *a)
@@ -117,7 +126,10 @@ wf_status WF_K(group_norm)(wf_ctx *c, wf_op_args *a)
 }
 
 /* Gradient at the affine's output: through the activation when there is one. */
-WF_INLINE vf affine_slope(const group_job *j, vf z, vf dy) { return j->silu ? vf_mul(dy, vf_silu_slope(z)) : dy; }
+WF_INLINE vf affine_slope(const group_job *j, vf z, vf dy)
+{
+    return j->silu ? vf_mul(dy, vf_silu_slope(z)) : dy;
+}
 
 /* Per channel: sums over s of d and of d xhat. */
 static void slope_sums(const group_job *j, const float *x, const float *dy, float *t)
@@ -164,7 +176,8 @@ static void group_dx_part(void *arg, int64_t sample, int worker)
             const vf scale = vf_load_n(t + SCALE * C + i, n);
             const vf d = affine_slope(j, group_affine(t, C, i, n, v), vf_load_n(dy + at, n));
             const vf xhat = vf_mul(vf_sub(v, vf_load_n(t + MEAN * C + i, n)), rstd);
-            const vf pull = vf_fma(xhat, vf_load_n(t + M2 * C + i, n), vf_load_n(t + M1 * C + i, n));
+            const vf pull =
+                vf_fma(xhat, vf_load_n(t + M2 * C + i, n), vf_load_n(t + M1 * C + i, n));
             vf_store_n(dx + at, n, vf_fnma(pull, rstd, vf_mul(d, scale)));
         }
     }
@@ -248,8 +261,13 @@ wf_status WF_K(layer_norm)(wf_ctx *c, wf_op_args *a)
 {
     if (!all_f32(a) || wf_numel(a->in[0]) == 0) return WF_ESKIP;
     const int64_t C = wf_dim(a->in[0], -1);
-    row_job j = {.x = floats(a->in[0]), .w = floats(input(a, 1)), .b = floats(input(a, 2)),
-                 .y = wf_data(a->out[0]), .rows = wf_numel(a->in[0]) / C, .C = C, .eps = (float)a->attr[0]};
+    row_job j = {.x = floats(a->in[0]),
+                 .w = floats(input(a, 1)),
+                 .b = floats(input(a, 2)),
+                 .y = wf_data(a->out[0]),
+                 .rows = wf_numel(a->in[0]) / C,
+                 .C = C,
+                 .eps = (float)a->attr[0]};
     run_parts(c, div_up(j.rows, ROWS), 3.0 * (double)wf_numel(a->in[0]), layer_part, &j);
     return WF_OK;
 }
@@ -277,7 +295,8 @@ static void layer_dx_row(const row_job *j, int64_t r, float *dw, float *db)
         const vf d = vf_load_n(dy + i, n);
         const vf xhat = vf_mul(vf_sub(vf_load_n(x + i, n), vf_set1(mean)), vf_set1(rstd));
         const vf g = j->w ? vf_mul(d, vf_load_n(j->w + i, n)) : d;
-        vf_store_n(j->y + r * C + i, n, vf_mul(vf_sub(vf_sub(g, m1), vf_mul(xhat, m2)), vf_set1(rstd)));
+        vf_store_n(j->y + r * C + i, n,
+                   vf_mul(vf_sub(vf_sub(g, m1), vf_mul(xhat, m2)), vf_set1(rstd)));
     }
 }
 
@@ -287,15 +306,21 @@ static void layer_dx_part(void *arg, int64_t part, int worker)
     float *dw = j->partial + part * 2 * j->C, *db = dw + j->C;
     (void)worker;
     memset(dw, 0, 2 * (size_t)j->C * sizeof *dw);
-    for (int64_t r = part * ROWS; r < min_i(j->rows, (part + 1) * ROWS); r++) layer_dx_row(j, r, dw, db);
+    for (int64_t r = part * ROWS; r < min_i(j->rows, (part + 1) * ROWS); r++)
+        layer_dx_row(j, r, dw, db);
 }
 
 wf_status WF_K(layer_norm_dx)(wf_ctx *c, wf_op_args *a)
 {
     if (!all_f32(a) || wf_numel(a->in[0]) == 0) return WF_ESKIP;
     const int64_t C = wf_dim(a->in[0], -1);
-    row_job j = {.x = floats(a->in[0]), .w = floats(a->in[1]), .dy = floats(a->in[2]),
-                 .y = wf_data(a->out[0]), .rows = wf_numel(a->in[0]) / C, .C = C, .eps = (float)a->attr[0]};
+    row_job j = {.x = floats(a->in[0]),
+                 .w = floats(a->in[1]),
+                 .dy = floats(a->in[2]),
+                 .y = wf_data(a->out[0]),
+                 .rows = wf_numel(a->in[0]) / C,
+                 .C = C,
+                 .eps = (float)a->attr[0]};
     const int64_t parts = div_up(j.rows, ROWS);
     j.partial = scratch_alloc(c, parts * 2 * C, sizeof(float));
     if (!j.partial) return WF_ENOMEM;
@@ -352,7 +377,8 @@ wf_status WF_K(softmax)(wf_ctx *c, wf_op_args *a)
 {
     if (!all_f32(a) || wf_numel(a->in[0]) == 0) return WF_ESKIP;
     const int64_t C = wf_dim(a->in[0], -1);
-    row_job j = {.x = floats(a->in[0]), .y = wf_data(a->out[0]), .rows = wf_numel(a->in[0]) / C, .C = C};
+    row_job j = {
+        .x = floats(a->in[0]), .y = wf_data(a->out[0]), .rows = wf_numel(a->in[0]) / C, .C = C};
     run_parts(c, div_up(j.rows, ROWS), 8.0 * (double)wf_numel(a->in[0]), softmax_part, &j);
     return WF_OK;
 }
@@ -373,7 +399,8 @@ static void softmax_dx_part(void *arg, int64_t part, int worker)
         const vf sum = vf_set1(vf_hsum(s));
         for (int64_t i = 0; i < C; i += VL) {
             const int64_t n = min_i(VL, C - i);
-            vf_store_n(j->y + r * C + i, n, vf_mul(vf_load_n(y + i, n), vf_sub(vf_load_n(dy + i, n), sum)));
+            vf_store_n(j->y + r * C + i, n,
+                       vf_mul(vf_load_n(y + i, n), vf_sub(vf_load_n(dy + i, n), sum)));
         }
     }
 }

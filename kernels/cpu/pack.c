@@ -83,7 +83,8 @@ static void pack_strided(const gemm_src *s, const char *p, int n, int width, int
     const int64_t bytes = (int64_t)float_bytes(s->t);
     for (int64_t k = 0; k < kc; k++)
         for (int i = 0; i < width; i++)
-            dst[k * width + i] = i < n ? load1(p + (i * s->row + k * s->col) * bytes, 0, s->t) : 0.0f;
+            dst[k * width + i] =
+                i < n ? load1(p + (i * s->row + k * s->col) * bytes, 0, s->t) : 0.0f;
 }
 
 void WF_K(pack)(const gemm_src *s, int64_t matrix, int64_t i0, int n, int width, int64_t k0,
@@ -115,7 +116,7 @@ typedef struct packing {
     int64_t n, k, panels, size;
     wf_dtype t;
     char *dst;
-    float *tmp;                          /* a panel for each worker, where dst is narrower than f32 */
+    float *tmp; /* a panel for each worker, where dst is narrower than f32 */
 } packing;
 
 static void narrow(wf_dtype t, const float *src, int64_t n, uint16_t *dst)

@@ -75,7 +75,8 @@ static void finish(const sums *s)
     for (int64_t a = 0; a < s->A; a++)
         for (int64_t k = 0; k < s->K; k++) {
             double sum = 0.0;
-            for (int64_t i = 0; i < s->stretches; i++) sum += (double)s->partial[(a * s->stretches + i) * s->K + k];
+            for (int64_t i = 0; i < s->stretches; i++)
+                sum += (double)s->partial[(a * s->stretches + i) * s->K + k];
             s->y[a * s->K + k] = (float)(sum * s->scale);
         }
 }
@@ -84,7 +85,8 @@ static void finish(const sums *s)
 static void rows_part(void *arg, int64_t part, int worker)
 {
     const sums *s = arg;
-    const int64_t size = s->R * s->K, per = max_i(1, GRAIN / size), end = min_i(s->A, (part + 1) * per);
+    const int64_t size = s->R * s->K, per = max_i(1, GRAIN / size),
+                  end = min_i(s->A, (part + 1) * per);
     (void)worker;
     for (int64_t a = part * per; a < end; a++) {
         float *y = s->y + a * s->K;
@@ -138,7 +140,8 @@ static wf_status reduce(wf_ctx *c, wf_op_args *a, const bool *reduced, bool mean
 static void named_dims(const wf_op_args *a, bool *reduced)
 {
     for (int d = 0; d < WF_MAX_RANK; d++) reduced[d] = a->n_attr == 1;
-    for (int i = 1; i < a->n_attr; i++) reduced[(int)a->attr[i] + (a->attr[i] < 0 ? wf_rank(a->in[0]) : 0)] = true;
+    for (int i = 1; i < a->n_attr; i++)
+        reduced[(int)a->attr[i] + (a->attr[i] < 0 ? wf_rank(a->in[0]) : 0)] = true;
 }
 
 wf_status WF_K(sum)(wf_ctx *c, wf_op_args *a)

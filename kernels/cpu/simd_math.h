@@ -95,7 +95,8 @@ WF_INLINE vf vf_gelu_slope(vf x)      /* the normal's cumulative + x times its d
 
 WF_INLINE vf vf_gelu_tanh(vf x)
 {
-    const vf z = vf_mul(vf_fma(vf_mul(vf_set1(0.044715f), x), vf_mul(x, x), x), vf_set1(0.79788456f));
+    const vf z =
+        vf_mul(vf_fma(vf_mul(vf_set1(0.044715f), x), vf_mul(x, x), x), vf_set1(0.79788456f));
     const vf h = vf_mul(x, vf_set1(0.5f));
     return vf_fma(h, vf_tanh(z), h);
 }

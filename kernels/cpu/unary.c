@@ -78,7 +78,8 @@ WF_INLINE vf inside(vf x, vf lo, vf hi)
     wf_status WF_K(name)(wf_ctx *c, wf_op_args *a);                                       \
     wf_status WF_K(name)(wf_ctx *c, wf_op_args *a) { return map(c, a, run_##name, cost); }
 
-static wf_status map(wf_ctx *c, wf_op_args *a, void (*run)(const span *, int64_t, int64_t), int cost)
+static wf_status map(wf_ctx *c, wf_op_args *a, void (*run)(const span *, int64_t, int64_t),
+                     int cost)
 {
     if (!all_f32(a)) return WF_ESKIP;
     span s = {.x = floats(a->in[0]), .y = wf_data(a->out[0]), .n = wf_numel(a->out[0]), .run = run,
@@ -117,8 +118,13 @@ wf_status WF_K(unary_dx)(wf_ctx *c, wf_op_args *a)
 {
     const struct slope *f = &slopes[(int)a->attr[0]];
     if (!all_f32(a) || !f->run) return WF_ESKIP;
-    span s = {.x = floats(a->in[0]), .dy = floats(a->in[1]), .y = wf_data(a->out[0]), .n = wf_numel(a->out[0]),
-              .run = f->run, .p0 = vf_set1((float)a->attr[1]), .p1 = vf_set1((float)a->attr[2])};
+    span s = {.x = floats(a->in[0]),
+              .dy = floats(a->in[1]),
+              .y = wf_data(a->out[0]),
+              .n = wf_numel(a->out[0]),
+              .run = f->run,
+              .p0 = vf_set1((float)a->attr[1]),
+              .p1 = vf_set1((float)a->attr[2])};
     run_parts(c, div_up(s.n, GRAIN), (double)s.n * f->cost, run_span, &s);
     return WF_OK;
 }

@@ -7,11 +7,11 @@ local M = {}
 M.outputs = { "image", "audio", "video", "text" }
 
 M.samplers = {
-  "ddim", "ddpm", "pndm", "euler", "euler_a", "heun", "dpm2", "dpm2_a", "dpmpp_2m", "dpmpp_2m_sde",
-  "dpmpp_sde", "dpmpp_2s", "dpmpp_3m_sde", "unipc", "deis", "lms", "lcm",
+  "ddim", "ddpm", "pndm", "euler", "euler_a", "heun", "dpm2", "dpm2_a", "dpmpp_2m", "dpmpp_3m",
+  "dpmpp_2m_sde", "dpmpp_3m_sde", "dpmpp_2s", "dpmpp_sde", "unipc", "deis", "lms", "lcm", "tcd",
 }
-M.schedules = { "discrete", "linear", "karras", "exponential", "simple", "beta", "trailing",
-  "leading" }
+M.schedules = { "discrete", "linear", "karras", "exponential", "beta", "simple", "sgm_uniform",
+  "ddim_uniform", "kl_optimal", "ays", "trailing", "leading" }
 
 local MAX_SEED = 2 ^ 53 - 1
 local picture = { "image", "video" }

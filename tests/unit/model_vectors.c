@@ -10,7 +10,8 @@ static wf_model *load(wf_ctx *c, const char *folder)
     assert_non_null(m);
     const wf_report *r = wf_model_get_report(m);
     if (r->n_missing || r->n_unexpected || r->n_used != wf_model_get_count(m))
-        fail_msg("%s: used %d missing %d unexpected %d", folder, (int)r->n_used, (int)r->n_missing, (int)r->n_unexpected);
+        fail_msg("%s: used %d missing %d unexpected %d", folder, (int)r->n_used, (int)r->n_missing,
+                 (int)r->n_unexpected);
     return m;
 }
 
@@ -32,10 +33,11 @@ static void check_unet(const char *folder, const char *io, bool prepare)
     wf_scope *s = wf_scope_open(c);
     wf_model *m = load(c, folder);
     wf_tensors *f = open_io(c, folder, io);
-    wf_named out[WF_MODEL_MAX_IO], in[] = {
-        {"sample", vector_get(c, f, "unet.sample")}, {"timestep", vector_get(c, f, "unet.timestep")},
-        {"context", vector_get(c, f, "unet.context")}, {"mask", vector_get(c, f, "unet.mask")},
-        {"class_labels", vector_get(c, f, "unet.class_labels")}};
+    wf_named out[WF_MODEL_MAX_IO], in[] = {{"sample", vector_get(c, f, "unet.sample")},
+                                           {"timestep", vector_get(c, f, "unet.timestep")},
+                                           {"context", vector_get(c, f, "unet.context")},
+                                           {"mask", vector_get(c, f, "unet.mask")},
+                                           {"class_labels", vector_get(c, f, "unet.class_labels")}};
     int n = 0;
     if (prepare) {
         assert_int_equal(wf_model_call(c, m, "prepare", &in[2], 1, out, &n), WF_OK);
@@ -86,7 +88,8 @@ static void check_vae(const char *folder)
     wf_scope *s = wf_scope_open(c);
     wf_model *m = load(c, folder);
     wf_tensors *f = open_io(c, folder, "io");
-    wf_named out[WF_MODEL_MAX_IO], x = {"x", vector_get(c, f, "vae.x")}, z = {"z", vector_get(c, f, "vae.z")};
+    wf_named out[WF_MODEL_MAX_IO], x = {"x", vector_get(c, f, "vae.x")},
+                                   z = {"z", vector_get(c, f, "vae.z")};
     int n;
     const wf_status encoded = wf_model_call(c, m, "encode", &x, 1, out, &n);
     expect_ok(c, folder);
@@ -103,7 +106,12 @@ static void check_vae(const char *folder)
     wf_ctx_free(c);
 }
 
-#define VAE_TEST(folder) static void test_##folder(void **state) { (void)state; check_vae(#folder); }
+#define VAE_TEST(folder)                    \
+    static void test_##folder(void **state) \
+    {                                       \
+        (void)state;                        \
+        check_vae(#folder);                 \
+    }
 VAE_TEST(vae_sd)
 VAE_TEST(vae_odd)
 VAE_TEST(vae_plain)
@@ -132,7 +140,8 @@ static void check_clip(const char *folder, const char *io)
         char name[32];
         snprintf(name, sizeof name, "clip.%s", names[i]);
         wf_tensor *want = vector_get(c, f, name), *got = output_get(out, n, names[i]);
-        if (!want != !got) fail_msg("%s: %s should%s be there", folder, names[i], want ? "" : " not");
+        if (!want != !got)
+            fail_msg("%s: %s should%s be there", folder, names[i], want ? "" : " not");
         if (want) expect_close(c, name, got, want);
     }
     int n_layers = 0;
@@ -168,7 +177,8 @@ static void test_clip_skip(void **state)
     wf_scope *s = wf_scope_open(c);
     wf_model *m = load(c, "clip_text");
     wf_tensors *f = open_io(c, "clip_text", "io");
-    wf_named out[WF_MODEL_MAX_IO], in[] = {{"ids", vector_get(c, f, "clip.ids")}, {"skip", wf_scalar(c, 1.0)}};
+    wf_named out[WF_MODEL_MAX_IO],
+        in[] = {{"ids", vector_get(c, f, "clip.ids")}, {"skip", wf_scalar(c, 1.0)}};
     int n;
     assert_int_equal(wf_model_call(c, m, "forward", in, 2, out, &n), WF_OK);
     wf_tensor *w = wf_model_find_param(m, "text_model.final_layer_norm.weight");
@@ -187,20 +197,36 @@ static void test_clip_skip(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_clip_text_io), cmocka_unit_test(test_clip_text_io_mask),
-        cmocka_unit_test(test_clip_text_io_zero), cmocka_unit_test(test_clip_text_old_io),
-        cmocka_unit_test(test_clip_text_projection_io), cmocka_unit_test(test_clip_vision_io),
-        cmocka_unit_test(test_clip_vision_gelu_io), cmocka_unit_test(test_clip_skip),
-        cmocka_unit_test(test_vae_sd), cmocka_unit_test(test_vae_odd), cmocka_unit_test(test_vae_plain),
-        cmocka_unit_test(test_vae_one_level), cmocka_unit_test(test_vae_audio), cmocka_unit_test(test_vae_old_names),
-        cmocka_unit_test(test_unet_sd1_io), cmocka_unit_test(test_unet_sd1_io_fraction),
-        cmocka_unit_test(test_unet_sd2_io), cmocka_unit_test(test_unet_sd2_io_mask),
-        cmocka_unit_test(test_unet_unclip_io), cmocka_unit_test(test_unet_ip2p_io),
-        cmocka_unit_test(test_unet_odd_io_10x12), cmocka_unit_test(test_unet_odd_io_9x7),
-        cmocka_unit_test(test_unet_odd_io_5x16), cmocka_unit_test(test_unet_mixed_io),
-        cmocka_unit_test(test_unet_time_io), cmocka_unit_test(test_unet_class_timestep_io),
-        cmocka_unit_test(test_unet_class_concat_io), cmocka_unit_test(test_unet_only_cross_io),
-        cmocka_unit_test(test_unet_only_cross_mid_io), cmocka_unit_test(test_prepared_context),
+        cmocka_unit_test(test_clip_text_io),
+        cmocka_unit_test(test_clip_text_io_mask),
+        cmocka_unit_test(test_clip_text_io_zero),
+        cmocka_unit_test(test_clip_text_old_io),
+        cmocka_unit_test(test_clip_text_projection_io),
+        cmocka_unit_test(test_clip_vision_io),
+        cmocka_unit_test(test_clip_vision_gelu_io),
+        cmocka_unit_test(test_clip_skip),
+        cmocka_unit_test(test_vae_sd),
+        cmocka_unit_test(test_vae_odd),
+        cmocka_unit_test(test_vae_plain),
+        cmocka_unit_test(test_vae_one_level),
+        cmocka_unit_test(test_vae_audio),
+        cmocka_unit_test(test_vae_old_names),
+        cmocka_unit_test(test_unet_sd1_io),
+        cmocka_unit_test(test_unet_sd1_io_fraction),
+        cmocka_unit_test(test_unet_sd2_io),
+        cmocka_unit_test(test_unet_sd2_io_mask),
+        cmocka_unit_test(test_unet_unclip_io),
+        cmocka_unit_test(test_unet_ip2p_io),
+        cmocka_unit_test(test_unet_odd_io_10x12),
+        cmocka_unit_test(test_unet_odd_io_9x7),
+        cmocka_unit_test(test_unet_odd_io_5x16),
+        cmocka_unit_test(test_unet_mixed_io),
+        cmocka_unit_test(test_unet_time_io),
+        cmocka_unit_test(test_unet_class_timestep_io),
+        cmocka_unit_test(test_unet_class_concat_io),
+        cmocka_unit_test(test_unet_only_cross_io),
+        cmocka_unit_test(test_unet_only_cross_mid_io),
+        cmocka_unit_test(test_prepared_context),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -33,7 +33,8 @@ static inline void expect_error(wf_ctx *c, wf_status st, const char *part)
     char msg[WF_ERR_MAX];
     const wf_status got = wf_take_error(c, msg, sizeof msg);
     if (got != st || !strstr(msg, part))
-        fail_msg("\"%s\" (%s) is not \"%s\" (%s)", msg, wf_status_text(got), part, wf_status_text(st));
+        fail_msg("\"%s\" (%s) is not \"%s\" (%s)", msg, wf_status_text(got), part,
+                 wf_status_text(st));
 }
 
 /* The tensor of that name, 4-D ones from NCHW to NHWC; NULL when the file has none. */

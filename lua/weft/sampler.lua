@@ -1,0 +1,287 @@
+--- Samplers: by name with options, or as a scheduler_config.json describes one.
+--
+--     local s = weft.sampler("dpmpp_2m", { schedule = "karras", prediction = "v" })
+--     for st in s:steps{ steps = 25, latents = x, denoise = f } do print(st.step, st.sigma) end
+--     local y = s:run{ steps = 25, latents = x, denoise = f }
+--
+-- denoise(z, t, st) gets the latent as the model was trained to see it and the training time t.
+local check = require "weft.check"
+local core = require "weft.core"
+local json = require "weft.json"
+
+local M = {}
+---@class weft.Sampler
+local Sampler = {}
+Sampler.__index = Sampler
+---@class weft.Run
+local Run = {}
+Run.__index = Run
+---@class weft.SamplerStep
+local Step = {}
+
+-- ---- names ----
+
+local multi, single = "DPMSolverMultistepScheduler", "DPMSolverSinglestepScheduler"
+local sde = "sde-dpmsolver++"
+
+-- What each name stands for, in the keys of scheduler_config.json.
+local names = {
+  ddim = { _class_name = "DDIMScheduler", clip_sample = false },
+  ddpm = { _class_name = "DDPMScheduler", clip_sample = false },
+  pndm = { _class_name = "PNDMScheduler", skip_prk_steps = true },
+  ipndm = { _class_name = "IPNDMScheduler" },
+  euler = { _class_name = "EulerDiscreteScheduler" },
+  euler_a = { _class_name = "EulerAncestralDiscreteScheduler" },
+  heun = { _class_name = "HeunDiscreteScheduler" },
+  dpm2 = { _class_name = "KDPM2DiscreteScheduler" },
+  dpm2_a = { _class_name = "KDPM2AncestralDiscreteScheduler" },
+  lms = { _class_name = "LMSDiscreteScheduler" },
+  dpmpp_2m = { _class_name = multi, solver_order = 2 },
+  dpmpp_3m = { _class_name = multi, solver_order = 3 },
+  dpmpp_2m_sde = { _class_name = multi, solver_order = 2, algorithm_type = sde },
+  dpmpp_3m_sde = { _class_name = multi, solver_order = 3, algorithm_type = sde },
+  dpmpp_2s = { _class_name = single, solver_order = 2 },
+  dpmpp_sde = { _class_name = single, solver_order = 2, algorithm_type = sde },
+  unipc = { _class_name = "UniPCMultistepScheduler" },
+  deis = { _class_name = "DEISMultistepScheduler" },
+  lcm = { _class_name = "LCMScheduler" },
+  tcd = { _class_name = "TCDScheduler" },
+  flow_euler = { _class_name = "FlowMatchEulerDiscreteScheduler" },
+  flow_heun = { _class_name = "FlowMatchHeunDiscreteScheduler" },
+}
+
+local walks_times = { ddim = true, ddpm = true, pndm = true, lcm = true, tcd = true }
+
+local predictions = {
+  eps = "epsilon", epsilon = "epsilon", v = "v_prediction", v_prediction = "v_prediction",
+  sample = "sample", x0 = "sample", flow = "flow_prediction",
+}
+
+-- Schedules by name: the keys that make them.
+local schedules = {
+  discrete = {}, normal = {}, linear = { timestep_spacing = "linspace" },
+  linspace = { timestep_spacing = "linspace" }, leading = { timestep_spacing = "leading" },
+  trailing = { timestep_spacing = "trailing" }, karras = { use_karras_sigmas = true },
+  exponential = { use_exponential_sigmas = true }, beta = { use_beta_sigmas = true },
+  simple = { sigma_schedule = "simple" }, sgm_uniform = { sigma_schedule = "sgm_uniform" },
+  ddim_uniform = { sigma_schedule = "ddim_uniform" }, ays = { sigma_schedule = "ays" },
+  kl_optimal = { sigma_schedule = "kl_optimal" },
+}
+local over_sigmas = {
+  karras = true, exponential = true, beta = true, simple = true, sgm_uniform = true,
+  ddim_uniform = true, ays = true, kl_optimal = true,
+}
+
+local option_names = {
+  "schedule", "prediction", "betas", "from", "to", "spacing", "offset", "train_steps", "config",
+}
+
+local function sorted(t)
+  local list = {}
+  for name in pairs(t) do list[#list + 1] = name end
+  table.sort(list)
+  return list
+end
+
+--- The names of samplers, sorted.
+function M.names() return sorted(names) end
+
+--- The sampler's own spelling of a name: "dpm++2m" is "dpmpp_2m".
+function M.spell(name)
+  return (name:gsub("%+%+_?", "pp_"):gsub("^plms$", "pndm"))
+end
+
+local function pick(what, value, list)
+  if list[value] ~= nil then return list[value] end
+  local known = sorted(list)
+  local near = type(value) == "string" and check.nearest(value, known)
+  return core.raise("usage", ("sampler: unknown %s '%s'"):format(what, tostring(value)),
+    near and ("did you mean '%s'?"):format(near) or what .. "s: " .. table.concat(known, " "))
+end
+
+--- The scheduler_config.json of a name with options.
+function M.config(name, opts)
+  opts = check.keys("sampler", opts, option_names)
+  check.type("sampler: name", name, "string")
+  name = M.spell(name)
+  local schedule = opts.schedule or "discrete"
+  local config = {
+    beta_schedule = opts.betas or "scaled_linear", beta_start = opts.from or 0.00085,
+    beta_end = opts.to or 0.012, num_train_timesteps = opts.train_steps,
+    timestep_spacing = opts.spacing, steps_offset = opts.offset,
+    prediction_type = opts.prediction and pick("prediction", opts.prediction, predictions),
+  }
+  for k, v in pairs(pick("sampler", name, names)) do config[k] = v end
+  for k, v in pairs(pick("schedule", schedule, schedules)) do config[k] = v end
+  if walks_times[name] and over_sigmas[schedule] then
+    core.raise("usage", ("sampler: %s walks over times, not sigmas"):format(name),
+      "schedules for it: discrete leading trailing linspace")
+  end
+  for k, v in pairs(opts.config or {}) do config[k] = v end
+  return config
+end
+
+-- ---- samplers ----
+
+local function wrap(name, config)
+  return setmetatable({ name = name, core = core.new_sampler(json.encode(config)) }, Sampler)
+end
+
+--- A sampler by name.
+---@param name string
+---@param opts? table  schedule, prediction, betas, from, to, spacing, offset, train_steps; config:
+--- more keys as scheduler_config.json has them
+---@return weft.Sampler
+function M.new(name, opts) return wrap(M.spell(name), M.config(name, opts)) end
+
+local class_names
+local function name_of(config)
+  if not class_names then
+    class_names = {}
+    for _, name in ipairs(M.names()) do
+      local class = names[name]._class_name
+      class_names[class] = class_names[class] or name
+    end
+  end
+  return class_names[config._class_name] or config._class_name
+end
+
+--- A sampler from the keys of a scheduler_config.json.
+---@param config table
+function M.from_config(config)
+  check.type("sampler: config", config, "table")
+  return wrap(name_of(config), config)
+end
+
+--- A sampler from a folder with scheduler_config.json. Python writes -Infinity, which JSON does
+-- not know; it is the default of the key that has it.
+---@param folder string
+function M.load(folder)
+  local path = folder .. "/scheduler_config.json"
+  local file = io.open(path, "rb")
+  if not file then core.raise("io", path .. ": there is no such file") end
+  local text = file:read "*a"
+  file:close()
+  return M.from_config(json.decode((text:gsub(":%s*%-Infinity", ": null"))))
+end
+
+--- alpha_bar of a training time.
+function Sampler:alpha_bar(t) return self.core:alpha_bar(t) end
+
+Sampler.__index = function(self, key)
+  if Sampler[key] ~= nil then return Sampler[key] end
+  if key == "config" then return json.decode(rawget(self, "core"):config()) end
+  return nil
+end
+Sampler.__tostring = function(self) return "Sampler " .. self.name end
+
+-- ---- runs ----
+
+local run_names = {
+  "steps", "latents", "denoise", "noise", "seed", "init", "strength", "begin", "mask", "eta",
+  "s_churn", "s_tmin", "s_tmax", "s_noise", "order", "use_clipped_model_output", "on_step",
+  "progress",
+}
+
+--- Begin a run: the options of Sampler:steps.
+---@return weft.Run
+function Sampler:start(o)
+  check.keys("sampler", o, run_names)
+  local latents = check.tensor("sampler: latents", o.latents)
+  local run = core.new_run(self.core, {
+    steps = check.number("sampler: steps", o.steps, 25, 1), latents = latents, image = o.init,
+    strength = o.strength, begin = o.begin, noise = o.noise, seed = o.seed or 0, eta = o.eta,
+    s_churn = o.s_churn, s_tmin = o.s_tmin, s_tmax = o.s_tmax, s_noise = o.s_noise,
+    order = o.order, use_clipped_model_output = o.use_clipped_model_output,
+  })
+  return setmetatable({
+    core = run, denoise = o.denoise, on_step = o.on_step, progress = o.progress,
+    label = self.name, mask = o.mask, image = o.mask and o.init, noise = o.mask and latents,
+  }, Run)
+end
+
+--- A saved run, to go on with: `sampler.resume("half.safetensors", { denoise = f }):run()`.
+function M.resume(path, o)
+  o = check.keys("sampler", o, { "denoise", "on_step", "progress" })
+  return setmetatable({
+    core = core.load_run(path), denoise = o.denoise, on_step = o.on_step, progress = o.progress,
+    label = "resumed",
+  }, Run)
+end
+
+--- Put what is not to be repainted back, noised as the latent is.
+local function keep_outside(self)
+  local kept = self.core:add_noise(self.image, self.noise)
+  self.core:set(kept + (self.core:latent() - kept) * self.mask)
+end
+
+--- One model call; nil at the end, else what a callback sees of it.
+function Run:advance()
+  return core.scope(function()
+    local z, t, sigma, step, steps = self.core:next()
+    if not z then return nil end
+    local st = setmetatable({ run = self, t = t, sigma = sigma, step = step, steps = steps }, Step)
+    self.core:give(self.denoise(z, t, st))
+    if self.mask then keep_outside(self) end
+    return st
+  end)
+end
+
+--- Iterate the steps that are left.
+function Run:steps()
+  check.type("sampler: denoise", self.denoise, "function")
+  return function() return self:advance() end
+end
+
+--- Run to the end; the latent. When on_step returns false, what the last step took the result to
+-- be.
+function Run:run()
+  check.type("sampler: denoise", self.denoise, "function")
+  local bar
+  for st in self:steps() do
+    bar = bar or require("weft.progress").start {
+      steps = st.steps, label = self.label, enabled = self.progress ~= false }
+    bar:step(st.step)
+    if self.on_step and self.on_step(st) == false then
+      bar:done()
+      return self.core:x0() or self.core:latent()
+    end
+  end
+  if bar then bar:done() end
+  return self.core:latent()
+end
+
+function Run:latent() return self.core:latent() end
+function Run:x0() return self.core:x0() end
+--- The times of the schedule, and what unit noise is multiplied by.
+function Run:times() return self.core:times() end
+function Run:sigmas() return self.core:sigmas() end
+--- A run of its own from here on, with the same denoise unless another is given.
+function Run:fork(o)
+  o = check.keys("fork", o, { "denoise", "on_step", "progress" })
+  local copy = setmetatable({}, Run)
+  for k, v in pairs(self) do copy[k] = v end
+  copy.core = self.core:fork()
+  for k, v in pairs(o) do copy[k] = v end
+  return copy
+end
+function Run:save(path) self.core:save(path) end
+
+--- What a callback or loop sees of a step: step, steps, t, sigma, and the run as it is after it.
+Step.__index = Step
+function Step:latent() return self.run.core:latent() end
+function Step:x0() return self.run.core:x0() end
+--- Go on from another latent.
+function Step:set(latent) self.run.core:set(latent) end
+function Step:fork(o) return self.run:fork(o) end
+function Step:save(path) self.run:save(path) end
+
+--- Iterate a run step by step: steps, latents (unit noise), denoise; init and strength (or begin)
+-- to start from a picture's latents, mask (1: repaint) to keep the rest of it; noise = { ... } or
+-- seed for what is drawn on the way; eta, s_churn, order ... of single methods.
+function Sampler:steps(o) return self:start(o):steps() end
+
+--- A whole run: the final latent.
+function Sampler:run(o) return self:start(o):run() end
+
+return setmetatable(M, { __call = function(_, ...) return M.new(...) end })

@@ -1,0 +1,262 @@
+-- Samplers against the trajectories of the reference (tests/sample/vectors, made by
+-- tests/ref/samplers.py), the schedules' known numbers, and what a run can do beside.
+local weft = require "weft"
+local json = require "weft.json"
+local sampler = require "weft.sampler"
+
+local folder = "tests/sample/vectors"
+local file = io.open(folder .. "/samplers.json")
+local vectors = json.decode(file:read "*a")
+file:close()
+local numbers = weft.core.open_tensors(folder .. "/samplers.safetensors")
+
+--- The model of the vectors: 0.3 sin(1.7 z + 0.001 t) + 0.1 z.
+local function model(z, t)
+  return (z * 1.7 + 0.001 * t):sin() * 0.3 + z * 0.1
+end
+
+local function rows(name)
+  local list, t = {}, numbers:get(name)
+  for i = 1, t:size(1) do list[i] = t:narrow(1, i, 1) end
+  return list
+end
+
+local function options(case)
+  local o = {
+    steps = case.steps, latents = numbers:get("latent"):reshape(1, 16), denoise = model,
+    noise = rows "noise",
+  }
+  for k, v in pairs(case.call or {}) do o[k] = v end
+  if case.begin and case.begin ~= json.null then
+    o.begin, o.init = case.begin, numbers:get("image"):reshape(1, 16)
+  end
+  return o
+end
+
+--- The largest difference of two lists of numbers over the largest of the first (or scale), and
+-- that.
+local function far(a, b, scale)
+  local worst = 0
+  scale = scale or 1
+  for i = 1, math.max(#a, #b) do
+    worst = math.max(worst, math.abs((a[i] or 1e9) - (b[i] or 1e9)))
+    scale = math.max(scale, math.abs(a[i] or 0))
+  end
+  return worst / scale, scale
+end
+
+-- The reference computes in f32 and its coefficients partly so; README.md of tests/ref says how far
+-- a rounding of 1e-6 carries: up to 1e-4 of the largest value, of all that the trajectory has had.
+local TOLERANCE = 1e-4
+
+local function check(case)
+  local run = sampler.from_config(case.config):start(options(case))
+  local first = case.begin ~= json.null and case.begin or 0
+  local want = numbers:get(case.name .. ".states")
+  local at, scale, d = 1, 1, nil
+  local function compare(latent)
+    d, scale = far(want:select(1, at):totable(), latent:reshape(16):totable(), scale)
+    assert(d < TOLERANCE, ("%s: state %d is off by %.3g"):format(case.name, at - 1, d))
+    at = at + 1
+  end
+  local times = {}
+  for i, t in ipairs((run:times())) do
+    if i > first then times[#times + 1] = t end
+  end
+  d = far(numbers:get(case.name .. ".timesteps"):totable(), times)
+  assert(d < 1e-5, ("%s: times are off by %.3g"):format(case.name, d))
+  compare(run:latent())
+  for st in run:steps() do compare(st:latent()) end
+  assert.equal(want:size(1), at - 1)
+end
+
+describe("samplers of the reference", function()
+  local by_class, order = {}, {}
+  for _, case in ipairs(vectors.cases) do
+    local class = case.config._class_name
+    if not by_class[class] then
+      by_class[class] = {}
+      order[#order + 1] = class
+    end
+    table.insert(by_class[class], case)
+  end
+  for _, class in ipairs(order) do
+    it(("%s: %d trajectories"):format(class, #by_class[class]), function()
+      local failed = {}
+      for _, case in ipairs(by_class[class]) do
+        local ok, err = pcall(check, case)
+        if not ok then failed[#failed + 1] = case.name .. " | " .. tostring(err) end
+      end
+      assert(#failed == 0, ("%d of %d wrong\n%s"):format(#failed, #by_class[class],
+        table.concat(failed, "\n")))
+    end)
+  end
+
+  it("refuses or survives what the reference cannot run", function()
+    for _, case in ipairs(vectors.rejected) do
+      local ok, y = pcall(function() return sampler.from_config(case.config):run(options(case)) end)
+      if ok then
+        for _, v in ipairs(y:reshape(16):totable()) do
+          assert(v == v and math.abs(v) < math.huge, case.name .. " is not finite")
+        end
+      else
+        assert.matches("sampler", tostring(y.message or y))
+      end
+    end
+  end)
+end)
+
+-- Stable Diffusion's table at ten steps, to the four digits that k-diffusion and others print.
+local known = {
+  discrete = { 14.6146, 7.8399, 4.6092, 2.9183, 1.9502, 1.3449, 0.9324, 0.6250, 0.3687, 0.0292, 0 },
+  sgm_uniform = { 14.6146, 8.3072, 5.0924, 3.3251, 2.2797, 1.6156, 1.1629, 0.8319, 0.5712, 0.3437,
+    0 },
+  simple = { 14.6146, 8.3028, 5.0878, 3.3211, 2.2765, 1.6129, 1.1606, 0.8299, 0.5693, 0.3417, 0 },
+  ddim_uniform = { 8.3907, 5.1344, 3.3478, 2.2929, 1.6237, 1.1682, 0.8357, 0.5741, 0.3462, 0.0413,
+    0 },
+  karras = { 14.6146, 9.1029, 5.4784, 3.1686, 1.7494, 0.9141, 0.4469, 0.2014, 0.0819, 0.0292, 0 },
+  exponential = { 14.6146, 7.3249, 3.6712, 1.8400, 0.9222, 0.4622, 0.2317, 0.1161, 0.0582, 0.0292,
+    0 },
+  kl_optimal = { 14.6146, 4.2324, 2.3937, 1.5971, 1.1330, 0.8152, 0.5729, 0.3725, 0.1953, 0.0292,
+    0 },
+}
+
+local function latents(B) return weft.tensor.randn({ B, 4, 4, 2 }, { seed = 3 }) end
+
+describe("schedules", function()
+  for name, want in pairs(known) do
+    it(name .. " has the sigmas of Stable Diffusion's table", function()
+      local run = sampler("euler", { schedule = name }):start { steps = 10, latents = latents(1) }
+      local got = run:sigmas()
+      assert.equal(#want, #got)
+      for i, v in ipairs(want) do assert.near(v, got[i], 6e-5) end
+    end)
+  end
+
+  local function times(name, opts, steps)
+    return (sampler(name, opts):start { steps = steps or 10, latents = latents(1) }:times())
+  end
+
+  it("spaces times as the reference does", function()
+    assert.same({ 901, 801, 701, 601, 501, 401, 301, 201, 101, 1 },
+      times("ddim", { spacing = "leading", offset = 1 }))
+    assert.same({ 999, 899, 799, 699, 599, 499, 399, 299, 199, 99 },
+      times("ddim", { spacing = "trailing" }))
+    assert.same({ 999, 888, 777, 666, 555, 444, 333, 222, 111, 0 },
+      times("ddim", { spacing = "linspace" }))
+    assert.same({ 999, 899, 799, 699, 599, 500, 400, 300, 200, 100 }, times("dpmpp_2m"))
+    assert.same({ 999, 759, 499, 259 }, times("lcm", nil, 4))
+  end)
+end)
+
+describe("a run", function()
+  local function start(name, more)
+    local o = { steps = 6, latents = latents(2), denoise = model, seed = 11 }
+    for k, v in pairs(more or {}) do o[k] = v end
+    return sampler(name, { prediction = name:find "flow" and "flow" or "v" }):start(o)
+  end
+
+  for _, name in ipairs(sampler.names()) do
+    if name ~= "ipndm" then
+      it(name .. ": forked, saved and resumed, ends at the same bytes", function()
+        local path = os.tmpname()
+        local whole = start(name):run():totable()
+        local run = start(name)
+        run:advance()
+        run:advance()
+        run:advance()
+        local fork = run:fork()
+        run:save(path)
+        assert.same(whole, run:run():totable())
+        assert.same(whole, fork:run():totable())
+        assert.same(whole, sampler.resume(path, { denoise = model }):run():totable())
+        os.remove(path)
+      end)
+    end
+  end
+
+  it("draws noise by seed and sample, whatever the batch", function()
+    local both = start("euler_a"):run()
+    local second = sampler("euler_a", { prediction = "v" }):run {
+      steps = 6, latents = latents(2):narrow(1, 2, 1):contiguous(), denoise = model, seed = 12 }
+    assert.same(both:narrow(1, 2, 1):totable(), second:totable())
+  end)
+
+  it("starts from a picture for the last of its steps", function()
+    local seen = {}
+    start("ddim", { init = latents(2), strength = 0.5,
+      denoise = function(z, t, st)
+        seen[#seen + 1] = st.step .. "/" .. st.steps
+        return model(z, t)
+      end }):run()
+    assert.same({ "1/3", "2/3", "3/3" }, seen)
+    local kept = start("ddim", { init = latents(2), strength = 0 }):run()
+    assert.same(latents(2):totable(), kept:totable())
+  end)
+
+  it("keeps what the mask leaves out", function()
+    local init = latents(2) * 0.5
+    local mask = weft.tensor.zeros { 4, 4, 1 }
+    mask[{ 1, 1, 1 }] = 1
+    local y = start("ddim", { init = init, strength = 0.9, mask = mask }):run()
+    local d = (y - init):abs():reshape(2, 16, 2)
+    assert.is_true(d:narrow(2, 2, 15):max():item() < 1e-6)
+    assert.is_true(d:narrow(2, 1, 1):max():item() > 1e-3)
+  end)
+
+  it("stops when a callback says so, with what it took the result to be", function()
+    local x0
+    local y = start("euler", { on_step = function(st)
+      x0 = st:x0():totable()
+      return st.step < 2
+    end }):run()
+    assert.same(x0, y:totable())
+  end)
+
+  it("goes on from a latent that a loop puts in its place", function()
+    local run = start("ddim")
+    for st in run:steps() do st:set(st:latent() * 0) end
+    assert.equal(0, run:latent():abs():max():item())
+  end)
+end)
+
+describe("configs", function()
+  it("are read as Python writes them", function()
+    local s = sampler.load(folder .. "/dpm_infinity")
+    assert.equal("DPMSolverMultistepScheduler", s.config._class_name)
+    assert.equal("pndm", sampler.load(folder .. "/pndm_sd1").name)
+    assert.equal(0.00085, sampler.load(folder .. "/pndm_sd1").config.beta_start)
+  end)
+
+  local function message(f, ...)
+    local ok, err = pcall(f, ...)
+    assert.is_false(ok)
+    return tostring(err.message or err) .. " " .. tostring(err.hint or "")
+  end
+
+  it("name what is wrong", function()
+    assert.matches("did you mean 'euler'", message(sampler, "eular"))
+    assert.matches("did you mean 'karras'", message(sampler, "euler", { schedule = "karas" }))
+    assert.matches("walks over times", message(sampler, "ddim", { schedule = "karras" }))
+    assert.matches('beta_schedule', message(sampler, "ddim", { betas = "cubic" }))
+    assert.matches("no sampler has the key \"betas_start\"",
+      message(sampler.from_config, { _class_name = "DDIMScheduler", betas_start = 1 }))
+    assert.matches("there is no class \"FooScheduler\"",
+      message(sampler.from_config, { _class_name = "FooScheduler" }))
+    assert.matches("prediction_type",
+      message(sampler.from_config, { _class_name = "PNDMScheduler", prediction_type = "sample" }))
+    assert.matches("there is no such file", message(sampler.load, "/nowhere"))
+  end)
+
+  it("and runs say what they miss", function()
+    local s = sampler "ddim"
+    assert.matches("latents must be a tensor", message(s.run, s, { denoise = model }))
+    assert.matches("steps must be from 1 to 1000",
+      message(s.run, s, { steps = 2000, latents = latents(1), denoise = model }))
+    assert.matches("denoise must be a function", message(s.run, s, { latents = latents(1) }))
+    assert.matches("the model answered f32 %[1,4%]", message(s.run, s, {
+      latents = latents(1), denoise = function() return weft.tensor.zeros { 1, 4 } end }))
+    assert.matches("needs noise 2, but the list has 1", message(s.run, s, {
+      latents = latents(1), denoise = model, eta = 1, noise = { latents(1) } }))
+  end)
+end)
