@@ -45,7 +45,8 @@ static wf_tensor *tensor_of(wf_ctx *c, const wf_pixels *list, int64_t n, bool ma
 static wf_status pixels_of(wf_ctx *c, const wf_tensor *t, wf_pixels *out)
 {
     const int64_t n = wf_numel(t);
-    const wf_pixels like = {.height = wf_dim(t, -3), .width = wf_dim(t, -2), .channels = wf_dim(t, -1), .bits = 8};
+    const wf_pixels like = {
+        .height = wf_dim(t, -3), .width = wf_dim(t, -2), .channels = wf_dim(t, -1), .bits = 8};
     WF_TRY(wf_pixels_new(c, out, &like, "picture"));
     float *v = wf_mem_alloc(wf_ctx_get_mem(c), (size_t)n * sizeof *v + 1);
     if (!v) return wf_fail_status(c, WF_ENOMEM, "picture: no memory");
@@ -138,7 +139,8 @@ static int l_save_image(lua_State *L)
     const bool overwrite = lua_toboolean(L, 5);
     const bool is_jpeg = ends_in(path, ".jpg") || ends_in(path, ".jpeg");
     if (!is_jpeg && !ends_in(path, ".png"))
-        return lwf_error(L, "unsupported", "pictures are written as .png or .jpg", "save: %s", path);
+        return lwf_error(L, "unsupported", "pictures are written as .png or .jpg", "save: %s",
+                         path);
     wf_pixels p = {0};
     wf_scope *scope = wf_scope_open(c);
     wf_status st = pixels_of(c, t, &p);
@@ -195,13 +197,15 @@ static int l_save_apng(lua_State *L)
     const char *path = luaL_checkstring(L, 1);
     wf_tensor *t = check_picture(L, 2, 4);
     const double fps = luaL_checknumber(L, 3);
-    if (!(fps >= 0.01 && fps <= 600)) return lwf_error(L, "usage", NULL, "save: fps must be in 0.01 ... 600");
+    if (!(fps >= 0.01 && fps <= 600))
+        return lwf_error(L, "usage", NULL, "save: fps must be in 0.01 ... 600");
     const wf_meta meta = lwf_check_texts(L, 4);
     const bool overwrite = lua_toboolean(L, 5);
     wf_frames f = {0};
     wf_scope *scope = wf_scope_open(c);
     wf_status st = frames_of(c, t, &f);
-    if (st == WF_OK) st = wf_apng_save(c, path, &f, (uint32_t)lrint(fps * 100.0), 100, &meta, overwrite);
+    if (st == WF_OK)
+        st = wf_apng_save(c, path, &f, (uint32_t)lrint(fps * 100.0), 100, &meta, overwrite);
     wf_frames_free(&f);
     wf_scope_close(c, scope, NULL);
     return st == WF_OK ? 0 : lwf_raise(L);

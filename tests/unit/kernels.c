@@ -46,7 +46,7 @@ static uint32_t draw(void)
     return v;
 }
 
-static int64_t draw_to(int64_t n) { return (int64_t)(draw() % (uint32_t)(n + 1)); }      /* 0 ... n */
+static int64_t draw_to(int64_t n) { return (int64_t)(draw() % (uint32_t)(n + 1)); } /* 0 ... n */
 static int64_t draw_from(int64_t lo, int64_t hi) { return lo + draw_to(hi - lo); }
 
 /* A size: seldom 0, sometimes 1, else up to small; up to 8 times that for a large sample. */
@@ -69,7 +69,8 @@ static wf_tensor *normal(int rank, const int64_t *dims)
     memcpy(sh.dims, dims, (size_t)rank * sizeof *dims);
     return wf_randn(c, &sh, 11, (uint32_t)seed++, WF_RNG_USER);
 }
-#define NORMAL(...) normal((int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), (int64_t[]){__VA_ARGS__})
+#define NORMAL(...) \
+    normal((int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), (int64_t[]){__VA_ARGS__})
 
 /* Whole numbers 0 ... below-1. */
 static wf_tensor *ids(int rank, const int64_t *dims, int64_t below)
@@ -114,14 +115,17 @@ static void set_in(sample *s, int n, wf_tensor *const *in)
     s->n_in = n;
     for (int i = 0; i < n; i++) s->in[i] = in[i];
 }
-#define SET_IN(s, ...) set_in(s, (int)(sizeof((wf_tensor *[]){__VA_ARGS__}) / sizeof(wf_tensor *)), (wf_tensor *[]){__VA_ARGS__})
+#define SET_IN(s, ...)                                                           \
+    set_in(s, (int)(sizeof((wf_tensor *[]){__VA_ARGS__}) / sizeof(wf_tensor *)), \
+           (wf_tensor *[]){__VA_ARGS__})
 
 static void set_attr(sample *s, int n, const double *attr)
 {
     s->n_attr = n;
     memcpy(s->attr, attr, (size_t)n * sizeof *attr);
 }
-#define SET_ATTR(s, ...) set_attr(s, (int)(sizeof((double[]){__VA_ARGS__}) / sizeof(double)), (double[]){__VA_ARGS__})
+#define SET_ATTR(s, ...) \
+    set_attr(s, (int)(sizeof((double[]){__VA_ARGS__}) / sizeof(double)), (double[]){__VA_ARGS__})
 
 /* Any shape of rank 1 to 4. */
 static wf_tensor *anything(const sample *s)
@@ -169,9 +173,10 @@ static void make_unary(sample *s, wf_op_id id)
 static void make_unary_dx(sample *s, wf_op_id id)
 {
     static const wf_op_id ops[] = {
-        WF_OP_ID_abs, WF_OP_ID_log, WF_OP_ID_square, WF_OP_ID_sin, WF_OP_ID_cos, WF_OP_ID_relu, WF_OP_ID_silu,
-        WF_OP_ID_gelu, WF_OP_ID_gelu_tanh, WF_OP_ID_gelu_quick, WF_OP_ID_softplus, WF_OP_ID_erf,
-        WF_OP_ID_leaky_relu, WF_OP_ID_clamp, WF_OP_ID_silu, WF_OP_ID_gelu};
+        WF_OP_ID_abs,        WF_OP_ID_log,        WF_OP_ID_square,   WF_OP_ID_sin,
+        WF_OP_ID_cos,        WF_OP_ID_relu,       WF_OP_ID_silu,     WF_OP_ID_gelu,
+        WF_OP_ID_gelu_tanh,  WF_OP_ID_gelu_quick, WF_OP_ID_softplus, WF_OP_ID_erf,
+        WF_OP_ID_leaky_relu, WF_OP_ID_clamp,      WF_OP_ID_silu,     WF_OP_ID_gelu};
     (void)id;
     const wf_op_id of = ops[draw() % (sizeof ops / sizeof *ops)];
     unary_tolerance(s);
@@ -262,7 +267,8 @@ static void make_slice_dx(sample *s, wf_op_id id)
 
 static void make_cast(sample *s, wf_op_id id)
 {
-    static const wf_dtype types[] = {WF_DTYPE_F32, WF_DTYPE_F64, WF_DTYPE_F16, WF_DTYPE_BF16, WF_DTYPE_I64, WF_DTYPE_I32};
+    static const wf_dtype types[] = {WF_DTYPE_F32,  WF_DTYPE_F64, WF_DTYPE_F16,
+                                     WF_DTYPE_BF16, WF_DTYPE_I64, WF_DTYPE_I32};
     (void)id;
     SET_IN(s, wf_cast(c, anything(s), types[draw() % 6]));
     SET_ATTR(s, types[draw() % 6]);
@@ -286,7 +292,8 @@ static void make_reduce(sample *s, wf_op_id id)
 {
     const int64_t dims[] = {size1(s, 3), size1(s, 9), size1(s, 40)};
     s->rel = 2e-6, s->abs = 2e-6;      /* up to some 10^5 terms in vector lanes */
-    SET_IN(s, wf_affine(c, normal(3, dims), 1.0, 2.0));   /* errors are of the terms' size: no cancelling */
+    SET_IN(s, wf_affine(c, normal(3, dims), 1.0,
+                        2.0)); /* errors are of the terms' size: no cancelling */
     if (id == WF_OP_ID_logsumexp) {
         SET_ATTR(s, draw() % 2);
         return;
@@ -340,12 +347,14 @@ static void make_linear(sample *s, wf_op_id id)
 {
     const wf_dtype quants[] = {WF_DTYPE_Q8_0, WF_DTYPE_Q4_0};
     const bool quantised = draw() % 3 == 0, one_row = draw() % 4 == 0;
-    const int64_t K = quantised ? 32 * draw_from(1, 5) : size(s, 70), N = size(s, 60), rows = one_row ? 1 : size(s, 30);
+    const int64_t K = quantised ? 32 * draw_from(1, 5) : size(s, 70), N = size(s, 60),
+                  rows = one_row ? 1 : size(s, 30);
     (void)id;
     s->rel = 2e-6, s->abs = 3e-6;
     wf_tensor *w = NORMAL(N, K);
     w = quantised && N ? wf_cast(c, w, quants[draw() % 2]) : any_float(w);
-    if (!wf_dtype_is_float(wf_get_dtype(w))) s->abs = 1e-2;    /* the activations may be rounded to 8 bits too */
+    if (!wf_dtype_is_float(wf_get_dtype(w)))
+        s->abs = 1e-2; /* the activations may be rounded to 8 bits too */
     SET_IN(s, draw() % 2 ? NORMAL(rows, K) : NORMAL(1, rows, K), w, sometimes(NORMAL(N)));
     SET_ATTR(s, draw() % 6);
 }
@@ -355,13 +364,21 @@ static void make_linear(sample *s, wf_op_id id)
 static void make_conv(sample *s, wf_op_id id)
 {
     const int64_t groups = draw() % 5 == 0 ? draw_from(2, 3) : 1;
-    const int64_t I = groups * (s->large ? draw_from(20, 40) : draw_from(1, 20)), O = groups * (s->large ? 40 : draw_from(1, 20));
+    const int64_t I = groups * (s->large ? draw_from(20, 40) : draw_from(1, 20)),
+                  O = groups * (s->large ? 40 : draw_from(1, 20));
     const bool square = draw() % 2;    /* the 3x3, stride 1, padding 1 that Winograd takes */
     const int64_t kh = square ? 3 : draw_from(1, 4), kw = square ? 3 : draw_from(1, 4);
-    const int64_t B = s->large ? 1 : draw_to(2), H = s->large ? 26 : draw_from(kh, 12), W = s->large ? 31 : draw_from(kw, 14);
-    const double at[] = {square ? 1 : (double)draw_from(1, 2), square ? 1 : (double)draw_from(1, 2),
-                         square ? 1 : (double)draw_to(2), square ? 1 : (double)draw_to(2), square ? 1 : (double)draw_to(2),
-                         square ? 1 : (double)draw_to(2), 1, 1, (double)groups};
+    const int64_t B = s->large ? 1 : draw_to(2), H = s->large ? 26 : draw_from(kh, 12),
+                  W = s->large ? 31 : draw_from(kw, 14);
+    const double at[] = {square ? 1 : (double)draw_from(1, 2),
+                         square ? 1 : (double)draw_from(1, 2),
+                         square ? 1 : (double)draw_to(2),
+                         square ? 1 : (double)draw_to(2),
+                         square ? 1 : (double)draw_to(2),
+                         square ? 1 : (double)draw_to(2),
+                         1,
+                         1,
+                         (double)groups};
     /* Winograd's transforms add and take off neighbours: up to 1e-5 of the rms */
     s->rel = 2e-6, s->abs = 1e-5;
     wf_tensor *x = NORMAL(B, H, W, I), *w = NORMAL(O, kh, kw, I / groups);
@@ -419,10 +436,13 @@ static wf_tensor *draw_bias(int64_t B, int64_t N, int64_t Tq, int64_t Tk)
 static void make_attention(sample *s, wf_op_id id)
 {
     static const int64_t widths[] = {1, 5, 8, 16, 40, 64, 80, 256};
-    const int64_t M = draw_from(1, 2), N = M * draw_from(1, 2), D = widths[draw() % 8], B = s->large ? 1 : draw_to(2);
+    const int64_t M = draw_from(1, 2), N = M * draw_from(1, 2), D = widths[draw() % 8],
+                  B = s->large ? 1 : draw_to(2);
     /* large: more than one block of keys and of queries, with and without a last short one */
-    const int64_t Tq = s->large ? draw_from(60, 150) : size(s, 20), Tk = s->large ? draw_from(300, 600) : size(s, 20);
-    s->rel = 4e-6, s->abs = 5e-6;      /* exp of scores to about 10 turns their rounding into a relative error */
+    const int64_t Tq = s->large ? draw_from(60, 150) : size(s, 20),
+                  Tk = s->large ? draw_from(300, 600) : size(s, 20);
+    s->rel = 4e-6,
+    s->abs = 5e-6; /* exp of scores to about 10 turns their rounding into a relative error */
     wf_tensor *q = scatter(NORMAL(B, Tq, N, D)), *k = NORMAL(B, Tk, M, D), *v = NORMAL(B, Tk, M, D);
     wf_tensor *bias = draw() % 2 ? draw_bias(B, N, Tq, Tk) : NULL;
     const double attr[] = {draw() % 2 ? 0.0 : 0.3, draw() % 2};
@@ -431,7 +451,8 @@ static void make_attention(sample *s, wf_op_id id)
         SET_IN(s, q, draw() % 2 ? scatter(k) : k, v, bias);
     } else {
         wf_tensor *y = wf_attention(c, q, k, v, bias, attr[0], attr[1] != 0.0);
-        wf_tensor *dy = draw() % 4 ? like(y) : wf_expand(c, NORMAL(B, 1, N, 1), &(wf_shape){4, {B, Tq, N, D}});
+        wf_tensor *dy =
+            draw() % 4 ? like(y) : wf_expand(c, NORMAL(B, 1, N, 1), &(wf_shape){4, {B, Tq, N, D}});
         SET_IN(s, q, k, v, bias, y, dy);
     }
     set_attr(s, 2, attr);
@@ -478,15 +499,18 @@ static void make_resize(sample *s, wf_op_id id)
     const bool twice = draw() % 2;
     s->rel = 2e-6, s->abs = 1e-6;
     SET_IN(s, NORMAL(size(s, 2), h, w, size(s, 9)));
-    SET_ATTR(s, (double)(twice ? 2 * h : size1(s, 8)), (double)(twice ? 2 * w : size1(s, 8)), draw() % 2);
+    SET_ATTR(s, (double)(twice ? 2 * h : size1(s, 8)), (double)(twice ? 2 * w : size1(s, 8)),
+             draw() % 2);
     if (id == WF_OP_ID_resize_nearest || id == WF_OP_ID_resize_nearest_dx) s->n_attr = 2;
 }
 
 static void make_pool(sample *s, wf_op_id id)
 {
-    const int64_t k = draw_from(1, 3), pad = draw_to(k / 2), H = draw_from(k, 12), W = draw_from(k, 12);
+    const int64_t k = draw_from(1, 3), pad = draw_to(k / 2), H = draw_from(k, 12),
+                  W = draw_from(k, 12);
     const double at[] = {(double)k, (double)draw_from(1, 3), (double)pad, (double)H, (double)W};
-    wf_tensor *x = NORMAL(size(s, 2), H, W, size(s, 9)), *y = wf_op_call(c, WF_OP_ID_max_pool2d, &x, 1, at, 3);
+    wf_tensor *x = NORMAL(size(s, 2), H, W, size(s, 9)),
+              *y = wf_op_call(c, WF_OP_ID_max_pool2d, &x, 1, at, 3);
     s->rel = 2e-6, s->abs = 1e-6;
     set_attr(s, id == WF_OP_ID_avg_pool2d_dx ? 5 : 3, at);
     if (id == WF_OP_ID_avg_pool2d_dx) SET_IN(s, y);
@@ -529,7 +553,8 @@ static void make_into(sample *s, wf_op_id id)
 
 static void make_stft(sample *s, wf_op_id id)
 {
-    const int64_t n = 2 * draw_from(2, 20), hop = draw_from(1, n), frames = draw_from(1, s->large ? 200 : 9);
+    const int64_t n = 2 * draw_from(2, 20), hop = draw_from(1, n),
+                  frames = draw_from(1, s->large ? 200 : 9);
     const int64_t S = n + (frames - 1) * hop, B = draw_from(1, 2);
     s->rel = 2e-6, s->abs = 3e-6;
     if (id == WF_OP_ID_stft) SET_IN(s, NORMAL(B, S), NORMAL(n));
@@ -542,26 +567,102 @@ static void make_stft(sample *s, wf_op_id id)
 
 #define M(op, fn) [WF_OP_ID_##op] = make_##fn
 static const maker makers[WF_OP_COUNT] = {
-    M(copy, copy), M(cast, cast), M(concat, concat),
-    M(neg, unary), M(abs, unary), M(exp, unary), M(log, unary), M(sqrt, unary), M(rsqrt, unary), M(square, unary),
-    M(sin, unary), M(cos, unary), M(tanh, unary), M(sigmoid, unary), M(relu, unary), M(silu, unary), M(gelu, unary),
-    M(gelu_tanh, unary), M(gelu_quick, unary), M(softplus, unary), M(erf, unary), M(leaky_relu, unary),
-    M(clamp, unary), M(affine, unary), M(sign, unary), M(floor, unary), M(round, unary), M(is_nan, unary),
+    M(copy, copy),
+    M(cast, cast),
+    M(concat, concat),
+    M(neg, unary),
+    M(abs, unary),
+    M(exp, unary),
+    M(log, unary),
+    M(sqrt, unary),
+    M(rsqrt, unary),
+    M(square, unary),
+    M(sin, unary),
+    M(cos, unary),
+    M(tanh, unary),
+    M(sigmoid, unary),
+    M(relu, unary),
+    M(silu, unary),
+    M(gelu, unary),
+    M(gelu_tanh, unary),
+    M(gelu_quick, unary),
+    M(softplus, unary),
+    M(erf, unary),
+    M(leaky_relu, unary),
+    M(clamp, unary),
+    M(affine, unary),
+    M(sign, unary),
+    M(floor, unary),
+    M(round, unary),
+    M(is_nan, unary),
     M(unary_dx, unary_dx),
-    M(add, binary), M(sub, binary), M(mul, binary), M(div, binary), M(maximum, binary), M(minimum, binary), M(pow, binary),
-    M(eq, compare), M(ne, compare), M(lt, compare), M(le, compare), M(gt, compare), M(ge, compare), M(where, where),
-    M(swiglu, swiglu), M(swiglu_dx, swiglu), M(geglu, geglu), M(geglu_dx, geglu),
-    M(sum, reduce), M(mean, reduce), M(max, reduce), M(min, reduce), M(logsumexp, reduce), M(sum_to, sum_to),
-    M(slice_dx, slice_dx), M(cumsum, rows), M(argmax, rows), M(argsort, rows), M(topk, rows), M(softmax, rows), M(log_softmax, rows), M(softmax_dx, rows),
-    M(matmul, matmul), M(linear, linear), M(conv2d, conv), M(conv2d_dx, conv), M(conv2d_dw, conv),
-    M(group_norm, group_norm), M(group_norm_dx, group_norm), M(layer_norm, row_norm), M(layer_norm_dx, row_norm),
-    M(rms_norm, row_norm), M(rms_norm_dx, row_norm),
-    M(attention, attention), M(attention_dx, attention), M(rope, rope),
-    M(embedding, embedding), M(gather, index), M(scatter_add, index), M(index_select, index), M(index_add, index),
-    M(resize_nearest, resize), M(resize_nearest_dx, resize), M(resize_bilinear, resize), M(resize_bilinear_dx, resize),
-    M(avg_pool2d, pool), M(avg_pool2d_dx, pool), M(max_pool2d, pool), M(max_pool2d_dx, pool),
-    M(cross_entropy, cross_entropy), M(cross_entropy_dx, cross_entropy), M(mse, mse),
-    M(stft, stft), M(stft_dx, stft), M(copy_into, into), M(lerp_into, into), M(adamw_into, into),
+    M(add, binary),
+    M(sub, binary),
+    M(mul, binary),
+    M(div, binary),
+    M(maximum, binary),
+    M(minimum, binary),
+    M(pow, binary),
+    M(eq, compare),
+    M(ne, compare),
+    M(lt, compare),
+    M(le, compare),
+    M(gt, compare),
+    M(ge, compare),
+    M(where, where),
+    M(swiglu, swiglu),
+    M(swiglu_dx, swiglu),
+    M(geglu, geglu),
+    M(geglu_dx, geglu),
+    M(sum, reduce),
+    M(mean, reduce),
+    M(max, reduce),
+    M(min, reduce),
+    M(logsumexp, reduce),
+    M(sum_to, sum_to),
+    M(slice_dx, slice_dx),
+    M(cumsum, rows),
+    M(argmax, rows),
+    M(argsort, rows),
+    M(topk, rows),
+    M(softmax, rows),
+    M(log_softmax, rows),
+    M(softmax_dx, rows),
+    M(matmul, matmul),
+    M(linear, linear),
+    M(conv2d, conv),
+    M(conv2d_dx, conv),
+    M(conv2d_dw, conv),
+    M(group_norm, group_norm),
+    M(group_norm_dx, group_norm),
+    M(layer_norm, row_norm),
+    M(layer_norm_dx, row_norm),
+    M(rms_norm, row_norm),
+    M(rms_norm_dx, row_norm),
+    M(attention, attention),
+    M(attention_dx, attention),
+    M(rope, rope),
+    M(embedding, embedding),
+    M(gather, index),
+    M(scatter_add, index),
+    M(index_select, index),
+    M(index_add, index),
+    M(resize_nearest, resize),
+    M(resize_nearest_dx, resize),
+    M(resize_bilinear, resize),
+    M(resize_bilinear_dx, resize),
+    M(avg_pool2d, pool),
+    M(avg_pool2d_dx, pool),
+    M(max_pool2d, pool),
+    M(max_pool2d_dx, pool),
+    M(cross_entropy, cross_entropy),
+    M(cross_entropy_dx, cross_entropy),
+    M(mse, mse),
+    M(stft, stft),
+    M(stft_dx, stft),
+    M(copy_into, into),
+    M(lerp_into, into),
+    M(adamw_into, into),
 };
 
 /* ---- running one sample ---- */
@@ -620,8 +721,10 @@ static void describe(const sample *s, wf_op_id id, const char *level, char *text
     char one[180];
     size_t n = (size_t)snprintf(text, bytes, "%s %s:", level, wf_op_get(id)->name);
     for (int i = 0; i < s->n_in && n < bytes; i++)
-        n += (size_t)snprintf(text + n, bytes - n, " %s", s->in[i] ? wf_tensor_text(s->in[i], one, sizeof one) : "-");
-    for (int i = 0; i < s->n_attr && n < bytes; i++) n += (size_t)snprintf(text + n, bytes - n, " %g", s->attr[i]);
+        n += (size_t)snprintf(text + n, bytes - n, " %s",
+                              s->in[i] ? wf_tensor_text(s->in[i], one, sizeof one) : "-");
+    for (int i = 0; i < s->n_attr && n < bytes; i++)
+        n += (size_t)snprintf(text + n, bytes - n, " %g", s->attr[i]);
 }
 
 static void check_failed(const char *name)
