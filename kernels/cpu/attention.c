@@ -51,7 +51,8 @@ static void soften(const attn *h, bench *w, int64_t r, const float *bias, int64_
         float factor[VL];
         vf_store(factor, down);
         w->sum[r] *= factor[0];
-        for (int64_t d = 0; before != -INFINITY && d < h->Dp; d += VL) vf_store(o + d, vf_mul(vf_load(o + d), down));
+        for (int64_t d = 0; before != -INFINITY && d < h->Dp; d += VL)
+            vf_store(o + d, vf_mul(vf_load(o + d), down));
     }
     w->top[r] = top;
     w->sum[r] += sum;
@@ -63,24 +64,28 @@ static void attend_block(const attn *h, bench *w, int64_t b, int64_t n, int64_t 
     for (int64_t r = 0; r < rows; r++) w->top[r] = -INFINITY, w->sum[r] = 0.0f;
     for (int64_t j = 0; j < keys; j += KEYS) {
         const int64_t count = min_i(KEYS, keys - j);
-        WF_K(attn_product)(rows, h->D, w->q, w->k + j * h->D, NR, h->D * NR, whole_vectors(count), w->s, false);
+        WF_K(attn_product)(rows, h->D, w->q, w->k + j * h->D, NR, h->D * NR, whole_vectors(count),
+            w->s, false);
         for (int64_t r = 0; r < rows; r++) {
             const float *bias = attn_bias(h, b, n, i0 + r);
             const int64_t seen = max_i(0, min_i(count, attn_seen(h, i0 + r) - j));
             soften(h, w, r, bias ? bias + j : NULL, seen, count);
         }
-        WF_K(attn_product)(rows, count, w->s, w->v + j * w->v_step, w->v_step, NR, h->Dp, w->o, j > 0);
+        WF_K(attn_product)(rows, count, w->s, w->v + j * w->v_step, w->v_step, NR, h->Dp, w->o,
+            j > 0);
     }
 }
 
-static void store_block(const attn *h, const bench *w, int64_t b, int64_t n, int64_t i0, int64_t rows)
+static void store_block(const attn *h, const bench *w, int64_t b, int64_t n, int64_t i0,
+                        int64_t rows)
 {
     for (int64_t r = 0; r < rows; r++) {
         float *y = h->out[0] + ((b * h->Tq + i0 + r) * h->N + n) * h->D;
         const bool blind = w->sum[r] == 0.0f;
         const vf inv = vf_set1(1.0f / w->sum[r]);
         for (int64_t d = 0; d < h->D; d += VL)
-            vf_store_n(y + d, min_i(VL, h->D - d), blind ? vf_zero() : vf_mul(vf_load(w->o + r * LD + d), inv));
+            vf_store_n(y + d, min_i(VL, h->D - d),
+                       blind ? vf_zero() : vf_mul(vf_load(w->o + r * LD + d), inv));
     }
 }
 
@@ -115,7 +120,8 @@ wf_status WF_K(attention)(wf_ctx *c, wf_op_args *a)
     h.scratch = scratch_alloc(c, h.scratch_elems * count_workers(c), sizeof(float));
     if (!h.scratch) return WF_ENOMEM;
     const double scores = (double)h.B * (double)h.N * (double)h.Tq * (double)h.Tk;
-    run_parts(c, h.B * h.M * div_up(h.Tq, STRETCH), scores * ((double)h.D / 4.0 + 4.0), attend_part, &h);
+    run_parts(c, h.B * h.M * div_up(h.Tq, STRETCH), scores * ((double)h.D / 4.0 + 4.0), attend_part,
+              &h);
     scratch_free(c, h.scratch);
     return WF_OK;
 }

@@ -33,7 +33,8 @@ static float *carve(float *scratch, int64_t *at, int64_t n)
 /* Cut scratch up; returns how many values it takes. */
 static int64_t lay_out(const attn *h, float *scratch, bench *w)
 {
-    const int64_t blocks = div_up(h->Tk, KEYS), panels = whole_panels(h->Tk) * h->D, rows = h->Tk * h->Dp;
+    const int64_t blocks = div_up(h->Tk, KEYS), panels = whole_panels(h->Tk) * h->D,
+                  rows = h->Tk * h->Dp;
     int64_t at = 0;
     w->q = carve(scratch, &at, BLOCK);
     w->dy = carve(scratch, &at, BLOCK);
@@ -63,13 +64,15 @@ static void find_weights(const attn *h, bench *w)
         WF_K(attn_product)(w->rows, h->D, w->q, w->k_panels + j * h->D, NR, h->D * NR, n, p, false);
         for (int64_t r = 0; r < w->rows; r++) {
             const float *bias = attn_bias(h, w->b, w->n, w->i0 + r);
-            const float top = WF_K(attn_mask)(p + r * LD, bias ? bias + j : NULL, seen_in(h, w, r, j));
+            const float top =
+                WF_K(attn_mask)(p + r * LD, bias ? bias + j : NULL, seen_in(h, w, r, j));
             if (top > w->top[r]) w->top[r] = top;
         }
     }
     for (int64_t j = 0; j < w->keys; j += KEYS)
         for (int64_t r = 0; r < w->rows; r++)
-            w->sum[r] += WF_K(attn_exp)(w->p + j / KEYS * BLOCK + r * LD, seen_in(h, w, r, j), w->top[r]);
+            w->sum[r] +=
+                WF_K(attn_exp)(w->p + j / KEYS * BLOCK + r * LD, seen_in(h, w, r, j), w->top[r]);
 }
 
 /* p /= sum in row r of a block; sum of p dp. */
@@ -89,7 +92,8 @@ static float scale_row(const bench *w, int64_t r, float *p, float *dp, int64_t s
 static void slope_row(float *p, float *ds, float delta, int64_t seen, int64_t count)
 {
     int64_t j = 0;
-    for (; j < seen; j += VL) vf_store(ds + j, vf_mul(vf_load(p + j), vf_sub(vf_load(ds + j), vf_set1(delta))));
+    for (; j < seen; j += VL)
+        vf_store(ds + j, vf_mul(vf_load(p + j), vf_sub(vf_load(ds + j), vf_set1(delta))));
     for (; j < count; j += VL) {
         vf_store(p + j, vf_zero());
         vf_store(ds + j, vf_zero());
@@ -97,12 +101,14 @@ static void slope_row(float *p, float *ds, float delta, int64_t seen, int64_t co
 }
 
 /* out[n,Dp] += weights^T rows: each key's sum over the block's queries. */
-static void add_queries(const attn *h, const bench *w, const float *weights, const float *rows, int64_t n, float *out)
+static void add_queries(const attn *h, const bench *w, const float *weights, const float *rows,
+                        int64_t n, float *out)
 {
     const int64_t mr = div_up(n, div_up(n, MR));
     for (int64_t d = 0; d < h->Dp; d += NR)
         for (int64_t j = 0; j < n; j += mr) {
-            const gemm_tile_fn tile = WF_K(tile)(WF_DTYPE_F32, (int)min_i(mr, n - j), h->Dp - d > VL ? 2 : 1);
+            const gemm_tile_fn tile =
+                WF_K(tile)(WF_DTYPE_F32, (int)min_i(mr, n - j), h->Dp - d > VL ? 2 : 1);
             tile(w->rows, weights + j, LD, rows + d, LD, out + j * h->Dp + d, h->Dp, true);
         }
 }
@@ -113,7 +119,8 @@ static void dx_block(const attn *h, bench *w)
     for (int64_t j = 0; j < w->keys; j += KEYS) {
         float *p = w->p + j / KEYS * BLOCK, *dp = w->ds + j / KEYS * BLOCK;
         const int64_t n = whole_vectors(min_i(KEYS, w->keys - j));
-        WF_K(attn_product)(w->rows, h->D, w->dy, w->v_panels + j * h->D, NR, h->D * NR, n, dp, false);
+        WF_K(attn_product)(w->rows, h->D, w->dy, w->v_panels + j * h->D, NR, h->D * NR, n, dp,
+            false);
         for (int64_t r = 0; r < w->rows; r++)
             w->delta[r] += scale_row(w, r, p + r * LD, dp + r * LD, seen_in(h, w, r, j));
     }
@@ -128,7 +135,8 @@ static void dx_block(const attn *h, bench *w)
     }
 }
 
-static void store(const attn *h, const float *x, int64_t ld, float scale, float *y, int64_t step, int64_t n)
+static void store(const attn *h, const float *x, int64_t ld, float scale, float *y, int64_t step,
+                  int64_t n)
 {
     for (int64_t i = 0; i < n; i++, x += ld, y += step)
         for (int64_t d = 0; d < h->D; d += VL)

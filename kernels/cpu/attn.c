@@ -51,7 +51,8 @@ void WF_K(attn_load)(const attn *h, const attn_rows *r, int64_t b, int64_t t0, i
         const void *row = row_at(r, b, t0 + i, m);
         if (r->t == WF_DTYPE_F32)
             for (int64_t d = 0; d < h->D; d += VL)
-                vf_store(dst + d, vf_mul(vf_load_n((const float *)row + d, min_i(VL, h->D - d)), vf_set1(scale)));
+                vf_store(dst + d, vf_mul(vf_load_n((const float *)row + d, min_i(VL, h->D - d)),
+                                         vf_set1(scale)));
         else
             for (int64_t d = 0; d < h->Dp; d++) {
                 const uint16_t x = d < h->D ? ((const uint16_t *)row)[d] : 0;
@@ -60,7 +61,8 @@ void WF_K(attn_load)(const attn *h, const attn_rows *r, int64_t b, int64_t t0, i
     }
 }
 
-void WF_K(attn_panels)(const attn *h, const attn_rows *r, int64_t b, int64_t n, int64_t m, float *dst)
+void WF_K(attn_panels)(const attn *h, const attn_rows *r, int64_t b, int64_t n, int64_t m,
+                       float *dst)
 {
     for (int64_t t = 0; t < n; t += NR) {
         const void *row[NR];
@@ -107,7 +109,8 @@ WF_INLINE void block_body(int mr, int nv, int64_t kc, const float *a, const floa
     X(V, 8) X(V, 9) X(V, 10) X(V, 11) X(V, 12) X(V, 13) X(V, 14)
 #endif
 
-typedef void (*block_fn)(int64_t kc, const float *a, const float *b, int64_t bs, float *c, bool add);
+typedef void (*block_fn)(int64_t kc, const float *a, const float *b, int64_t bs, float *c,
+                         bool add);
 
 #define DEFINE_BLOCK(V, M)                                                               \
     static void block_##V##_##M(int64_t kc, const float *a, const float *b, int64_t bs,  \
@@ -119,7 +122,8 @@ EACH_BLOCK(DEFINE_BLOCK, 1)
 EACH_BLOCK(DEFINE_BLOCK, 2)
 
 #define ROW_OF_BLOCKS(V, M) [M] = block_##V##_##M,
-static const block_fn blocks[2][MR + 1] = {{EACH_BLOCK(ROW_OF_BLOCKS, 1)}, {EACH_BLOCK(ROW_OF_BLOCKS, 2)}};
+static const block_fn blocks[2][MR + 1] = {{EACH_BLOCK(ROW_OF_BLOCKS, 1)},
+                                           {EACH_BLOCK(ROW_OF_BLOCKS, 2)}};
 
 void WF_K(attn_product)(int64_t rows, int64_t kc, const float *a, const float *b, int64_t bs,
                         int64_t step, int64_t n, float *c, bool add)
@@ -137,7 +141,8 @@ void WF_K(attn_product)(int64_t rows, int64_t kc, const float *a, const float *b
 float WF_K(attn_mask)(float *s, const float *bias, int64_t n)
 {
     vf top = vf_set1(-INFINITY);
-    for (int64_t j = 0; bias && j < n; j += VL) vf_store(s + j, vf_add(vf_load(s + j), vf_load_n(bias + j, min_i(VL, n - j))));
+    for (int64_t j = 0; bias && j < n; j += VL)
+        vf_store(s + j, vf_add(vf_load(s + j), vf_load_n(bias + j, min_i(VL, n - j))));
     vf_store(s + n, vf_set1(-INFINITY));
     for (int64_t j = 0; j < n; j += VL) top = vf_max(vf_load(s + j), top);
     return vf_hmax(top);

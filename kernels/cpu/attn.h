@@ -40,7 +40,8 @@ bool WF_K(attn_open_rows)(wf_ctx *c, wf_tensor *t, attn_rows *r);
 void WF_K(attn_load)(const attn *h, const attn_rows *r, int64_t b, int64_t t0, int64_t n, int64_t m,
                      float scale, float *dst, int64_t ld);
 /* Rows 0 .. n of head m as the right side of a product with D long rows: panels of NR rows. */
-void WF_K(attn_panels)(const attn *h, const attn_rows *r, int64_t b, int64_t n, int64_t m, float *dst);
+void WF_K(attn_panels)(const attn *h, const attn_rows *r, int64_t b, int64_t n, int64_t m,
+                       float *dst);
 
 /* c[rows,n] (+)= a[rows,kc] b[kc,n], rows of a and c LD apart. Columns j .. j+NR of b start at
  * b + j/NR step and its rows are bs apart; n is a multiple of VL. */

@@ -34,8 +34,13 @@ static rows open_dim(const wf_op_args *a, int dim)
 {
     wf_tensor *x = a->in[0];
     const int d = dim < 0 ? dim + wf_rank(x) : dim;
-    rows j = {.x = wf_data(x), .y = wf_data(a->out[0]), .ids = wfi_open(a->in[1]), .outer = 1, .row = 1,
-              .V = wf_dim(x, d), .n = wf_numel(a->in[1])};
+    rows j = {.x = wf_data(x),
+              .y = wf_data(a->out[0]),
+              .ids = wfi_open(a->in[1]),
+              .outer = 1,
+              .row = 1,
+              .V = wf_dim(x, d),
+              .n = wf_numel(a->in[1])};
     for (int i = 0; i < d; i++) j.outer *= wf_dim(x, i);
     for (int i = d + 1; i < wf_rank(x); i++) j.row *= wf_dim(x, i);
     return j;
@@ -70,8 +75,14 @@ wf_status WF_K(embedding)(wf_ctx *c, wf_op_args *a)
     wf_tensor *w = a->in[1];
     const wf_dtype t = wf_get_dtype(w);
     if (wf_get_dtype(a->out[0]) != t || wf_dtype_block_elems(t) > 1) return WF_ESKIP;
-    rows j = {.x = wf_data(w), .y = wf_data(a->out[0]), .ids = wfi_open(a->in[0]), .outer = 1, .V = wf_dim(w, 0),
-              .row = wf_dim(w, 1), .bytes = (int64_t)wf_dtype_block_bytes(t), .n = wf_numel(a->in[0])};
+    rows j = {.x = wf_data(w),
+              .y = wf_data(a->out[0]),
+              .ids = wfi_open(a->in[0]),
+              .outer = 1,
+              .V = wf_dim(w, 0),
+              .row = wf_dim(w, 1),
+              .bytes = (int64_t)wf_dtype_block_bytes(t),
+              .n = wf_numel(a->in[0])};
     return select_rows(c, &j);
 }
 
@@ -91,13 +102,15 @@ enum { COLUMNS = 4 * VL };
 static void add_part(void *arg, int64_t part, int worker)
 {
     const rows *j = arg;
-    const int64_t chunks = div_up(j->row, COLUMNS), o = part / chunks, first = part % chunks * COLUMNS;
+    const int64_t chunks = div_up(j->row, COLUMNS), o = part / chunks,
+                  first = part % chunks * COLUMNS;
     const int64_t count = min_i(COLUMNS, j->row - first);
     float *y = (float *)(void *)j->y + o * j->V * j->row + first;
     const float *x = (const float *)(const void *)j->x + o * j->V * j->row + first;
     const float *src = j->src + o * j->n * j->row + first;
     (void)worker;
-    for (int64_t v = 0; v < j->V; v++) memcpy(y + v * j->row, x + v * j->row, (size_t)count * sizeof *y);
+    for (int64_t v = 0; v < j->V; v++)
+        memcpy(y + v * j->row, x + v * j->row, (size_t)count * sizeof *y);
     for (int64_t i = 0; i < j->n; i++) {
         float *to = y + (int64_t)wfi_get(&j->ids, i) * j->row;
         const float *from = src + i * j->row;

@@ -30,7 +30,10 @@ enum { ROWS = 16 };
 static rows open_rows(const wf_op_args *a)
 {
     const int64_t C = wf_dim(a->in[0], -1);
-    return (rows){.x = floats(a->in[0]), .y = wf_data(a->out[0]), .C = C, .n = C ? wf_numel(a->in[0]) / C : 0};
+    return (rows){.x = floats(a->in[0]),
+                  .y = wf_data(a->out[0]),
+                  .C = C,
+                  .n = C ? wf_numel(a->in[0]) / C : 0};
 }
 
 static void run_rows(wf_ctx *c, rows *j, wf_part_fn fn)
@@ -165,7 +168,8 @@ static void loss_dx_part(void *arg, int64_t part, int worker)
 wf_status WF_K(cross_entropy_dx)(wf_ctx *c, wf_op_args *a)
 {
     int64_t n;
-    if (!is_f32(a->in[0]) || !is_f32(a->in[2]) || !is_f32(a->out[0]) || wf_numel(a->in[0]) == 0) return WF_ESKIP;
+    if (!is_f32(a->in[0]) || !is_f32(a->in[2]) || !is_f32(a->out[0]) || wf_numel(a->in[0]) == 0)
+        return WF_ESKIP;
     rows j = open_rows(a);
     j.ids = wfi_open(a->in[1]);
     j.ignore = wfi_int(a, 0);

@@ -21,8 +21,15 @@ typedef struct picture {
 static picture open_picture(const wf_op_args *a)
 {
     const wf_tensor *x = a->in[0], *y = a->out[0];
-    return (picture){.x = floats(a->in[0]), .y = wf_data(a->out[0]), .B = wf_dim(x, 0), .H = wf_dim(x, 1),
-                     .W = wf_dim(x, 2), .C = wf_dim(x, 3), .Ho = wf_dim(y, 1), .Wo = wf_dim(y, 2), .scale = 1.0f};
+    return (picture){.x = floats(a->in[0]),
+                     .y = wf_data(a->out[0]),
+                     .B = wf_dim(x, 0),
+                     .H = wf_dim(x, 1),
+                     .W = wf_dim(x, 2),
+                     .C = wf_dim(x, 3),
+                     .Ho = wf_dim(y, 1),
+                     .Wo = wf_dim(y, 2),
+                     .scale = 1.0f};
 }
 
 static void run_rows(wf_ctx *c, picture *p, double reads, wf_part_fn fn)
@@ -69,7 +76,8 @@ static void sum_part(void *arg, int64_t part, int worker)
             vf sum = vf_zero();
             for (int64_t iy = y0; iy < y1; iy++)
                 for (int64_t ix = x0; ix < x1; ix++)
-                    sum = vf_add(sum, vf_load_n(p->x + ((b * p->H + iy) * p->W + ix) * p->C + i, n));
+                    sum =
+                        vf_add(sum, vf_load_n(p->x + ((b * p->H + iy) * p->W + ix) * p->C + i, n));
             vf_store_n(y + i, n, vf_mul(sum, vf_set1(p->scale)));
         }
     }

@@ -32,7 +32,10 @@ static float rstd_of(const float *x, int64_t C, float eps)
     return 1.0f / sqrtf(vf_hsum(vf_add(s, t)) / (float)C + eps);
 }
 
-static vf weight(const rows *j, int64_t i, int64_t n) { return j->w ? vf_load_n(j->w + i, n) : vf_set1(1.0f); }
+static vf weight(const rows *j, int64_t i, int64_t n)
+{
+    return j->w ? vf_load_n(j->w + i, n) : vf_set1(1.0f);
+}
 
 static void norm_part(void *arg, int64_t part, int worker)
 {
@@ -43,7 +46,8 @@ static void norm_part(void *arg, int64_t part, int worker)
         const vf rstd = vf_set1(rstd_of(x, j->C, j->eps));
         for (int64_t i = 0; i < j->C; i += VL) {
             const int64_t n = min_i(VL, j->C - i);
-            vf_store_n(j->y + r * j->C + i, n, vf_mul(vf_mul(vf_load_n(x + i, n), rstd), weight(j, i, n)));
+            vf_store_n(j->y + r * j->C + i, n,
+                       vf_mul(vf_mul(vf_load_n(x + i, n), rstd), weight(j, i, n)));
         }
     }
 }
@@ -51,8 +55,13 @@ static void norm_part(void *arg, int64_t part, int worker)
 static rows open_rows(const wf_op_args *a, wf_tensor *dy)
 {
     const int64_t C = wf_dim(a->in[0], -1);
-    return (rows){.x = floats(a->in[0]), .w = floats(input(a, 1)), .dy = floats(dy), .y = wf_data(a->out[0]),
-                  .n = wf_numel(a->in[0]) / C, .C = C, .eps = (float)a->attr[0]};
+    return (rows){.x = floats(a->in[0]),
+                  .w = floats(input(a, 1)),
+                  .dy = floats(dy),
+                  .y = wf_data(a->out[0]),
+                  .n = wf_numel(a->in[0]) / C,
+                  .C = C,
+                  .eps = (float)a->attr[0]};
 }
 
 wf_status WF_K(rms_norm)(wf_ctx *c, wf_op_args *a)
@@ -78,7 +87,8 @@ static void dx_row(const rows *j, int64_t r, float *dw)
     const vf mean = vf_set1(vf_hsum(sum) / (float)j->C);
     for (int64_t i = 0; i < j->C; i += VL) {
         const int64_t n = min_i(VL, j->C - i);
-        const vf xhat = vf_mul(vf_load_n(x + i, n), rstd), g = vf_mul(vf_load_n(dy + i, n), weight(j, i, n));
+        const vf xhat = vf_mul(vf_load_n(x + i, n), rstd),
+                 g = vf_mul(vf_load_n(dy + i, n), weight(j, i, n));
         vf_store_n(j->y + r * j->C + i, n, vf_mul(vf_fnma(xhat, mean, g), rstd));
     }
 }

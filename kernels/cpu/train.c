@@ -32,7 +32,10 @@ wf_status WF_K(lerp_into)(wf_ctx *c, wf_op_args *a)
 {
     const wf_shape y = wf_get_shape(a->in[0]), x = wf_get_shape(a->in[1]);
     if (!all_f32(a) || !wf_is_contiguous(a->in[0]) || !wf_shape_is_same(&y, &x)) return WF_ESKIP;
-    state s = {.p = wf_data(a->in[0]), .g = floats(a->in[1]), .n = wf_numel(a->in[0]), .t = (float)a->attr[0]};
+    state s = {.p = wf_data(a->in[0]),
+               .g = floats(a->in[1]),
+               .n = wf_numel(a->in[0]),
+               .t = (float)a->attr[0]};
     run_parts(c, div_up(s.n, GRAIN), (double)s.n, lerp_part, &s);
     return WF_OK;
 }
@@ -66,12 +69,20 @@ wf_status WF_K(adamw_into)(wf_ctx *c, wf_op_args *a)
     if (!all_f32(a)) return WF_ESKIP;
     const double *at = a->attr;
     state s = {
-        .p = wf_data(a->in[0]), .m = wf_data(a->in[1]), .v = wf_data(a->in[2]), .g = floats(a->in[3]),
-        .n = wf_numel(a->in[0]), .b1 = (float)at[BETA1], .b2 = (float)at[BETA2],
-        .new1 = (float)(1.0 - at[BETA1]), .new2 = (float)(1.0 - at[BETA2]),
+        .p = wf_data(a->in[0]),
+        .m = wf_data(a->in[1]),
+        .v = wf_data(a->in[2]),
+        .g = floats(a->in[3]),
+        .n = wf_numel(a->in[0]),
+        .b1 = (float)at[BETA1],
+        .b2 = (float)at[BETA2],
+        .new1 = (float)(1.0 - at[BETA1]),
+        .new2 = (float)(1.0 - at[BETA2]),
         .c1 = (float)(1.0 / (1.0 - pow(at[BETA1], at[STEP]))),
         .c2 = (float)(1.0 / (1.0 - pow(at[BETA2], at[STEP]))),
-        .eps = (float)at[EPS], .keep = (float)(1.0 - at[LR] * at[DECAY]), .lr = (float)at[LR],
+        .eps = (float)at[EPS],
+        .keep = (float)(1.0 - at[LR] * at[DECAY]),
+        .lr = (float)at[LR],
         .scale = (float)at[GRAD_SCALE],
     };
     run_parts(c, div_up(s.n, GRAIN), 4.0 * (double)s.n, adamw_part, &s);

@@ -23,7 +23,8 @@ WF_INLINE vf step(vf x, vf below) { return vf_select(vf_lt(vf_zero(), x), vf_set
 WF_INLINE vf sign_of(vf x)
 {
     const vf one = vf_set1(1.0f);
-    return vf_sub(vf_select(vf_lt(vf_zero(), x), one, vf_zero()), vf_select(vf_lt(x, vf_zero()), one, vf_zero()));
+    return vf_sub(vf_select(vf_lt(vf_zero(), x), one, vf_zero()),
+                  vf_select(vf_lt(x, vf_zero()), one, vf_zero()));
 }
 WF_INLINE vf inside(vf x, vf lo, vf hi)
 {

@@ -45,7 +45,8 @@ void WF_K(wino_load)(const conv *g, const float *x, wino_place at, float *v, int
 
 /* ---- products: c[mr][16] = a[mr][kc] b[kc][16], rows of a lda apart ---- */
 
-WF_INLINE void product_body(int mr, int64_t kc, const float *a, int64_t lda, const float *b, float *c)
+WF_INLINE void product_body(int mr, int64_t kc, const float *a, int64_t lda, const float *b,
+                            float *c)
 {
     vf s[MR][NV];
     const float *row[5] = {a, a + 3 * lda, a + 6 * lda, a + 9 * lda, a + 12 * lda};
@@ -101,7 +102,8 @@ typedef struct job {
     int64_t chunks, scratch_elems;
 } job;
 
-/* taps[(tap * I + i) * 16 + o] = weights of channels o0 ... as this call sees them, zeros behind. */
+/* taps[(tap * I + i) * 16 + o] = weights of channels o0 ... as this call sees them, zeros behind.
+ */
 static void gather_taps(const job *j, int64_t o0, float *taps)
 {
     const int64_t I = j->g->I, O = j->g->O, n = min_i(WINO_COLS, O - o0);
@@ -113,8 +115,11 @@ static void gather_taps(const job *j, int64_t o0, float *taps)
         return;
     }
     for (int64_t tap = 0; tap < 9; tap++) {
-        const gemm_src cols = {.p = (const char *)j->w + ((8 - tap) * O + o0) * (int64_t)float_bytes(j->wt),
-                               .t = j->wt, .row = 1, .col = 9 * O};
+        const gemm_src cols = {.p = (const char *)j->w +
+                                    ((8 - tap) * O + o0) * (int64_t)float_bytes(j->wt),
+                               .t = j->wt,
+                               .row = 1,
+                               .col = 9 * O};
         WF_K(pack)(&cols, 0, 0, (int)n, WINO_COLS, 0, I, taps + tap * I * WINO_COLS);
     }
 }
@@ -133,7 +138,8 @@ static void transform_taps(int64_t I, const float *taps, float *u)
         for (int r = 0; r < 6; r++) {
             vf c[6];
             wino_taps(t[r], c);
-            for (int s = 0; s < 6; s++) vf_store(u + (r * 6 + s) * (I * WINO_COLS + WINO_PAD) + i, c[s]);
+            for (int s = 0; s < 6; s++)
+                vf_store(u + (r * 6 + s) * (I * WINO_COLS + WINO_PAD) + i, c[s]);
         }
     }
 }
@@ -155,7 +161,8 @@ static void store_tile(const job *j, wino_place at, int64_t o, const float *m, i
         vf y[4];
         float *p = j->y + ((at.b * g->Ho + at.y + r) * g->Wo + at.x) * g->O + o;
         wino_out(t[r], y);
-        for (int64_t c = 0; c < min_i(4, g->Wo - at.x); c++) vf_store_n(p + c * g->O, n, vf_add(y[c], bias));
+        for (int64_t c = 0; c < min_i(4, g->Wo - at.x); c++)
+            vf_store_n(p + c * g->O, n, vf_add(y[c], bias));
     }
 }
 
@@ -165,13 +172,15 @@ static void load_part(void *arg, int64_t part, int worker)
     const int64_t end = min_i(j->count, (part + 1) * MR);
     (void)worker;
     for (int64_t t = part * MR; t < end; t++)
-        WF_K(wino_load)(j->g, j->x, wino_place_of(&j->tiles, j->first + t), j->v + t * j->g->I, j->plane);
+        WF_K(wino_load)(j->g, j->x, wino_place_of(&j->tiles, j->first + t), j->v + t * j->g->I,
+            j->plane);
 }
 
 static void product_part(void *arg, int64_t part, int worker)
 {
     const job *j = arg;
-    const int64_t I = j->g->I, o0 = part % j->chunks * WINO_COLS, t0 = part / j->chunks * WINO_TILES;
+    const int64_t I = j->g->I, o0 = part % j->chunks * WINO_COLS,
+                  t0 = part / j->chunks * WINO_TILES;
     const int64_t n = min_i(WINO_TILES, j->count - t0), mr = div_up(n, div_up(n, MR));
     const int64_t u_plane = I * WINO_COLS + WINO_PAD, m_plane = WINO_TILES * WINO_COLS + WINO_PAD;
     float *u = j->scratch + worker * j->scratch_elems, *m = u + WINO_N * u_plane, *taps = m;
@@ -184,15 +193,24 @@ static void product_part(void *arg, int64_t part, int worker)
                                        m + f * m_plane + t * WINO_COLS);
     for (int64_t t = 0; t < n; t++)
         for (int64_t v = 0; v < WINO_COLS && o0 + v < j->g->O; v += VL)
-            store_tile(j, wino_place_of(&j->tiles, j->first + t0 + t), o0 + v, m + t * WINO_COLS + v, m_plane);
+            store_tile(j, wino_place_of(&j->tiles, j->first + t0 + t), o0 + v,
+                       m + t * WINO_COLS + v, m_plane);
 }
 
-wf_status WF_K(wino)(wf_ctx *c, const conv *g, const float *x, wf_tensor *w, bool flip, const float *bias,
-                     float *y)
+wf_status WF_K(wino)(wf_ctx *c, const conv *g, const float *x, wf_tensor *w, bool flip,
+                     const float *bias, float *y)
 {
-    job j = {.g = g, .tiles = wino_tiles(g), .x = x, .bias = bias, .w = wf_data(w), .wt = wf_get_dtype(w),
-             .flip = flip, .y = y, .chunks = div_up(g->O, WINO_COLS)};
-    const int64_t block = wino_block(g->I, j.tiles.n), m_elems = WINO_N * (WINO_TILES * WINO_COLS + WINO_PAD);
+    job j = {.g = g,
+             .tiles = wino_tiles(g),
+             .x = x,
+             .bias = bias,
+             .w = wf_data(w),
+             .wt = wf_get_dtype(w),
+             .flip = flip,
+             .y = y,
+             .chunks = div_up(g->O, WINO_COLS)};
+    const int64_t block = wino_block(g->I, j.tiles.n),
+                  m_elems = WINO_N * (WINO_TILES * WINO_COLS + WINO_PAD);
     j.plane = block * g->I + WINO_PAD;
     j.scratch_elems = WINO_N * (g->I * WINO_COLS + WINO_PAD) + m_elems + PACK_SLACK;
     if (9 * g->I * WINO_COLS > m_elems) j.scratch_elems += 9 * g->I * WINO_COLS;
@@ -204,7 +222,8 @@ wf_status WF_K(wino)(wf_ctx *c, const conv *g, const float *x, wf_tensor *w, boo
         j.count = min_i(block, j.tiles.n - j.first);
         const double values = (double)(j.count * g->I);
         run_parts(c, div_up(j.count, MR), 16.0 * values, load_part, &j);
-        run_parts(c, div_up(j.count, WINO_TILES) * j.chunks, values * (double)g->O * 2.0, product_part, &j);
+        run_parts(c, div_up(j.count, WINO_TILES) * j.chunks, values * (double)g->O * 2.0,
+                  product_part, &j);
     }
     scratch_free(c, j.v);
     return WF_OK;

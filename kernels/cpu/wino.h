@@ -34,8 +34,10 @@ WF_INLINE void wino_taps(const vf *g, vf *u)
     u[0] = g[0];
     u[1] = vf_mul(third, vf_add(sum, g[1]));
     u[2] = vf_mul(third, vf_sub(g[1], sum));
-    u[3] = vf_mul(vf_set1(-16.0f / 15.0f), vf_fma(vf_set1(0.25f), g[2], vf_fma(vf_set1(0.5f), g[1], g[0])));
-    u[4] = vf_mul(vf_set1(1.0f / 15.0f), vf_fma(vf_set1(4.0f), g[2], vf_fma(vf_set1(-2.0f), g[1], g[0])));
+    u[3] = vf_mul(vf_set1(-16.0f / 15.0f),
+                  vf_fma(vf_set1(0.25f), g[2], vf_fma(vf_set1(0.5f), g[1], g[0])));
+    u[4] = vf_mul(vf_set1(1.0f / 15.0f),
+                  vf_fma(vf_set1(4.0f), g[2], vf_fma(vf_set1(-2.0f), g[1], g[0])));
     u[5] = g[2];
 }
 
@@ -56,18 +58,23 @@ WF_INLINE void wino_out_turned(const vf *y, vf *m)
     m[0] = y[0];
     m[1] = vf_add(even, odd);
     m[2] = vf_sub(even, odd);
-    m[3] = vf_fma(vf_set1(0.125f), y[3], vf_fma(vf_set1(0.25f), y[2], vf_fma(vf_set1(0.5f), y[1], y[0])));
-    m[4] = vf_fma(vf_set1(-8.0f), y[3], vf_fma(vf_set1(4.0f), y[2], vf_fma(vf_set1(-2.0f), y[1], y[0])));
+    m[3] = vf_fma(vf_set1(0.125f), y[3],
+                  vf_fma(vf_set1(0.25f), y[2], vf_fma(vf_set1(0.5f), y[1], y[0])));
+    m[4] = vf_fma(vf_set1(-8.0f), y[3],
+                  vf_fma(vf_set1(4.0f), y[2], vf_fma(vf_set1(-2.0f), y[1], y[0])));
     m[5] = y[3];
 }
 
 /* G^T u: 6 -> 3 */
 WF_INLINE void wino_taps_turned(const vf *u, vf *g)
 {
-    const vf third = vf_set1(1.0f / 3.0f), d = vf_sub(u[1], u[2]), far = vf_mul(vf_set1(1.0f / 15.0f), u[4]);
+    const vf third = vf_set1(1.0f / 3.0f), d = vf_sub(u[1], u[2]),
+             far = vf_mul(vf_set1(1.0f / 15.0f), u[4]);
     g[0] = vf_fma(vf_set1(-16.0f / 15.0f), u[3], vf_add(u[0], vf_fma(third, d, far)));
-    g[1] = vf_fma(vf_set1(-8.0f / 15.0f), u[3], vf_fma(vf_set1(-2.0f), far, vf_mul(third, vf_add(u[1], u[2]))));
-    g[2] = vf_add(vf_fma(vf_set1(-4.0f / 15.0f), u[3], vf_fma(vf_set1(4.0f), far, vf_mul(third, d))), u[5]);
+    g[1] = vf_fma(vf_set1(-8.0f / 15.0f), u[3],
+                  vf_fma(vf_set1(-2.0f), far, vf_mul(third, vf_add(u[1], u[2]))));
+    g[2] = vf_add(
+        vf_fma(vf_set1(-4.0f / 15.0f), u[3], vf_fma(vf_set1(4.0f), far, vf_mul(third, d))), u[5]);
 }
 
 /* The tiles of g's results, in order, and where one stands. */
