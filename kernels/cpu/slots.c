@@ -14,7 +14,8 @@
     X(attention) X(attention_dx) X(rms_norm) X(rms_norm_dx)                             \
     X(log_softmax) X(logsumexp) X(cross_entropy) X(cross_entropy_dx) X(mse)              \
     X(embedding) X(index_select) X(index_add) X(lerp_into) X(adamw_into)                 \
-    X(resize_nearest) X(resize_nearest_dx) X(avg_pool2d) X(avg_pool2d_dx)
+    X(resize_nearest) X(resize_nearest_dx) X(avg_pool2d) X(avg_pool2d_dx)             \
+    X(stft) X(stft_dx)
 
 #define DECLARE(op) wf_status WF_K(op)(wf_ctx *c, wf_op_args *a);
 SLOTS(DECLARE)
