@@ -98,6 +98,7 @@ void lwf_open_nn(lua_State *L, lwf_state *s);
 void lwf_open_file(lua_State *L, lwf_state *s);
 void lwf_open_picture(lua_State *L, lwf_state *s);
 void lwf_open_sound(lua_State *L, lwf_state *s);
+void lwf_open_media(lua_State *L, lwf_state *s);
 void lwf_open_scope(lua_State *L, lwf_state *s);
 void lwf_open_train(lua_State *L, lwf_state *s);
 void lwf_open_text(lua_State *L, lwf_state *s);

@@ -399,6 +399,7 @@ int luaopen_weft_core(lua_State *L)
     lwf_open_file(L, s);
     lwf_open_picture(L, s);
     lwf_open_sound(L, s);
+    lwf_open_media(L, s);
     lwf_open_scope(L, s);
     lwf_open_train(L, s);
     lwf_open_text(L, s);

@@ -7,7 +7,6 @@
 
 #include "core/base/mem.h"
 #include "core/file/sound.h"
-#include "core/media/resample.h"
 
 /* core.load_audio(path, sanitize?) -> tensor [S,C] f32, rate in Hz, texts or nil */
 static int l_load_audio(lua_State *L)
@@ -69,21 +68,9 @@ static int l_save_audio(lua_State *L)
     return st == WF_OK ? 0 : lwf_raise(L);
 }
 
-/* core.resample_audio(tensor [S,C], from, to) -> tensor [N,C] */
-static int l_resample_audio(lua_State *L)
-{
-    lwf_state *s = lwf_get(L);
-    wf_tensor *x = lwf_check_tensor(L, 1, "resample: the sound");
-    const int64_t from = lwf_check_int(L, 2, "resample: from", 1, INT32_MAX);
-    return lwf_push_tensor(
-        L, s, wf_resample(s->ctx, x, from, lwf_check_int(L, 3, "resample: to", 1, INT32_MAX)));
-}
-
 void lwf_open_sound(lua_State *L, lwf_state *s)
 {
     const luaL_Reg list[] = {
-        {"load_audio", l_load_audio}, {"save_audio", l_save_audio},
-        {"resample_audio", l_resample_audio}, {NULL, NULL},
-    };
+        {"load_audio", l_load_audio}, {"save_audio", l_save_audio}, {NULL, NULL}};
     lwf_register(L, s, list);
 }

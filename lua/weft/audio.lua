@@ -59,7 +59,7 @@ end
 
 --- Read WAV, AIFF, FLAC, Ogg, Opus or MP3. sanitize repairs values that are not numbers, which
 -- are refused otherwise.
----@param opts? { rate: number, mono: boolean, sanitize: boolean }
+---@param opts? { rate: integer, mono: boolean, sanitize: boolean }
 function M.load(path, opts)
   opts = check.keys("audio.load", opts, { "rate", "mono", "sanitize" })
   check.type("audio.load: path", path, "string")
@@ -103,7 +103,7 @@ end
 
 --- At another rate, by a windowed sinc.
 function Audio:resample(rate)
-  check.number("resample: rate", rate, nil, 1)
+  check.int("resample: rate", rate, nil, 1)
   if rate == self.rate then return self end
   return wrap(core.resample_audio(self.data, self.rate, rate), rate, self.meta)
 end
@@ -224,6 +224,19 @@ function Audio:spectrogram(n_fft, hop)
   end)
 end
 
+--- Logarithms of mel bands over time, [T,bins] ([C,T,bins] with several channels); see weft.mel.
+---@param opts? { bins: integer, hop: integer, front: string }  64 bands, 10 ms
+function Audio:mel(opts)
+  opts = check.keys("mel", opts, { "bins", "hop", "front" })
+  local mel = require "weft.mel"
+  if opts.front then return mel.log(self, opts.front) end
+  local hop = opts.hop or math.floor(self.rate / 100)
+  local n_fft = 64
+  while n_fft < 4 * hop do n_fft = n_fft * 2 end
+  return mel.log(self, { rate = self.rate, high = self.rate / 2, hop = hop, n_fft = n_fft,
+                         bins = opts.bins or 64 })
+end
+
 local function spectrogram_picture(self, w, h)
   local s = self:spectrogram()
   local top = s:max():item()
@@ -240,7 +253,30 @@ function Audio:picture(opts)
   return draw(self, opts.w or 640, opts.h or 160)
 end
 
--- ---- saving ----
+-- ---- playing and saving ----
+
+--- Whether a program is in the path.
+local function has_program(name)
+  return os.execute("command -v " .. name .. " >/dev/null 2>&1") == 0
+end
+
+--- Play it, where a player is there and the loudspeaker near; else write a WAV and say where.
+---@return string? path  of the WAV when it was not played
+function Audio:play()
+  local path = os.tmpname()
+  os.remove(path)
+  path = self:save(path .. ".wav")
+  local is_far = os.getenv "SSH_CONNECTION" ~= nil
+  for _, player in ipairs(is_far and {} or { "pw-play", "paplay", "aplay -q" }) do
+    local command = ("%s %s 2>/dev/null"):format(player, path)
+    if has_program(player:match "%S+") and os.execute(command) == 0 then
+      os.remove(path)
+      return
+    end
+  end
+  io.write(is_far and "not played over ssh: " or "no player found: ", path, "\n")
+  return path
+end
 
 --- The texts for a file; in a comment, whose length is limited, a recipe may be left to its hash.
 local function texts_for(self, path, how)

@@ -174,6 +174,17 @@ def audio(m):
             m.case("clap_mel", f"{truncation}_{padding}", {"x": wave},
                    dict(rate=8000, n_fft=256, hop=80, mels=32, low=50, high=4000, seconds=1, truncation=truncation, padding=padding), y)
 
+    x = sound("griffin", 8000, 2048)[None]
+    window = torch.hann_window(256)
+    power = torch.stft(torch.from_numpy(x), 256, 64, window=window, return_complex=True)
+    m.case("istft", "centred", {"x": np.stack([power.real, power.imag], -1).transpose(0, 2, 1, 3)}, {"n_fft": 256, "hop": 64},
+           torch.istft(power.to(torch.complex128), 256, 64, window=window.double()).numpy())
+    magnitude = power.abs()
+    for iters, momentum in ((1, 0.0), (4, 0.0), (4, 0.99)):
+        y = torchaudio.functional.griffinlim(magnitude.double(), window.double(), 256, 64, 256, 1.0, iters, momentum, None, False)
+        m.case("griffin_lim", f"{iters}_{momentum}", {"magnitude": np.ascontiguousarray(magnitude.numpy().transpose(0, 2, 1))},
+               {"n_fft": 256, "hop": 64, "iters": iters, "momentum": momentum}, y.numpy())
+
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
