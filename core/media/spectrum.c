@@ -173,7 +173,7 @@ wf_tensor *wf_mel_invert(wf_ctx *c, wf_tensor *mel, wf_tensor *bank, int64_t n_i
     for (int64_t i = 0; i < n_iters && !wf_has_failed(c); i++) {
         wf_scope *step = wf_scope_open(c);
         wf_tensor *again = wf_matmul(c, wf_linear(c, s, bank, NULL), bank, false, false);
-        wf_copy_into(c, s, wf_mul(c, s, wf_div(c, back, wf_clamp(c, again, 1e-8, INFINITY))));
+        wf_copy_into(c, s, wf_mul(c, s, wf_div(c, back, wf_clamp(c, again, 1e-30, INFINITY))));
         wf_scope_close(c, step, NULL);
     }
     return wf_scope_close(c, all, s);
