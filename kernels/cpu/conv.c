@@ -7,6 +7,7 @@
  * y conv2d_dw  rows: channels of y, columns: taps and channels of x, k: places of y
  */
 #include "kernels/cpu/conv.h"
+#include "kernels/cpu/wino.h"
 
 #include <string.h>
 
@@ -291,6 +292,8 @@ wf_status WF_K(conv2d_dw)(wf_ctx *c, wf_op_args *a)
     if (!all_f32(a) || wf_numel(dw) == 0 || wf_numel(dy) == 0) return WF_ESKIP;
     const conv g = WF_K(read_conv)(x, dw, dy, a->attr + 2);
     if (g.v.groups != 1) return WF_ESKIP;
+    if (WF_K(wino_fits)(&g) && g.I * g.O <= WINO_DW_MAX)
+        return WF_K(wino_dw)(c, &g, wf_data(x), wf_data(dy), wf_data(dw));
     const gemm p = {.m = g.O,
                     .n = g.kh * g.kw * g.I,
                     .k = g.B * g.Ho * g.Wo,

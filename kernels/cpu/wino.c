@@ -38,7 +38,7 @@ void WF_K(wino_load)(const conv *g, const float *x, wino_place at, float *v, int
         }
         for (int r = 0; r < 6; r++) {
             wino_in(t[r]);
-            for (int c = 0; c < 6; c++) vf_store_n(v + (r * 6 + c) * plane + i, n, t[r][c]);
+            for (int c = 0; c < 6; c++) vf_store(v + (r * 6 + c) * plane + i, t[r][c]);
         }
     }
 }
@@ -98,7 +98,8 @@ typedef struct job {
     wf_dtype wt;
     bool flip;
     float *y, *v, *scratch;              /* v: the transformed block [36][plane] */
-    int64_t first, count, plane;         /* the block of tiles */
+    int64_t first, count;                /* the block of tiles */
+    int64_t row, plane;                  /* of v: a tile's values, a frequency's */
     int64_t chunks, scratch_elems;
 } job;
 
@@ -172,8 +173,8 @@ static void load_part(void *arg, int64_t part, int worker)
     const int64_t end = min_i(j->count, (part + 1) * MR);
     (void)worker;
     for (int64_t t = part * MR; t < end; t++)
-        WF_K(wino_load)(j->g, j->x, wino_place_of(&j->tiles, j->first + t), j->v + t * j->g->I,
-            j->plane);
+        WF_K(wino_load)(j->g, j->x, wino_place_of(&j->tiles, j->first + t), j->v + t * j->row,
+                        j->plane);
 }
 
 static void product_part(void *arg, int64_t part, int worker)
@@ -189,8 +190,8 @@ static void product_part(void *arg, int64_t part, int worker)
     transform_taps(I, taps, u);
     for (int64_t f = 0; f < WINO_N; f++)
         for (int64_t t = 0; t < n; t += mr)
-            products[min_i(mr, n - t)](I, j->v + f * j->plane + (t0 + t) * I, I, u + f * u_plane,
-                                       m + f * m_plane + t * WINO_COLS);
+            products[min_i(mr, n - t)](I, j->v + f * j->plane + (t0 + t) * j->row, j->row,
+                                       u + f * u_plane, m + f * m_plane + t * WINO_COLS);
     for (int64_t t = 0; t < n; t++)
         for (int64_t v = 0; v < WINO_COLS && o0 + v < j->g->O; v += VL)
             store_tile(j, wino_place_of(&j->tiles, j->first + t0 + t), o0 + v,
@@ -211,7 +212,8 @@ wf_status WF_K(wino)(wf_ctx *c, const conv *g, const float *x, wf_tensor *w, boo
              .chunks = div_up(g->O, WINO_COLS)};
     const int64_t block = wino_block(g->I, j.tiles.n),
                   m_elems = WINO_N * (WINO_TILES * WINO_COLS + WINO_PAD);
-    j.plane = block * g->I + WINO_PAD;
+    j.row = wino_row(g->I);
+    j.plane = block * j.row + WINO_PAD;
     j.scratch_elems = WINO_N * (g->I * WINO_COLS + WINO_PAD) + m_elems + PACK_SLACK;
     if (9 * g->I * WINO_COLS > m_elems) j.scratch_elems += 9 * g->I * WINO_COLS;
     j.scratch_elems = div_up(j.scratch_elems, 16) * 16;

@@ -97,7 +97,8 @@ static inline wino_place wino_place_of(const wino_grid *t, int64_t i)
     return (wino_place){i / (t->rows * t->cols), i / t->cols % t->rows * 4, i % t->cols * 4};
 }
 
-/* v[f * plane + i] = the 36 transformed values of a tile of x, channels i of I. */
+/* v[f * plane + i] = the 36 transformed values of a tile of x; channels in whole vectors, zeros
+ * behind I. */
 void WF_K(wino_load)(const conv *g, const float *x, wino_place at, float *v, int64_t plane);
 
 /* How many tiles to transform before the products: as many as fit in some 8 MiB. */
@@ -106,5 +107,12 @@ static inline int64_t wino_block(int64_t channels, int64_t n)
     const int64_t fit = ((int64_t)8 << 20) / (WINO_N * 4 * channels) / WINO_TILES * WINO_TILES;
     return min_i(n, max_i(WINO_TILES, fit));
 }
+
+/* dw of the same convolutions, by the transforms' adjoints; for I O <= WINO_DW_MAX, since it holds
+ * 36 I O sums. */
+enum { WINO_DW_MAX = 512 * 512 };
+wf_status WF_K(wino_dw)(wf_ctx *c, const conv *g, const float *x, const float *dy, float *dw);
+
+static inline int64_t wino_row(int64_t channels) { return div_up(channels, VL) * VL; }
 
 #endif
