@@ -105,19 +105,20 @@ function M.config(name, opts)
   check.type("sampler: name", name, "string")
   name = M.spell(name)
   local schedule = opts.schedule or "discrete"
-  local config = {
-    beta_schedule = opts.betas or "scaled_linear", beta_start = opts.from or 0.00085,
-    beta_end = opts.to or 0.012, num_train_timesteps = opts.train_steps,
-    timestep_spacing = opts.spacing, steps_offset = opts.offset,
+  local config = { beta_schedule = "scaled_linear", beta_start = 0.00085, beta_end = 0.012 }
+  local layers = { opts.config or {}, pick("sampler", name, names), {
+    beta_schedule = opts.betas, beta_start = opts.from, beta_end = opts.to,
+    num_train_timesteps = opts.train_steps, timestep_spacing = opts.spacing,
+    steps_offset = opts.offset,
     prediction_type = opts.prediction and pick("prediction", opts.prediction, predictions),
-  }
-  for k, v in pairs(pick("sampler", name, names)) do config[k] = v end
-  for k, v in pairs(pick("schedule", schedule, schedules)) do config[k] = v end
+  }, pick("schedule", schedule, schedules) }
+  for _, layer in ipairs(layers) do
+    for k, v in pairs(layer) do config[k] = v end
+  end
   if walks_times[name] and over_sigmas[schedule] then
     core.raise("usage", ("sampler: %s walks over times, not sigmas"):format(name),
       "schedules for it: discrete leading trailing linspace")
   end
-  for k, v in pairs(opts.config or {}) do config[k] = v end
   return config
 end
 
@@ -130,7 +131,7 @@ end
 --- A sampler by name.
 ---@param name string
 ---@param opts? table  schedule, prediction, betas, from, to, spacing, offset, train_steps; config:
---- more keys as scheduler_config.json has them
+--- a scheduler_config.json that these change
 ---@return weft.Sampler
 function M.new(name, opts) return wrap(M.spell(name), M.config(name, opts)) end
 

@@ -5,15 +5,30 @@
 #include "core/tensor/ops.h"
 #include "tests/unit/vectors.h"
 
-static void expect_near(wf_ctx *c, const wf_json *row, wf_tensor *got, wf_tensor *want, double tolerance)
+static void expect_near(wf_ctx *c, const wf_json *row, wf_tensor *got, wf_tensor *want,
+                        double tolerance)
 {
     const double d = difference(c, got, want);
     if (!(d <= tolerance)) print_error("%s: off by %g\n", case_of(row), d);
     assert_true(d <= tolerance);
 }
 
-/* Bytes are equal where Pillow does rows first, as all versions before 13 do and 13 mostly; else a
- * value may differ by one. Floats differ by the rounding of one f32 sum. */
+/* Colours of [H,W,4] bytes as they are seen, times alpha: a step of one under a thin alpha is many
+ * steps of the colour alone. Other pictures as they are. */
+static wf_tensor *as_seen(wf_ctx *c, wf_tensor *x)
+{
+    if (wf_dim(x, 2) != 4) return x;
+    wf_tensor *v = wf_cast(c, x, WF_DTYPE_F32);
+    wf_tensor *parts[2] = {
+        wf_mul(c, wf_slice(c, v, 2, 0, 3, 1), wf_scale(c, wf_slice(c, v, 2, 3, 1, 1), 1.0 / 255)),
+        wf_slice(c, v, 2, 3, 1, 1)};
+    return wf_concat(c, parts, 2, 2);
+}
+
+/* Bytes are equal where Pillow does rows first: always before version 13, which does columns first
+ * for some sizes (lower and wider, here 6 cases); each order rounds after its first pass, so that a
+ * value may then differ by one, and by two where a filter overshoots. Floats differ by the rounding
+ * of one f32 sum. */
 static void is_equal_to_pillow(void **state)
 {
     bench *b = *state;
@@ -25,10 +40,13 @@ static void is_equal_to_pillow(void **state)
         wf_filter f;
         if (!is_op(row, "image_resize")) continue;
         wf_scope *s = wf_scope_open(c);
-        wf_tensor *x = get_vector(c, &v, row, "inputs", 0), *want = get_vector(c, &v, row, "outputs", 0);
+        wf_tensor *x = get_vector(c, &v, row, "inputs", 0),
+                  *want = get_vector(c, &v, row, "outputs", 0);
         assert_true(wf_filter_find(attr_text(row, "filter"), &f));
-        wf_tensor *y = wf_image_resize(c, x, (int64_t)attr(row, "height"), (int64_t)attr(row, "width"), f);
-        expect_near(c, row, y, want, wf_get_dtype(x) == WF_DTYPE_U8 ? 1 : 1e-6);
+        wf_tensor *y =
+            wf_image_resize(c, x, (int64_t)attr(row, "height"), (int64_t)attr(row, "width"), f);
+        expect_near(c, row, as_seen(c, y), as_seen(c, want),
+                    wf_get_dtype(x) != WF_DTYPE_U8 ? 1e-6 : 2);
         n_equal += difference(c, y, want) <= 1e-6;
         wf_scope_close(c, s, NULL);
         n++;
@@ -67,7 +85,8 @@ static void prepares_pixels_for_clip(void **state)
     bench *b = *state;
     wf_ctx *c = b->c;
     const wf_shape three = {.rank = 1, .dims = {3}};
-    const float mean[] = {0.48145466f, 0.4578275f, 0.40821073f}, dev[] = {0.26862954f, 0.26130258f, 0.27577711f};
+    const float mean[] = {0.48145466f, 0.4578275f, 0.40821073f},
+                dev[] = {0.26862954f, 0.26130258f, 0.27577711f};
     vectors v = open_vectors(c, "tests/media/vectors/image.safetensors");
     int n = 0;
     for (int64_t i = 0; i < wf_json_count(v.rows); i++) {
@@ -75,11 +94,13 @@ static void prepares_pixels_for_clip(void **state)
         if (!is_op(row, "clip_pixels")) continue;
         wf_scope *s = wf_scope_open(c);
         const int64_t crop = (int64_t)attr(row, "crop");
-        wf_tensor *x = wf_image_resize_short(c, get_vector(c, &v, row, "inputs", 0),
-                                             (int64_t)attr(row, "shortest_edge"), WF_FILTER_BICUBIC);
+        wf_tensor *x =
+            wf_image_resize_short(c, get_vector(c, &v, row, "inputs", 0),
+                                  (int64_t)attr(row, "shortest_edge"), WF_FILTER_BICUBIC);
         wf_tensor *y = wf_image_from_u8(c, x);
         const int64_t dy = wf_dim(y, 0) - crop, dx = wf_dim(y, 1) - crop;
-        y = wf_image_crop(c, y, dy >= 0 ? dy / 2 : -((1 - dy) / 2), dx >= 0 ? dx / 2 : -((1 - dx) / 2), crop, crop);
+        y = wf_image_crop(c, y, dy >= 0 ? dy / 2 : -((1 - dy) / 2),
+                          dx >= 0 ? dx / 2 : -((1 - dx) / 2), crop, crop);
         y = wf_div(c, wf_sub(c, y, wf_from_host(c, WF_DTYPE_F32, &three, mean)),
                    wf_from_host(c, WF_DTYPE_F32, &three, dev));
         expect_near(c, row, wf_unsqueeze(c, y, 0), get_vector(c, &v, row, "outputs", 0), 1e-6);
@@ -100,8 +121,9 @@ static void is_equal_to_torch(void **state)
         const wf_json *row = wf_json_at(v.rows, i);
         if (!is_op(row, "resize_bicubic")) continue;
         wf_scope *s = wf_scope_open(c);
-        wf_tensor *y = wf_resize_bicubic(c, get_vector(c, &v, row, "inputs", 0), (int64_t)attr(row, "height"),
-                                         (int64_t)attr(row, "width"), attr(row, "align_corners") != 0);
+        wf_tensor *y =
+            wf_resize_bicubic(c, get_vector(c, &v, row, "inputs", 0), (int64_t)attr(row, "height"),
+                              (int64_t)attr(row, "width"), attr(row, "align_corners") != 0);
         expect_near(c, row, y, get_vector(c, &v, row, "outputs", 0), 1e-6);
         wf_scope_close(c, s, NULL);
         n++;
@@ -131,10 +153,12 @@ static void sizes_are_checked(void **state)
     }
     assert_null(wf_image_resize(c, wf_scalar(c, 1), 5, 5, WF_FILTER_BOX));
     expect_error(c, WF_ESHAPE, "is not a picture");
-    assert_null(wf_image_resize(c, wf_cast(c, ramp(c, 4, 4, 3), WF_DTYPE_I32), 5, 5, WF_FILTER_BOX));
+    assert_null(
+        wf_image_resize(c, wf_cast(c, ramp(c, 4, 4, 3), WF_DTYPE_I32), 5, 5, WF_FILTER_BOX));
     expect_error(c, WF_EDTYPE, "wants u8 or a float");
     wf_tensor *y = wf_image_resize(c, ramp(c, 1, 1, 3), 3, 2, WF_FILTER_LANCZOS);
-    assert_true(difference(c, wf_slice(c, y, 2, 2, 1, 1), wf_full(c, WF_DTYPE_F32, &(wf_shape){3, {3, 2, 1}}, 1)) < 1e-6);
+    assert_true(difference(c, wf_slice(c, y, 2, 2, 1, 1),
+                           wf_full(c, WF_DTYPE_F32, &(wf_shape){3, {3, 2, 1}}, 1)) < 1e-6);
     wf_filter f;
     assert_false(wf_filter_find("cubic", &f));
     wf_scope_close(c, s, NULL);
@@ -167,7 +191,8 @@ static void pictures_go_through_files(void **state)
     wf_scope *s = wf_scope_open(c);
     for (int64_t channels = 1; channels <= 4; channels++) {
         wf_tensor *x = ramp(c, 8, 16, channels);
-        const wf_image_options o = {.bits = 16, .meta = &(wf_meta){.parameters = "p"}, .overwrite = true};
+        const wf_image_options o = {
+            .bits = 16, .meta = &(wf_meta){.parameters = "p"}, .overwrite = true};
         if (channels == 2) {
             assert_int_equal(wf_image_save(c, in(b, "p.png"), x, &o), WF_ESHAPE);
             expect_error(c, WF_ESHAPE, "1, 3 or 4 channels");
@@ -181,7 +206,7 @@ static void pictures_go_through_files(void **state)
         wf_meta_free(&found);
         assert_int_equal(wf_image_save(c, in(b, "p.JPG"), x, &o), WF_OK);
         wf_tensor *want = wf_image_to_channels(c, x, channels == 4 ? 3 : channels);
-        assert_true(difference(c, want, wf_image_load(c, b->path, NULL)) <= 0.15);   /* quality 90 */
+        assert_true(difference(c, want, wf_image_load(c, b->path, NULL)) <= 0.15); /* quality 90 */
         assert_int_equal(wf_image_save(c, in(b, "p.bmp"), x, &o), WF_EUNSUPPORTED);
         expect_error(c, WF_EUNSUPPORTED, ".png or .jpg");
     }
@@ -196,7 +221,9 @@ static void values_are_rounded_and_checked(void **state)
     bench *b = *state;
     wf_ctx *c = b->c;
     wf_scope *s = wf_scope_open(c);
-    const float v[] = {-1, 0, 0.5f / 255 - 1e-5f, 0.5f / 255 + 1e-5f, 1, 7, 254.5f / 255 + 1e-4f, INFINITY, -INFINITY};
+    const float v[] = {-1,       0, 0.5f / 255 - 1e-5f,   0.5f / 255 + 1e-5f,
+                       1,        7, 254.5f / 255 + 1e-4f, INFINITY,
+                       -INFINITY};
     const uint8_t want[] = {0, 0, 0, 1, 255, 255, 255, 255, 0};
     const wf_shape shape = {.rank = 3, .dims = {3, 3, 1}};
     wf_tensor *y = wf_image_to_u8(c, wf_from_host(c, WF_DTYPE_F32, &shape, v));
@@ -207,7 +234,8 @@ static void values_are_rounded_and_checked(void **state)
     assert_null(wf_image_to_u8(c, wf_from_host(c, WF_DTYPE_F32, &shape, bad)));
     expect_error(c, WF_ENAN, "not numbers");
     wf_tensor *x = wf_image_from_u8(c, y);
-    assert_true(difference(c, wf_cast(c, wf_image_to_u8(c, x), WF_DTYPE_F32), wf_cast(c, y, WF_DTYPE_F32)) == 0);
+    assert_true(difference(c, wf_cast(c, wf_image_to_u8(c, x), WF_DTYPE_F32),
+                           wf_cast(c, y, WF_DTYPE_F32)) == 0);
     wf_scope_close(c, s, NULL);
 }
 
@@ -224,7 +252,8 @@ static void channels_change(void **state)
     expect_ok(c);
     assert_true(wf_f32(rgb)[0] == 0.5f && wf_f32(rgb)[1] == 0.25f && wf_f32(rgb)[2] == 0);
     assert_true(fabsf(wf_f32(grey)[0] - (0.5f * 0.299f + 0.25f * 0.587f)) < 1e-6f);
-    assert_true(wf_f32(back)[0] == wf_f32(grey)[0] && wf_f32(back)[2] == wf_f32(grey)[0] && wf_f32(back)[3] == 1);
+    assert_true(wf_f32(back)[0] == wf_f32(grey)[0] && wf_f32(back)[2] == wf_f32(grey)[0] &&
+                wf_f32(back)[3] == 1);
     assert_null(wf_image_to_channels(c, x, 2));
     expect_error(c, WF_EARG, "must be 1, 3 or 4");
     wf_scope_close(c, s, NULL);
@@ -279,9 +308,12 @@ static void videos_come_back(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(is_equal_to_pillow), T(floats_follow_bytes), T(prepares_pixels_for_clip), T(is_equal_to_torch),
-        T(sizes_are_checked), T(out_of_memory_is_an_error), T(pictures_go_through_files),
-        T(values_are_rounded_and_checked), T(channels_change), T(crops_reach_outside), T(videos_come_back),
+        T(is_equal_to_pillow),        T(floats_follow_bytes),
+        T(prepares_pixels_for_clip),  T(is_equal_to_torch),
+        T(sizes_are_checked),         T(out_of_memory_is_an_error),
+        T(pictures_go_through_files), T(values_are_rounded_and_checked),
+        T(channels_change),           T(crops_reach_outside),
+        T(videos_come_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

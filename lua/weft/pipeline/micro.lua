@@ -15,6 +15,7 @@ local ops = require "weft.ops"
 local parts = require "weft.pipeline.micro_parts"
 local provenance = require "weft.provenance"
 local result = require "weft.result"
+local sampler = require "weft.sampler"
 local tensor = require "weft.tensor"
 
 local M = {}
@@ -31,15 +32,22 @@ M.defaults = {
   strength = 0.6, negative = "",
 }
 
-local noise_of = { betas = "squaredcos_cap_v2", prediction = "v", spacing = "trailing",
-  train_steps = parts.TRAIN_STEPS }
+--- What any sampler must know of the noise that the denoiser was trained with.
+local function noise_of(scheduler)
+  local config = scheduler.config
+  return {
+    num_train_timesteps = config.num_train_timesteps, beta_schedule = config.beta_schedule,
+    prediction_type = config.prediction_type, timestep_spacing = config.timestep_spacing,
+  }
+end
 
 --- A model over loaded parts.
 ---@param name string
----@param list table  unet vae image_encoder text_encoder conditioner tokenizer
+---@param list table  unet vae image_encoder text_encoder conditioner tokenizer scheduler
 function M.new(name, list)
   return setmetatable({
     name = name, kind = "micro", parts = list, defaults = M.defaults, dtype = "f32", device = "cpu",
+    noise = noise_of(list.scheduler),
     caps = { input = { "text", "image" }, output = { "image" } },
   }, Micro)
 end
@@ -216,8 +224,7 @@ local function sample(self, o, n)
   local source = o.concat and parts.latents(self.parts.vae, self:pixels(o.concat))
   local start = o.init and parts.latents(self.parts.vae, self:pixels(o.init))
   local by_name = conditions(self, o, feature, source)
-  local s = require("weft.sampler").new(o.sampler,
-    require("weft").with(noise_of, { schedule = o.schedule }))
+  local s = sampler.new(o.sampler, { schedule = o.schedule, config = self.noise })
   local stopped = false
   local z = s:run {
     steps = o.steps, latents = noise(o.seed, n), seed = o.seed,

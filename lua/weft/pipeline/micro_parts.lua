@@ -6,7 +6,7 @@ local tensor = require "weft.tensor"
 
 local M = {}
 
-M.TRAIN_STEPS = 1000
+local TRAIN_STEPS = 1000
 
 --- Mean and deviation of the latents per channel, from the autoencoder's config.
 local function statistics(vae)
@@ -29,25 +29,15 @@ function M.pictures(vae, z)
   return vae:decode(z * std + mean)
 end
 
---- alpha_bar of the cosine schedule's first t + 1 steps (Nichol and Dhariwal, arXiv:2102.09672),
--- with each beta capped at 0.999 as in the public schedules.
-local alpha_bar = {}
-do
-  local function f(x) return math.cos((x + 0.008) / 1.008 * math.pi / 2) ^ 2 end
-  local product = 1
-  for i = 0, M.TRAIN_STEPS - 1 do
-    product = product * (1 - math.min(1 - f((i + 1) / M.TRAIN_STEPS) / f(i / M.TRAIN_STEPS), 0.999))
-    alpha_bar[i] = product
-  end
-end
-
 --- sqrt(alpha_bar) and sqrt(1 - alpha_bar) of times, as [B,1,1,1].
+---@param scheduler weft.Sampler
 ---@param times integer[]
-function M.alpha_sigma(times)
+function M.alpha_sigma(scheduler, times)
   local a, s = {}, {}
   for i, t in ipairs(times) do
-    a[i] = { { { math.sqrt(alpha_bar[t]) } } }
-    s[i] = { { { math.sqrt(1 - alpha_bar[t]) } } }
+    local bar = scheduler:alpha_bar(t)
+    a[i] = { { { math.sqrt(bar) } } }
+    s[i] = { { { math.sqrt(1 - bar) } } }
   end
   return tensor(a), tensor(s)
 end
@@ -59,7 +49,7 @@ function M.training_times(B, seed)
   local out = {}
   for i, d in ipairs(draws) do
     local u = d[1] < 0.6 and 0.55 + 0.45 * d[2] or d[2]
-    out[i] = math.min(math.floor(u * M.TRAIN_STEPS), M.TRAIN_STEPS - 1)
+    out[i] = math.min(math.floor(u * TRAIN_STEPS), TRAIN_STEPS - 1)
   end
   return out
 end

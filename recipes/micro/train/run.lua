@@ -35,6 +35,19 @@ function M.trained(folder, name)
   return weft.model.load(folder .. "/" .. name, { dtype = "f32" })
 end
 
+local function write(path, text)
+  local file = assert(io.open(path .. ".part", "w"))
+  file:write(text, "\n")
+  file:close()
+  assert(os.rename(path .. ".part", path))
+end
+
+local function exists(path)
+  local file = io.open(path)
+  if file then file:close() end
+  return file ~= nil
+end
+
 --- Set keys of a saved part's config.json.
 function M.set_config(folder, keys)
   local path = folder .. "/config.json"
@@ -42,19 +55,24 @@ function M.set_config(folder, keys)
   local config = weft.json.decode(file:read "*a")
   file:close()
   for k, v in pairs(keys) do config[k] = v end
-  file = assert(io.open(path .. ".part", "w"))
-  file:write(weft.json.encode(config), "\n")
-  file:close()
-  assert(os.rename(path .. ".part", path))
+  write(path, weft.json.encode(config))
 end
 
---- The tokenizer, made first where the folder has none.
+--- The tokenizer; it, the scheduler and the index of the parts are written first where the folder
+-- has none.
 function M.tokenizer(folder)
   local path = folder .. "/tokenizer"
-  local file = io.open(path .. "/tokenizer.json")
-  if file then file:close() else
+  if not exists(path .. "/tokenizer.json") then
     M.mkdir(path)
     require("tokenizer").write(path)
+  end
+  if not exists(folder .. "/model_index.json") then
+    local index = { _class_name = "MicroPipeline", _name = "micro" }
+    for name in pairs(configs.micro) do index[name] = { "weft", name } end
+    index.tokenizer = { "weft", "tokenizer" }
+    M.mkdir(folder .. "/scheduler")
+    write(folder .. "/scheduler/scheduler_config.json", weft.json.encode(configs.micro.scheduler))
+    write(folder .. "/model_index.json", weft.json.encode(index))
   end
   return tokenizer.load(path)
 end

@@ -23,6 +23,7 @@ local p = run.params {
 local tok = run.tokenizer(p.out)
 local image, text = run.trained(p.out, "image_encoder"), run.trained(p.out, "text_encoder")
 local vae = run.trained(p.out, "vae")
+local scheduler = weft.sampler.from_config(configs.micro.scheduler)
 local unet, conditioner = run.model("unet", p.seed), run.model("conditioner", p.seed + 1)
 local params = train.parameters { unet = unet, conditioner = conditioner }
 local opt = train.adamw { params, lr = p.lr, betas = { 0.9, 0.99 }, weight_decay = 0.01 }
@@ -70,7 +71,7 @@ local function prepare(i)
   local word_ids, word_mask = data.text_ids(tok, words)
   local z = parts.latents(vae, pixels)
   local t = parts.training_times(B, seed + 4)
-  local a, s = parts.alpha_sigma(t)
+  local a, s = parts.alpha_sigma(scheduler, t)
   local noise = weft.tensor.randn({ B, side, side, channels }, { seed = seed + 2 })
   return {
     sample = z * a + noise * s, v = noise * a - z * s, t = weft.tensor(t),
