@@ -101,10 +101,10 @@ static inline wino_place wino_place_of(const wino_grid *t, int64_t i)
  * behind I. */
 void WF_K(wino_load)(const conv *g, const float *x, wino_place at, float *v, int64_t plane);
 
-/* How many tiles to transform before the products: as many as fit in some 8 MiB. */
+/* How many tiles to transform before the products: as many as fit in 2 MiB, near the cores. */
 static inline int64_t wino_block(int64_t channels, int64_t n)
 {
-    const int64_t fit = ((int64_t)8 << 20) / (WINO_N * 4 * channels) / WINO_TILES * WINO_TILES;
+    const int64_t fit = ((int64_t)2 << 20) / (WINO_N * 4 * channels) / WINO_TILES * WINO_TILES;
     return min_i(n, max_i(WINO_TILES, fit));
 }
 
