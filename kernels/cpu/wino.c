@@ -20,26 +20,52 @@ bool WF_K(wino_fits)(const conv *g)
 
 /* ---- picture ---- */
 
+/* The 6x6 places at p, rows sy apart and places sx, to v; `whole`: nothing lies outside. */
+WF_INLINE void load_channels(const float *p, int64_t sy, int64_t sx, int64_t n, unsigned rows,
+                             unsigned cols, bool whole, float *v, int64_t plane)
+{
+    vf t[6][6];
+#pragma GCC unroll 6
+    for (int c = 0; c < 6; c++) {
+        vf d[6];
+#pragma GCC unroll 6
+        for (int r = 0; r < 6; r++) {
+            const float *q = p + r * sy + c * sx;
+            const bool inside = whole || (rows >> r & cols >> c & 1u);
+            d[r] = !inside ? vf_zero() : whole ? vf_load(q) : vf_load_n(q, n);
+            if (c >= 2) _mm_prefetch((const void *)(q + 4 * sx), _MM_HINT_T0);   /* the next tile */
+        }
+        wino_in(d);
+#pragma GCC unroll 6
+        for (int r = 0; r < 6; r++) t[r][c] = d[r];
+    }
+#pragma GCC unroll 6
+    for (int r = 0; r < 6; r++) {
+        wino_in(t[r]);
+#pragma GCC unroll 6
+        for (int c = 0; c < 6; c++) vf_store(v + (r * 6 + c) * plane, t[r][c]);
+    }
+}
+
+/* Bit r: whether place at + r lies in 0 ... n-1. */
+static unsigned inside_of(int64_t at, int64_t n)
+{
+    unsigned bits = 0;
+    for (int r = 0; r < 6; r++)
+        if (at + r >= 0 && at + r < n) bits |= 1u << r;
+    return bits;
+}
+
 void WF_K(wino_load)(const conv *g, const float *x, wino_place at, float *v, int64_t plane)
 {
-    const int64_t y0 = at.y - g->v.pad_top, x0 = at.x - g->v.pad_left;
-    const float *p = x + ((at.b * g->H + y0) * g->W + x0) * g->I;
-    for (int64_t i = 0; i < g->I; i += VL) {
-        const int64_t n = min_i(VL, g->I - i);
-        vf t[6][6];
-        for (int c = 0; c < 6; c++) {
-            vf d[6];
-            for (int r = 0; r < 6; r++) {
-                const bool inside = y0 + r >= 0 && y0 + r < g->H && x0 + c >= 0 && x0 + c < g->W;
-                d[r] = inside ? vf_load_n(p + (r * g->W + c) * g->I + i, n) : vf_zero();
-            }
-            wino_in(d);
-            for (int r = 0; r < 6; r++) t[r][c] = d[r];
-        }
-        for (int r = 0; r < 6; r++) {
-            wino_in(t[r]);
-            for (int c = 0; c < 6; c++) vf_store(v + (r * 6 + c) * plane + i, t[r][c]);
-        }
+    const int64_t y0 = at.y - g->v.pad_top, x0 = at.x - g->v.pad_left, I = g->I;
+    const unsigned rows = inside_of(y0, g->H), cols = inside_of(x0, g->W);
+    const float *p = x + ((at.b * g->H + y0) * g->W + x0) * I;
+    for (int64_t i = 0; i < I; i += VL) {
+        const int64_t n = min_i(VL, I - i);
+        if ((rows & cols) == 0x3f && n == VL)
+            load_channels(p + i, g->W * I, I, n, rows, cols, true, v + i, plane);
+        else load_channels(p + i, g->W * I, I, n, rows, cols, false, v + i, plane);
     }
 }
 
