@@ -84,7 +84,7 @@ $(BUILD)/tests/unit/%: tests/unit/%.c $(LIB)
 	$(Q)$(CC) $(ALLCFLAGS) $< -o $@ $(LIB) -lcmocka $(LIBS)
 
 unit: $(UNIT)
-	$(Q)luajit tests/run.lua $(UNIT)
+	$(Q)LSAN_OPTIONS=suppressions=tests/lsan.supp:print_suppressions=0 luajit tests/run.lua $(UNIT)
 
 SPECS := $(wildcard tests/spec/*_spec.lua)
 # The two commands of the README install what is missing first; the build needs what pkg-config

@@ -22,7 +22,7 @@ local function read_json(path)
 end
 
 --- The folders a bare name is looked up in, in order.
-local function search_path()
+function M.search_path()
   local list, home = {}, require("weft").home
   for dir in (os.getenv "WEFT_MODELS" or ""):gmatch "[^:]+" do list[#list + 1] = dir end
   list[#list + 1] = "models"
@@ -41,7 +41,7 @@ local function find(name)
     if read(name .. suffix) then return name end
   end
   if name:find "[/\\]" then return nil end
-  for _, dir in ipairs(search_path()) do
+  for _, dir in ipairs(M.search_path()) do
     for _, path in ipairs { dir .. "/" .. name, dir .. "/" .. name .. "/weights" } do
       if read(path .. "/model_index.json") or read(path .. "/config.json") then return path end
     end

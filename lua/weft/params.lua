@@ -2,7 +2,9 @@
 -- `weft params`; given by name=value, a sweep, a table of jobs, or a caller in Lua.
 local core = require "weft.core"
 local check = require "weft.check"
+local host = require "weft.host"
 local options = require "weft.options"
+local paths = require "weft.paths"
 local spec = require "weft.spec"
 
 local M = {
@@ -74,12 +76,18 @@ local function value_of(row, v, is_text)
       type(v) == "string" and ("%q"):format(v) or tostring(v))
   end
   if row.choices then check.choice("parameter " .. row.name, got, nil, row.choices) end
-  if row.path then require("weft.paths").reads[got] = nil end
   return got
 end
 
+--- Paths that were given are the caller's: relative to where the program was started, not to the
+-- folder that the recipe works in.
+local function anchored(row, v, base)
+  return row.path and base and paths.join(base, v) or v
+end
+
 --- Values for rows from what was given; unknown names raise with the nearest one.
-function M.resolve(rows, given, is_text)
+---@param base? string   folder that given paths are relative to
+function M.resolve(rows, given, is_text, base)
   local out, names, known = {}, {}, {}
   for i, row in ipairs(rows) do names[i], known[row.name] = row.name, row end
   for name in pairs(given) do
@@ -94,7 +102,7 @@ function M.resolve(rows, given, is_text)
   for _, row in ipairs(rows) do
     local v = given[row.name]
     if v == nil then v = row.default
-    else v = value_of(row, v, is_text) end
+    else v = anchored(row, value_of(row, v, is_text), base) end
     if v == nil then fail(row.help, "parameter '%s' is missing", row.name) end
     out[row.name] = v
   end
@@ -116,9 +124,21 @@ function M.params(declaration)
   end
   M.declared, M.sweep = rows, declaration.sweep
   if M.is_reading then error(M.stop, 0) end
-  M.values = M.resolve(rows, M.given, M.is_text)
+  local has_moved = paths.start_dir and paths.start_dir ~= host.cwd()
+  M.values = M.resolve(rows, M.given, M.is_text, has_moved and paths.start_dir or nil)
   local out = {}
   for k, v in pairs(M.values) do out[k] = v end
+  return out
+end
+
+--- The values for provenance: of paths the base name alone, nil when nothing was declared.
+function M.describe()
+  if not M.declared or #M.declared == 0 or not M.values then return nil end
+  local out = {}
+  for _, row in ipairs(M.declared) do
+    local v = M.values[row.name]
+    out[row.name] = row.path and select(2, paths.split(v)) or v
+  end
   return out
 end
 

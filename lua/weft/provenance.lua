@@ -7,11 +7,21 @@ local M = {}
 
 M.VERSION = 1
 
---- What a pipeline attaches to what it makes: obj.meta. Fields: model, recipe, call, seed, index,
--- rng, device, dtype.
+local MAX_RECIPE_BYTES = 32768
+
+--- The running recipe: name, hash, and its text unless it is long.
+local function recipe()
+  local r = require("weft.config").recipe
+  if not r then return nil end
+  return { name = r.name, sha256 = r.sha256, text = #r.text <= MAX_RECIPE_BYTES and r.text or nil }
+end
+
+--- What a pipeline attaches to what it makes: obj.meta. Fields: model, call, seed, index, rng,
+-- device, dtype; the recipe that runs and its parameters are added.
 ---@return table meta
 function M.new(fields)
-  local meta = { v = M.VERSION, engine = "weft " .. require("weft").version }
+  local meta = { v = M.VERSION, engine = "weft " .. require("weft").version, recipe = recipe(),
+    params = require("weft.params").describe() }
   for k, v in pairs(fields) do meta[k] = v end
   return meta
 end
@@ -84,6 +94,25 @@ function M.decode(texts)
   if not texts.weft then return nil end
   local ok, meta = pcall(json.decode, texts.weft)
   return ok and type(meta) == "table" and meta.v == M.VERSION and meta or nil
+end
+
+local SOUNDS = { wav = true, flac = true, ogg = true, oga = true, opus = true }
+
+--- The provenance that a picture, video or sound file carries; nil when there is none.
+---@param path string
+---@return table? meta
+function M.read(path)
+  local core = require "weft.core"
+  if not require("weft.host").stat(path) then
+    core.raise("io", path .. ": there is no such file")
+  end
+  local texts
+  if SOUNDS[require("weft.paths").extension(path)] then
+    texts = select(3, core.load_audio(path))
+  else
+    texts = select(2, core.load_image(path))
+  end
+  return texts and M.decode(texts)
 end
 
 return M
