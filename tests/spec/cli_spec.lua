@@ -52,7 +52,7 @@ describe("weft", function()
   teardown(function() os.execute("rm -rf " .. dir) end)
 
   it("shows help, a page for each command, and what a word means", function()
-    local rc, out = weft(dir, "--help")
+    local rc, out, err = weft(dir, "--help")
     assert.equal(0, rc)
     assert.matches("weft run fox.lua", out)
     for _, c in ipairs(require("weft.cli.commands").names()) do
@@ -65,9 +65,10 @@ describe("weft", function()
     rc, out = weft(dir, "help guidance")
     assert.equal(0, rc)
     assert.matches("pull towards the prompt", out)
-    rc, _, out = weft(dir, "help bach")
+    rc, out, err = weft(dir, "help bach")
     assert.equal(2, rc)
-    assert.matches("did you mean 'batch'", out)
+    assert.equal("", out)
+    assert.matches("did you mean 'batch'", err)
   end)
 
   it("refuses unknown commands and options with the nearest", function()
@@ -195,8 +196,8 @@ describe("weft batch", function()
   end)
 
   it("takes jobs as JSON lines", function()
-    local rc, _, err = sh(dir, ([[printf '{"recipe":"jobs/a.lua","params":{"seed":5}}\nnonsense\n' ]]
-      .. "| %s batch -"):format(weft_bin))
+    local jobs = [['{"recipe":"jobs/a.lua","params":{"seed":5}}\nnonsense\n']]
+    local rc, _, err = sh(dir, ("printf %s | %s batch -"):format(jobs, weft_bin))
     assert.equal(3, rc)
     assert.matches("1 done, 1 failed", err)
   end)
