@@ -52,7 +52,7 @@ describe("weft", function()
   teardown(function() os.execute("rm -rf " .. dir) end)
 
   it("shows help, a page for each command, and what a word means", function()
-    local rc, out, err = weft(dir, "--help")
+    local rc, out = weft(dir, "--help")
     assert.equal(0, rc)
     assert.matches("weft run fox.lua", out)
     for _, c in ipairs(require("weft.cli.commands").names()) do
@@ -65,6 +65,7 @@ describe("weft", function()
     rc, out = weft(dir, "help guidance")
     assert.equal(0, rc)
     assert.matches("pull towards the prompt", out)
+    local err
     rc, out, err = weft(dir, "help bach")
     assert.equal(2, rc)
     assert.equal("", out)
