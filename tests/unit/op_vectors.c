@@ -10,6 +10,7 @@
 #include "core/tensor/grad.h"
 #include "core/tensor/ops.h"
 #include "tests/unit/near.h"
+#include "tests/unit/op_cases.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -31,14 +32,14 @@ typedef struct family {
 
 /* The vectors are f64 results rounded to f32, 6e-8 of a value. A kernel works in f32:
  *   copies           none of it; the adjoint of padding adds up a few values in f32
- *   elementwise      a few roundings, and polynomials good to some units in the last place; where an
- *                    input was broadcast its gradient is a sum, whose terms may cancel
- *   sums             of at most 3001 terms in vector lanes, whose roundings grow like sqrt(terms)
- *   products         the same over at most 130 terms; their gradients chain two of them
- *   norms            a difference from the mean, whose rounding rstd magnifies (case "offset": 30 / 2);
- *                    the gradient of a sharp softmax is a difference far smaller than its terms
- *   attention        two products and exp of scores to about 10, whose error becomes relative
- *   Winograd         stays under 1e-5 rms; here under 1e-6, as the tiles are few */
+ *   elementwise      a few roundings, and polynomials good to some units in the last place; where
+ * an input was broadcast its gradient is a sum, whose terms may cancel sums             of at most
+ * 3001 terms in vector lanes, whose roundings grow like sqrt(terms) products         the same over
+ * at most 130 terms; their gradients chain two of them norms            a difference from the mean,
+ * whose rounding rstd magnifies (case "offset": 30 / 2); the gradient of a sharp softmax is a
+ * difference far smaller than its terms attention        two products and exp of scores to about
+ * 10, whose error becomes relative Winograd         stays under 1e-5 rms; here under 1e-6, as the
+ * tiles are few */
 static const family families[] = {
     {"view", 0, 0, 1e-6, 1e-6},
     {"unary", 2e-6, 1e-6, 3e-6, 2e-6},
@@ -70,73 +71,8 @@ static int n_wrong;
 static void complain(const setting *s, const wf_json *row, const char *text)
 {
     n_wrong++;
-    print_error("  %s%s: %s %s: %s\n", s->name, s->strided ? " strided" : "", wf_json_get_text(c, row, "op", "?"),
-                wf_json_get_text(c, row, "case", "?"), text);
-}
-
-/* ---- calling ---- */
-
-static int64_t whole(const wf_json *attrs, const char *key) { return wf_json_get_int(c, attrs, key, 0); }
-
-/* Attributes by name into the op's order, its tail behind them. */
-static int read_attrs(const wf_op *op, const wf_json *attrs, double *attr)
-{
-    char name[64];
-    double value = 0.0;
-    int n = 0;
-    for (; n < op->n_attr; n++) {
-        (void)wf_op_get_attr(op, n, name, sizeof name, &value);
-        attr[n] = wf_json_get_number(c, attrs, name, value);
-    }
-    if (!op->has_tail) return n;
-    (void)wf_op_get_attr(op, n, name, sizeof name, &value);
-    name[strcspn(name, ".")] = '\0';
-    const wf_json *tail = wf_json_find(attrs, name);
-    for (int64_t i = 0; i < wf_json_count(tail) && n < WF_OP_MAX_ATTR; i++) attr[n++] = wf_json_number(wf_json_at(tail, i), NAN);
-    return n;
-}
-
-/* The cases that are a composition: not an op, or one that copies when it must. */
-static bool call_composite(const char *name, wf_tensor **in, const wf_json *a, wf_tensor **out)
-{
-    if (strcmp(name, "conv1d") == 0) {
-        out[0] = wf_conv1d(c, in[0], in[1], in[2], whole(a, "stride"), whole(a, "pad"), whole(a, "dilation"), whole(a, "groups"));
-    } else if (strcmp(name, "conv_transpose1d") == 0) {
-        out[0] = wf_conv_transpose1d(c, in[0], in[1], in[2], whole(a, "stride"), whole(a, "pad"), whole(a, "out_pad"));
-    } else if (strcmp(name, "conv_frames") == 0) {
-        out[0] = wf_conv_frames(c, in[0], in[1], in[2]);
-    } else if (strcmp(name, "stft_centered") == 0) {
-        const int64_t half = wf_dim(in[1], 0) / 2, pads[] = {0, 0, half, half};
-        out[0] = wf_stft(c, wf_pad(c, in[0], pads, WF_PAD_REFLECT, 0.0), in[1], whole(a, "hop"));
-    } else if (strcmp(name, "reshape") == 0) {
-        int64_t dims[WF_MAX_RANK];
-        const wf_json *list = wf_json_find(a, "dims");
-        for (int64_t i = 0; i < wf_json_count(list); i++) dims[i] = wf_json_int(wf_json_at(list, i), 0);
-        out[0] = wf_reshape(c, in[0], (int)wf_json_count(list), dims);
-    } else {
-        return false;
-    }
-    return true;
-}
-
-/* Run a case. An op that writes in place gets copies, and its results are its first inputs. */
-static void call_case(const wf_json *row, wf_tensor **in, int n_in, wf_tensor **out)
-{
-    const char *name = wf_json_get_text(c, row, "op", "");
-    const wf_json *attrs = wf_json_find(row, "attrs");
-    const wf_op *op = wf_op_find(name);
-    double attr[WF_OP_MAX_ATTR] = {0};
-    if (call_composite(name, in, attrs, out)) return;
-    if (!op) fail_msg("%s is neither an op nor a composite", name);
-    const int n_attr = read_attrs(op, attrs, attr);
-    const wf_op_id id = (wf_op_id)(op - wf_op_get((wf_op_id)0));
-    if (op->flag != WF_INTO) {
-        (void)wf_op_call_multi(c, id, in, n_in, attr, n_attr, out);
-        return;
-    }
-    for (int i = 0; i < n_in; i++) in[i] = wf_copy(c, in[i]);
-    (void)wf_op_call(c, id, in, n_in, attr, n_attr);
-    for (int i = 0; i < n_in && i < WF_OP_MAX_OUT; i++) out[i] = in[i];
+    print_error("  %s%s: %s %s: %s\n", s->name, s->strided ? " strided" : "",
+                wf_json_get_text(c, row, "op", "?"), wf_json_get_text(c, row, "case", "?"), text);
 }
 
 /* ---- comparing ---- */
@@ -161,23 +97,28 @@ static void compare_values(const setting *s, const wf_json *row, const char *wha
     complain(s, row, text);
 }
 
-static void compare(const setting *s, const wf_json *row, const char *what, wf_tensor *got, wf_tensor *want,
-                    double rel, double abs)
+static void compare(const setting *s, const wf_json *row, const char *what, wf_tensor *got,
+                    wf_tensor *want, double rel, double abs)
 {
     char text[WF_ERR_MAX + 200], a[180], b[180];
     if (!wf_has_failed(c) && !got) {
         complain(s, row, "no gradient");
         return;
     }
-    const wf_shape gs = wf_has_failed(c) ? (wf_shape){0} : wf_get_shape(got), ws = wf_get_shape(want);
+    const wf_shape gs = wf_has_failed(c) ? (wf_shape){0} : wf_get_shape(got),
+                   ws = wf_get_shape(want);
     const bool float_want = wf_dtype_is_float(wf_get_dtype(want));
-    if (!wf_has_failed(c) && (!wf_shape_is_same(&gs, &ws) || (!float_want && wf_get_dtype(got) != wf_get_dtype(want)))) {
-        snprintf(text, sizeof text, "%s is %s, wants %s", what, wf_tensor_text(got, a, sizeof a), wf_tensor_text(want, b, sizeof b));
+    if (!wf_has_failed(c) &&
+        (!wf_shape_is_same(&gs, &ws) || (!float_want && wf_get_dtype(got) != wf_get_dtype(want)))) {
+        snprintf(text, sizeof text, "%s is %s, wants %s", what, wf_tensor_text(got, a, sizeof a),
+                 wf_tensor_text(want, b, sizeof b));
         complain(s, row, text);
         return;
     }
     float *g = wf_has_failed(c) ? NULL : read_values(got), *w = g ? read_values(want) : NULL;
-    if (g && w) compare_values(s, row, what, g, w, wf_numel(want), float_want ? rel : 0.0, float_want ? abs : 0.0);
+    if (g && w)
+        compare_values(s, row, what, g, w, wf_numel(want), float_want ? rel : 0.0,
+                       float_want ? abs : 0.0);
     else if (wf_take_error(c, text, sizeof text) != WF_OK) complain(s, row, text);
     free(g);
     free(w);
@@ -199,10 +140,13 @@ static wf_tensor *load(const setting *s, wf_tensors *f, const char *name)
     return y;
 }
 
-static const char *name_at(const wf_json *list, int64_t i) { return wf_json_text(wf_json_at(list, i), NULL); }
+static const char *name_at(const wf_json *list, int64_t i)
+{
+    return wf_json_text(wf_json_at(list, i), NULL);
+}
 
-static void compare_gradients(const setting *s, const family *f, wf_tensors *file, const wf_json *row,
-                              wf_tape *tape, wf_tensor *y, int n_grads)
+static void compare_gradients(const setting *s, const family *f, wf_tensors *file,
+                              const wf_json *row, wf_tape *tape, wf_tensor *y, int n_grads)
 {
     wf_tensor *got[WF_OP_MAX_IN] = {NULL}, *want[WF_OP_MAX_IN];
     const wf_json *names = wf_json_find(row, "grads");
@@ -210,7 +154,8 @@ static void compare_gradients(const setting *s, const family *f, wf_tensors *fil
     wf_tape_pause(c);
     wf_tensor *dy = load(s, file, wf_json_get_text(c, row, "dy", NULL));
     for (int64_t i = 0; i < wf_json_count(names); i++)
-        if (name_at(names, i)) want[n++] = wf_tensors_get(c, file, wf_tensors_find(file, name_at(names, i)));
+        if (name_at(names, i))
+            want[n++] = wf_tensors_get(c, file, wf_tensors_find(file, name_at(names, i)));
     wf_tape_resume(c);
     assert_int_equal(n, n_grads);
     wf_status st = wf_tape_backward_from(tape, y, dy, got);
@@ -233,10 +178,12 @@ static void run_case(const setting *s, const family *f, wf_tensors *file, const 
         if (name_at(grads, i)) chosen[n_chosen++] = in[i];
     }
     wf_tape *tape = n_chosen ? wf_tape_open(c, chosen, n_chosen) : NULL;
-    call_case(row, in, n_in, out);
+    op_case_call(c, row, in, n_in, out);
     wf_tape_pause(c);
     for (int64_t i = 0; i < wf_json_count(outputs); i++)
-        compare(s, row, "result", out[i], wf_tensors_get(c, file, wf_tensors_find(file, name_at(outputs, i))), f->rel, f->abs);
+        compare(s, row, "result", out[i],
+                wf_tensors_get(c, file, wf_tensors_find(file, name_at(outputs, i))), f->rel,
+                f->abs);
     wf_tape_resume(c);
     if (tape && out[0]) compare_gradients(s, f, file, row, tape, out[0], n_chosen);
     wf_tape_close(tape);
@@ -310,7 +257,8 @@ static bool has_case(const char *op)
     return found;
 }
 
-/* Adjoints (_dx, _dw) are held by the gradients of their op; the rest is held by its own vectors. */
+/* Adjoints (_dx, _dw) are held by the gradients of their op; the rest is held by its own vectors.
+ */
 static void every_op_has_vectors(void **state)
 {
     (void)state;
@@ -322,7 +270,8 @@ static void every_op_has_vectors(void **state)
         const char *name = wf_op_get((wf_op_id)i)->name;
         const size_t n = strlen(name);
         bool held = n > 3 && (strcmp(name + n - 3, "_dx") == 0 || strcmp(name + n - 3, "_dw") == 0);
-        for (size_t j = 0; j < sizeof elsewhere / sizeof *elsewhere; j++) held = held || strcmp(name, elsewhere[j]) == 0;
+        for (size_t j = 0; j < sizeof elsewhere / sizeof *elsewhere; j++)
+            held = held || strcmp(name, elsewhere[j]) == 0;
         if (held || has_case(name)) continue;
         print_error("  %s has no case in tests/op/vectors\n", name);
         n_missing++;
@@ -356,7 +305,9 @@ int main(void)
     enum { N = sizeof families / sizeof *families };
     struct CMUnitTest tests[N + 1];
     for (int i = 0; i < N; i++)
-        tests[i] = (struct CMUnitTest){families[i].name, test_family, open_ctx, close_ctx, (void *)(uintptr_t)&families[i]};
-    tests[N] = (struct CMUnitTest){"every_op_has_vectors", every_op_has_vectors, open_ctx, close_ctx, NULL};
+        tests[i] = (struct CMUnitTest){families[i].name, test_family, open_ctx, close_ctx,
+                                       (void *)(uintptr_t)&families[i]};
+    tests[N] = (struct CMUnitTest){"every_op_has_vectors", every_op_has_vectors, open_ctx,
+                                   close_ctx, NULL};
     return cmocka_run_group_tests_name("op_vectors", tests, NULL, NULL);
 }
