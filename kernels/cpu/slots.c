@@ -17,13 +17,22 @@
     X(resize_nearest) X(resize_nearest_dx) X(avg_pool2d) X(avg_pool2d_dx)             \
     X(stft) X(stft_dx)
 
-#define DECLARE(op) wf_status WF_K(op)(wf_ctx *c, wf_op_args *a);
-SLOTS(DECLARE)
+wf_status WF_K(widen)(wf_ctx *c, wf_op_args *a, wf_op_fn kernel);
+
+/* The op's kernel, on wider copies of the inputs when it declines them as they are. */
+#define DEFINE(op)                                                                       \
+    wf_status WF_K(op)(wf_ctx *c, wf_op_args *a);                                        \
+    static wf_status any_##op(wf_ctx *c, wf_op_args *a)                                  \
+    {                                                                                    \
+        const wf_status st = WF_K(op)(c, a);                                             \
+        return st == WF_ESKIP ? WF_K(widen)(c, a, WF_K(op)) : st;                        \
+    }
+SLOTS(DEFINE)
 
 void WF_K(fill)(wf_device *d);
 
 void WF_K(fill)(wf_device *d)
 {
-#define SET(op) d->kernel[WF_OP_ID_##op] = WF_K(op);
+#define SET(op) d->kernel[WF_OP_ID_##op] = any_##op;
     SLOTS(SET)
 }
