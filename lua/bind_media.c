@@ -63,7 +63,7 @@ static int opt_choice(lua_State *L, int arg, const char *name, int otherwise,
 static wf_mel check_front(lua_State *L, int arg)
 {
     static const char *const scales[] = {"htk", "slaney", NULL},
-                             *const norms[] = {"none", "slaney", NULL},
+                             *const norms[] = {"none", "slaney", "unit", NULL},
                              *const logs[] = {"ln", "log10", "db", NULL};
     wf_mel m;
     lua_settop(L, arg);
@@ -83,7 +83,7 @@ static wf_mel check_front(lua_State *L, int arg)
     b->n_fft = opt_int(L, arg, "n_fft", b->n_fft, WF_MAX_FFT);
     b->n_mels = opt_int(L, arg, "bins", b->n_mels, 4096);
     b->scale = (wf_mel_scale)opt_choice(L, arg, "scale", (int)b->scale, scales);
-    b->area_norm = opt_choice(L, arg, "norm", b->area_norm, norms) == 1;
+    b->norm = (wf_mel_norm)opt_choice(L, arg, "norm", (int)b->norm, norms);
     m.hop = opt_int(L, arg, "hop", m.hop, WF_MAX_FFT);
     m.pad = opt_int(L, arg, "pad", b->n_fft / 2, WF_MAX_FFT);
     m.power = opt_number(L, arg, "power", m.power ? 2 : 1) == 2;

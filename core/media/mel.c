@@ -29,9 +29,10 @@ static double triangle(double x, double left, double centre, double right)
     return fmax(0, fmin((x - left) / (centre - left), (right - x) / (right - centre)));
 }
 
-/* A bank [n_mels,F] filled by fn. */
-static wf_tensor *make_bank(wf_ctx *c, const wf_mel_bank *b,
-                            double (*fn)(const wf_mel_bank *b, int64_t m, int64_t f))
+typedef void (*fill_band)(const wf_mel_bank *b, int64_t m, double *row);
+
+/* A bank [n_mels,F], each band filled by fn. */
+static wf_tensor *make_bank(wf_ctx *c, const wf_mel_bank *b, fill_band fn)
 {
     if (wf_has_failed(c)) return NULL;
     if (b->n_fft < 2 || b->n_fft > WF_MAX_FFT || b->n_mels < 1 || b->n_mels > MAX_MELS ||
@@ -40,38 +41,56 @@ static wf_tensor *make_bank(wf_ctx *c, const wf_mel_bank *b,
                        (long long)b->n_mels, b->low_hz, b->high_hz, (long long)b->n_fft,
                        b->rate_hz);
     const wf_shape s = {.rank = 2, .dims = {b->n_mels, b->n_fft / 2 + 1}};
+    const int64_t F = s.dims[1];
+    double *row = wf_mem_alloc(wf_ctx_get_mem(c), (size_t)F * sizeof *row);
     float *w = wf_mem_alloc(wf_ctx_get_mem(c), (size_t)wf_shape_numel(&s) * sizeof *w);
-    if (!w) return wf_fail(c, WF_ENOMEM, "mel: no memory for its filters");
-    for (int64_t i = 0; i < wf_shape_numel(&s); i++)
-        w[i] = (float)fn(b, i / s.dims[1], i % s.dims[1]);
+    if (!w || !row) wf_fail(c, WF_ENOMEM, "mel: no memory for its filters");
+    for (int64_t m = 0; m < b->n_mels && w && row; m++) {
+        fn(b, m, row);
+        for (int64_t f = 0; f < F; f++) w[m * F + f] = (float)row[f];
+    }
     wf_tensor *t = wf_from_host(c, WF_DTYPE_F32, &s, w);
     wf_mem_free(wf_ctx_get_mem(c), w);
+    wf_mem_free(wf_ctx_get_mem(c), row);
     return t;
 }
 
-/* The weight of bin f in band m. Sides are straight in Hz. */
-static double weight_in_hz(const wf_mel_bank *b, int64_t m, int64_t f)
+/* Sides are straight in Hz. */
+static void fill_in_hz(const wf_mel_bank *b, int64_t m, double *row)
 {
-    double edge[3];
+    double edge[3], sum = 0;
+    const int64_t F = b->n_fft / 2 + 1;
     const double low = to_mel(b->low_hz, b->scale), high = to_mel(b->high_hz, b->scale);
     for (int i = 0; i < 3; i++)
         edge[i] = to_hz(low + (high - low) * (double)(m + i) / (double)(b->n_mels + 1), b->scale);
-    const double w = triangle((double)f * b->rate_hz / (double)b->n_fft, edge[0], edge[1], edge[2]);
-    return b->area_norm ? w * 2 / (edge[2] - edge[0]) : w;
+    for (int64_t f = 0; f < F; f++) {
+        const double hz = (double)f * b->rate_hz / (double)b->n_fft;
+        row[f] = triangle(hz, edge[0], edge[1], edge[2]);
+        sum += row[f];
+    }
+    const int64_t nearest = llround(edge[1] * (double)b->n_fft / b->rate_hz);
+    if (b->norm == WF_MEL_UNIT && sum == 0) row[nearest < F ? nearest : F - 1] = sum = 1;
+    const double scale = b->norm == WF_MEL_PEAK ? 1
+                         : b->norm == WF_MEL_UNIT ? 1 / sum
+                                                  : 2 / (edge[2] - edge[0]);
+    for (int64_t f = 0; f < F; f++) row[f] *= scale;
 }
 
-wf_tensor *wf_mel_filters(wf_ctx *c, const wf_mel_bank *b) { return make_bank(c, b, weight_in_hz); }
+wf_tensor *wf_mel_filters(wf_ctx *c, const wf_mel_bank *b) { return make_bank(c, b, fill_in_hz); }
 
 static double to_kaldi_mel(double hz) { return 1127 * log(1 + hz / 700); }
 
 /* Kaldi's sides are straight in mel, and the last bin belongs to no band. */
-static double weight_in_mel(const wf_mel_bank *b, int64_t m, int64_t f)
+static void fill_in_mel(const wf_mel_bank *b, int64_t m, double *row)
 {
-    const double low = to_kaldi_mel(b->low_hz),
-                 step = (to_kaldi_mel(b->high_hz) - low) / (double)(b->n_mels + 1);
-    const double left = low + step * (double)m, hz = (double)f * b->rate_hz / (double)b->n_fft;
-    if (f == b->n_fft / 2) return 0;
-    return triangle(to_kaldi_mel(hz), left, left + step, left + 2 * step);
+    const double low = to_kaldi_mel(b->low_hz);
+    const double step = (to_kaldi_mel(b->high_hz) - low) / (double)(b->n_mels + 1);
+    const double left = low + step * (double)m;
+    for (int64_t f = 0; f < b->n_fft / 2; f++) {
+        const double mel = to_kaldi_mel((double)f * b->rate_hz / (double)b->n_fft);
+        row[f] = triangle(mel, left, left + step, left + 2 * step);
+    }
+    row[b->n_fft / 2] = 0;
 }
 
 /* ---- front ends ---- */
@@ -81,11 +100,29 @@ bool wf_mel_find(const char *name, wf_mel *out)
     static const struct { const char *name; wf_mel mel;
     } known[] = {
         {"audioldm",
-         {{16000, 0, 8000, 1024, 64, WF_MEL_SLANEY, true}, 160, 512, false, 0, 1e-5, WF_MEL_LN}},
+         {{16000, 0, 8000, 1024, 64, WF_MEL_SLANEY, WF_MEL_SLANEY_AREA},
+          160,
+          512,
+          false,
+          0,
+          1e-5,
+          WF_MEL_LN}},
         {"clap",
-         {{48000, 50, 14000, 1024, 64, WF_MEL_SLANEY, true}, 480, 512, true, 0, 1e-10, WF_MEL_DB}},
+         {{48000, 50, 14000, 1024, 64, WF_MEL_SLANEY, WF_MEL_SLANEY_AREA},
+          480,
+          512,
+          true,
+          0,
+          1e-10,
+          WF_MEL_DB}},
         {"clap-fusion",
-         {{48000, 50, 14000, 1024, 64, WF_MEL_HTK, false}, 480, 512, true, 0, 1e-10, WF_MEL_DB}},
+         {{48000, 50, 14000, 1024, 64, WF_MEL_HTK, WF_MEL_PEAK},
+          480,
+          512,
+          true,
+          0,
+          1e-10,
+          WF_MEL_DB}},
     };
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
         if (strcmp(known[i].name, name) == 0) {
@@ -180,7 +217,7 @@ wf_tensor *wf_kaldi_fbank(wf_ctx *c, wf_tensor *x, int64_t rate_hz, int64_t n_me
     const wf_shape all = {.rank = 1, .dims = {bank.n_fft}};
     f = wf_stft(c, wf_reshape2(c, f, -1, bank.n_fft), wf_full(c, WF_DTYPE_F32, &all, 1),
                 bank.n_fft);
-    f = wf_linear(c, power_of(c, f), make_bank(c, &bank, weight_in_mel), NULL);
+    f = wf_linear(c, power_of(c, f), make_bank(c, &bank, fill_in_mel), NULL);
     f = wf_log(c,
                wf_clamp(c, f, 1.1920928955078125e-07, INFINITY)); /* FLT_EPSILON, Kaldi's floor */
     const int64_t B = wf_dim(x, 0), T = 1 + (wf_dim(x, 1) - n) / hop;

@@ -6,6 +6,9 @@
 
 /* HTK: 2595 log10(1 + f/700). Slaney: even to 1 kHz, logarithmic above. */
 typedef enum wf_mel_scale { WF_MEL_HTK, WF_MEL_SLANEY } wf_mel_scale;
+/* How high the triangles are: 1 at their centres; Slaney's, 2 over the width in Hz; or so that the
+ * weights of a band add up to 1, when a band without a bin takes the one nearest to its centre. */
+typedef enum wf_mel_norm { WF_MEL_PEAK, WF_MEL_SLANEY_AREA, WF_MEL_UNIT } wf_mel_norm;
 typedef enum wf_mel_log { WF_MEL_LN, WF_MEL_LOG10, WF_MEL_DB } wf_mel_log;     /* DB: 10 log10 */
 
 /* Triangles between steps that are even in mel. */
@@ -13,7 +16,7 @@ typedef struct wf_mel_bank {
     double rate_hz, low_hz, high_hz;
     int64_t n_fft, n_mels;
     wf_mel_scale scale;
-    bool area_norm;                     /* Slaney's: divided by half the width in Hz */
+    wf_mel_norm norm;
 } wf_mel_bank;
 
 /* [n_mels, n_fft/2+1] f32, as librosa and torchaudio.functional.melscale_fbanks.

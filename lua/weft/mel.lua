@@ -1,7 +1,7 @@
 --- What audio models hear: sounds as mel bands, and back.
 -- A front end is a name ("audioldm", "clap", "clap-fusion") or a table of what differs from one:
 -- { front = "audioldm", rate, n_fft, hop, bins, low, high, scale = "htk" | "slaney",
---   norm = "none" | "slaney", pad, power = 1 | 2, eps, floor, log = "ln" | "log10" | "db" }.
+--   norm = "none" | "slaney" | "unit", pad, power = 1 | 2, eps, floor, log = "ln" | "log10" | "db" }.
 local core = require "weft.core"
 local check = require "weft.check"
 

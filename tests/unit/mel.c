@@ -32,14 +32,14 @@ static int run_cases(bench *b, const char *op, call fn, double tolerance)
 
 static wf_mel_bank bank_of(const wf_json *row)
 {
-    return (wf_mel_bank){.rate_hz = attr(row, "rate"),
-                         .low_hz = attr(row, "low"),
-                         .high_hz = attr(row, "high"),
-                         .n_fft = (int64_t)attr(row, "n_fft"),
-                         .n_mels = (int64_t)attr(row, "mels"),
-                         .scale = strcmp(attr_text(row, "scale"), "htk") == 0 ? WF_MEL_HTK
-                                                                              : WF_MEL_SLANEY,
-                         .area_norm = strcmp(attr_text(row, "norm"), "none") != 0};
+    return (wf_mel_bank){
+        .rate_hz = attr(row, "rate"),
+        .low_hz = attr(row, "low"),
+        .high_hz = attr(row, "high"),
+        .n_fft = (int64_t)attr(row, "n_fft"),
+        .n_mels = (int64_t)attr(row, "mels"),
+        .scale = strcmp(attr_text(row, "scale"), "htk") == 0 ? WF_MEL_HTK : WF_MEL_SLANEY,
+        .norm = strcmp(attr_text(row, "norm"), "none") != 0 ? WF_MEL_SLANEY_AREA : WF_MEL_PEAK};
 }
 
 static wf_tensor *filters(wf_ctx *c, const vectors *v, const wf_json *row)
@@ -53,6 +53,24 @@ static wf_tensor *filters(wf_ctx *c, const vectors *v, const wf_json *row)
 static void banks_are_torchaudios(void **state)
 {
     assert_int_equal(run_cases(*state, "mel_filters", filters, 1e-7), 12);
+}
+
+/* Narrow bands over few bins: each adds up to 1, those between two bins as well. */
+static void unit_bands_hear_everything(void **state)
+{
+    bench *b = *state;
+    wf_ctx *c = b->c;
+    wf_scope *s = wf_scope_open(c);
+    const wf_mel_bank k = {.rate_hz = 8000,
+                           .low_hz = 40,
+                           .high_hz = 3950,
+                           .n_fft = 256,
+                           .n_mels = 64,
+                           .norm = WF_MEL_UNIT};
+    const wf_shape shape = {.rank = 1, .dims = {64}};
+    wf_tensor *sums = wf_sum(c, wf_mel_filters(c, &k), 1, (int[]){1}, false);
+    assert_true(difference(c, sums, wf_full(c, WF_DTYPE_F32, &shape, 1)) < 1e-6);
+    wf_scope_close(c, s, NULL);
 }
 
 static wf_tensor *log_mel(wf_ctx *c, const vectors *v, const wf_json *row)
@@ -102,7 +120,7 @@ static wf_tensor *clap(wf_ctx *c, const vectors *v, const wf_json *row)
                            .n_fft = (int64_t)attr(row, "n_fft"),
                            .n_mels = (int64_t)attr(row, "mels"),
                            .scale = m.bank.scale,
-                           .area_norm = m.bank.area_norm};
+                           .norm = m.bank.norm};
     m.hop = (int64_t)attr(row, "hop");
     m.pad = m.bank.n_fft / 2;
     const char *how = attr_text(row, "padding");
@@ -219,9 +237,11 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, bench_open, bench_close)
     const struct CMUnitTest tests[] = {
-        TEST(banks_are_torchaudios), TEST(log_mels_are_audioldms), TEST(fbanks_are_kaldis),
-        TEST(claps_are_transformers), TEST(inverses_are_torchaudios), TEST(griffin_lim_converges),
-        TEST(bands_are_inverted), TEST(refuses_nonsense),
+        TEST(banks_are_torchaudios),  TEST(unit_bands_hear_everything),
+        TEST(log_mels_are_audioldms), TEST(fbanks_are_kaldis),
+        TEST(claps_are_transformers), TEST(inverses_are_torchaudios),
+        TEST(griffin_lim_converges),  TEST(bands_are_inverted),
+        TEST(refuses_nonsense),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
