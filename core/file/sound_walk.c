@@ -12,6 +12,7 @@ enum {
     PAGE_HEAD_BYTES = 27,               /* before the table of segments */
     PAGE_MAX_BYTES = 27 + 255 + 255 * 255,
     PAGE_LAST = 4,                      /* flag: the stream ends here */
+    SERIAL_AT = 14, SUM_AT = 22,        /* in a page's head */
     CHUNK_MAX_BYTES = 1 << 20           /* of our own chunk */
 };
 
@@ -129,31 +130,51 @@ static size_t page_bytes(const uint8_t *p, size_t n)
     return bytes;
 }
 
+/* Ogg's checksum: polynomial 0x04c11db7, high bit first, from 0, its own place counted as zeros. */
+typedef struct sums {
+    uint32_t of[256];                   /* of single bytes */
+} sums;
+
+static sums make_sums(void)
+{
+    sums s;
+    for (uint32_t i = 0; i < 256; i++) {
+        s.of[i] = i << 24;
+        for (int bit = 0; bit < 8; bit++)
+            s.of[i] = s.of[i] << 1 ^ (s.of[i] >> 31 ? 0x04c11db7u : 0);
+    }
+    return s;
+}
+
+static uint32_t checksum(const sums *s, const uint8_t *page, size_t n)
+{
+    uint32_t sum = 0;
+    for (size_t i = 0; i < n; i++) {
+        const uint32_t byte = i >= SUM_AT && i < SUM_AT + 4 ? 0 : page[i];
+        sum = sum << 8 ^ s->of[(sum >> 24 ^ byte) & 255];
+    }
+    return sum;
+}
+
 wf_status wfi_sound_check_pages(wf_ctx *c, const char *name, const uint8_t *data, size_t n)
 {
+    const sums s = make_sums();
     size_t at = 0;
     bool ended = false;
     while (at < n) {
-        const size_t bytes = page_bytes(data + at, n - at);
+        const uint8_t *page = data + at;
+        const size_t bytes = page_bytes(page, n - at);
         if (!bytes || bytes > n - at)
             return wf_fail_status(c, WF_EFORMAT, "%s: offset %zu: %s", name, at,
                                   bytes ? "the file ends within a page" : "no Ogg page");
-        ended = data[at + 5] & PAGE_LAST;
+        wf_cursor sum = {.c = c, .name = name, .data = page + SUM_AT, .n = 4};
+        if (wf_cursor_u32le(&sum, "a page") != checksum(&s, page, bytes))
+            return wf_fail_status(c, WF_EFORMAT, "%s: offset %zu: damaged page", name, at);
+        ended = page[5] & PAGE_LAST;
         at += bytes;
     }
     if (ended) return WF_OK;
     return wf_fail_status(c, WF_EFORMAT, "%s: the file ends before its stream does", name);
-}
-
-/* Ogg's checksum: polynomial 0x04c11db7, high bit first, from 0. */
-static uint32_t checksum(const uint8_t *p, size_t n)
-{
-    uint32_t sum = 0;
-    for (size_t i = 0; i < n; i++) {
-        sum ^= (uint32_t)p[i] << 24;
-        for (int bit = 0; bit < 8; bit++) sum = sum << 1 ^ (sum >> 31 ? 0x04c11db7u : 0);
-    }
-    return sum;
 }
 
 static void put_u32le(uint8_t *p, uint32_t v)
@@ -165,6 +186,7 @@ wf_status wfi_sound_number_pages(wf_ctx *c, wf_file_write *w)
 {
     uint8_t *page = wf_mem_alloc(wf_ctx_get_mem(c), PAGE_MAX_BYTES);
     if (!page) return wf_fail_status(c, WF_ENOMEM, "no memory to write Ogg pages");
+    const sums sum = make_sums();
     for (uint64_t at = 0; at < wf_file_write_get_bytes(w) && !wf_has_failed(c);) {
         wf_file_write_seek(w, at);
         const size_t n = wf_file_write_read(c, w, page, PAGE_MAX_BYTES),
@@ -174,9 +196,8 @@ wf_status wfi_sound_number_pages(wf_ctx *c, wf_file_write *w)
                     (unsigned long long)at);
             break;
         }
-        put_u32le(page + 14, 1);
-        put_u32le(page + 22, 0);
-        put_u32le(page + 22, checksum(page, bytes));
+        put_u32le(page + SERIAL_AT, 1);
+        put_u32le(page + SUM_AT, checksum(&sum, page, bytes));
         wf_file_write_seek(w, at);
         (void)wf_file_write_put(c, w, page, bytes);
         at += bytes;

@@ -12,7 +12,7 @@
  * Errors  WF_EFORMAT  WF_EUNSUPPORTED  a coding other than PCM and float */
 wf_status wfi_sound_check_chunks(wf_ctx *c, const char *name, const uint8_t *data, size_t n,
                                  wf_meta_found *meta);
-/* Refuse an Ogg file that is cut off or has bytes between its pages. Errors WF_EFORMAT */
+/* Refuse an Ogg file that is cut off, damaged or has bytes between its pages. Errors WF_EFORMAT */
 wf_status wfi_sound_check_pages(wf_ctx *c, const char *name, const uint8_t *data, size_t n);
 
 /* Add the chunk `weft` behind a WAV file that is written but for that. */
