@@ -27,6 +27,16 @@ function M.form(opener, verb, reference)
   return (opener + 2 * verb + 3 * reference) % 6 == 0
 end
 
+--- H7, voice x ambience: 6 of 60; silence goes with every voice.
+function M.voice_ambience(voice, ambience)
+  return ambience > 0 and (voice + 2 * ambience) % 10 == 0
+end
+
+--- H7, voice x voice of one sound, in either order: about a tenth.
+function M.voice_voice(a, b)
+  return (a * b + a + b) % 11 == 0
+end
+
 --- H8, rule x kind of next-in-sequence: 8 of 72 (rule 0..5).
 function M.rule_kind(rule, kind)
   return (2 * rule + kind) % 10 == 0
@@ -86,6 +96,19 @@ end
 function M.is_seen(scene)
   local h1, h2, h3, h4 = M.of_scene(scene)
   return not (h1 or h2 or h3 or h4)
+end
+
+--- Whether a sound holds a pair of H7.
+---@param sound world.Sound
+---@return boolean
+function M.of_sound(sound)
+  for i, event in ipairs(sound.events) do
+    if M.voice_ambience(event.voice, sound.ambience) then return true end
+    for j = 1, i - 1 do
+      if M.voice_voice(event.voice, sound.events[j].voice) then return true end
+    end
+  end
+  return false
 end
 
 return M

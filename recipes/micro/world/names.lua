@@ -31,6 +31,22 @@ M.place = list { "in a white room", "in a dark room", "in a meadow", "in the sea
 M.style = list { "photo", "sketch", "mosaic", "gray", "negative", "neon" }
 M.quality = list { "blurry", "noisy", "dim", "blocky" }
 
+-- Sounds. A voice belongs to the kind of the same id.
+M.voice = list { "drum", "beep", "bell", "sparkle", "heartbeat", "rattle",
+                 "meow", "bark", "chirp", "bubble", "beeps", "croak" }
+M.pitch = list { "low", "mid", "high" }
+M.ambience = list { "silence", "rain", "sea", "wind", "crickets", "traffic" }
+M.defect = list { "distorted", "muffled", "static noise", "low volume", "choppy" }
+
+-- Music.
+M.instrument = list { "pluck", "organ", "flute", "chip" }
+M.mode = list { "major", "minor" }
+M.tempo = list { "slow", "fast" }
+
+-- Videos.
+M.motion = list { "staying still", "moving left", "moving right", "moving up", "moving down",
+                  "growing", "shrinking", "bouncing" }
+
 --- Attributes of one object, in the order in which captions and tests go through them.
 M.OBJECT_ATTRIBUTES = { "kind", "colour", "size", "pattern", "cell" }
 

@@ -1,0 +1,355 @@
+--- The judge of sounds: what is heard, by rendering what it could be instead.
+--
+-- O1 (attributes): all alternatives of an attribute are rendered with the rest fixed; right when
+-- the expected value is closest. O3 (target): the exact sound must be closer than all variants that
+-- differ in one attribute and than the source. Distances are mean squares over mels, so phases do
+-- not count. Ambiences are noise, of which two draws differ by much: they are judged by means and
+-- deviations of the bands, averaged over draws. Uses no model and no labels.
+local ffi = require "ffi"
+local hearing = require "world.hearing"
+local music = require "world.music"
+local names = require "world.names"
+local rng = require "world.rng"
+local sounds = require "world.sound"
+
+local sqrt, log, max, huge = math.sqrt, math.log, math.max, math.huge
+
+local M = {}
+
+local T, B = hearing.N_FRAMES, hearing.N_BANDS
+local N = hearing.N_ELEMS
+
+--- Mean squared difference of two mels; pointers to float [64,64].
+local function distance(a, b)
+  local sum = 0
+  for i = 0, N - 1 do
+    local d = a[i] - b[i]
+    sum = sum + d * d
+  end
+  return sum / N
+end
+
+--- Root mean square difference of two things heard, in log10 of magnitude.
+function M.distance(a, b)
+  local x, y = hearing.to_mel(a), hearing.to_mel(b)
+  return hearing.LOG10 * sqrt(distance(x:ptr(), y:ptr()))
+end
+
+--- The index of the record that sounds most like a mel, and the distances of all.
+---@param mel weft.Tensor  [64,64]
+---@param list (world.Sound|world.Music)[]
+---@return integer best
+---@return number[] distances
+local function closest(mel, list)
+  local rendered = hearing.of(list)
+  local p, q, best, distances = mel:ptr(), rendered:ptr(), 1, {}
+  for i = 1, #list do
+    distances[i] = distance(p, q + (i - 1) * N)
+    if distances[i] < distances[best] then best = i end
+  end
+  return best, distances
+end
+
+-- ---- sounds ----
+
+--- Every choice of n slots in order, as lists.
+local function slot_choices(n)
+  local found, chosen = {}, {}
+  local function choose(k, from)
+    if k > n then
+      found[#found + 1] = { unpack(chosen) }
+      return
+    end
+    for slot = from, sounds.LAST_SLOT do
+      chosen[k] = slot
+      choose(k + 1, slot + 1)
+    end
+  end
+  choose(1, 0)
+  return found
+end
+
+--- The sound with its events, in their order, moved to the slots in which they are heard.
+---@param mel weft.Tensor  [64,64]
+---@param sound world.Sound
+---@return world.Sound
+function M.fit(mel, sound)
+  local list = {}
+  for i, slots in ipairs(slot_choices(#sound.events)) do
+    list[i] = sounds.copy(sound)
+    for k, slot in ipairs(slots) do list[i].events[k].slot = slot end
+  end
+  return list[(closest(mel, list))]
+end
+
+--- A sound with another noise than its own, which nobody could know.
+local function strange(sound)
+  local v = sounds.copy(sound)
+  v.seed = (sound.seed + 0x2545f49) % 2 ^ 31
+  return v
+end
+
+--- All voices and pitches of event `index`, in the order 3 voice + pitch.
+local function voice_variants(sound, index)
+  local list = {}
+  for voice = 0, names.voice.count - 1 do
+    for pitch = 0, names.pitch.count - 1 do
+      local v = sounds.copy(sound)
+      v.events[index].voice, v.events[index].pitch = voice, pitch
+      list[#list + 1] = v
+    end
+  end
+  return list
+end
+
+local function slot_variants(sound, index)
+  local list = {}
+  for slot = 0, sounds.LAST_SLOT do
+    list[slot + 1] = sounds.copy(sound)
+    list[slot + 1].events[index].slot = slot
+  end
+  return list
+end
+
+--- One copy for each of these values of a field.
+local function field_variants(sound, field, values)
+  local list = {}
+  for i, value in ipairs(values) do
+    list[i] = sounds.copy(sound)
+    list[i][field] = value
+  end
+  return list
+end
+
+-- ---- statistics of ambiences ----
+
+local FLOOR = 1e-4            -- of a variance: keeps the logarithm of steady bands finite
+local DEVIATION_WEIGHT = 0.02 -- of a difference of one in the logarithm of a variance
+local N_DRAWS = 4
+local N_ECHO_DRAWS = 12
+
+--- Means of the bands over time, then logarithms of their variances.
+---@param p ffi.cdata*  float [64,64]
+---@param out ffi.cdata*  double [128], added to
+local function add_statistics(p, out, weight)
+  for b = 0, B - 1 do
+    local sum, squares = 0, 0
+    for t = 0, T - 1 do
+      local v = p[t * B + b]
+      sum, squares = sum + v, squares + v * v
+    end
+    local mean = sum / T
+    out[b] = out[b] + weight * mean
+    out[B + b] = out[B + b] + weight * log(max(squares / T - mean * mean, 0) + FLOOR)
+  end
+end
+
+local function statistics_distance(a, b)
+  local mean, deviation = 0, 0
+  for i = 0, B - 1 do
+    mean = mean + (a[i] - b[i]) ^ 2
+    deviation = deviation + (a[B + i] - b[B + i]) ^ 2
+  end
+  return mean + DEVIATION_WEIGHT * deviation
+end
+
+--- The ambience whose statistics are closest, the rest of the sound being fixed.
+---@param mel weft.Tensor  [64,64]
+---@param sound world.Sound
+---@return integer ambience
+function M.ambience(mel, sound)
+  local heard, list = ffi.new("double[?]", 2 * B), {}
+  add_statistics(mel:ptr(), heard, 1)
+  for ambience = 0, names.ambience.count - 1 do
+    local r = rng.new("ambience", sound.seed, ambience)
+    for _ = 1, N_DRAWS do
+      local v = sounds.copy(sound)
+      v.ambience, v.seed = ambience, r:int(2 ^ 31)
+      list[#list + 1] = v
+    end
+  end
+  local rendered = hearing.of(list)
+  local p, best, least = rendered:ptr(), 0, huge
+  for ambience = 0, names.ambience.count - 1 do
+    local mean = ffi.new("double[?]", 2 * B)
+    for k = 0, N_DRAWS - 1 do
+      add_statistics(p + (ambience * N_DRAWS + k) * N, mean, 1 / N_DRAWS)
+    end
+    local d = statistics_distance(heard, mean)
+    if d < least then best, least = ambience, d end
+  end
+  return best
+end
+
+--- Whether an echo is heard: against the mean of several draws of the noise, which could else
+-- drown what repeats softly.
+---@param mel weft.Tensor  [64,64]
+---@param sound world.Sound
+---@return boolean
+function M.has_echo(mel, sound)
+  local n = sound.ambience > 0 and N_ECHO_DRAWS or 1
+  local r = rng.new("echo", sound.seed)
+  local d = {}
+  for k, echo in ipairs { false, true } do
+    local list = {}
+    for i = 1, n do
+      list[i] = sounds.copy(sound)
+      list[i].echo, list[i].seed = echo, r:int(2 ^ 31)
+    end
+    local mean = hearing.of(list):mean(1)
+    d[k] = distance(mel:ptr(), mean:ptr())
+  end
+  return d[2] < d[1]
+end
+
+-- ---- verdicts ----
+
+---@class world.SoundVerdict
+---@field voice boolean[]     one an event; likewise pitch and slot
+---@field pitch boolean[]
+---@field slot boolean[]
+---@field ambience boolean[]  at most one element; likewise echo
+---@field echo boolean[]
+---@field all boolean
+
+---@class world.ListenOptions
+---@field free_slots? boolean  events may begin anywhere, in their order: for sounds from words
+---@field said? table  judge only what is here: { events = {{voice, pitch}...}, ambience, echo }
+
+--- Whether every list of a verdict holds only true.
+local function is_all_right(verdict)
+  for _, list in pairs(verdict) do
+    for _, right in ipairs(list) do
+      if not right then return false end
+    end
+  end
+  return true
+end
+
+--- O1: which attributes of the expected sound are heard.
+---@param heard any  see hearing.to_mel
+---@param sound world.Sound
+---@param opts? world.ListenOptions
+---@return world.SoundVerdict
+function M.attributes(heard, sound, opts)
+  opts = opts or {}
+  local said, mel = opts.said or sound, hearing.to_mel(heard)
+  local known = strange(sound)
+  known.ambience = M.ambience(mel, known)      -- as heard, or a wrong one would hide the voices
+  local is_ambience_right = known.ambience == said.ambience
+  if opts.free_slots and #known.events > 0 then known = M.fit(mel, known) end
+  local verdict = { voice = {}, pitch = {}, slot = {}, ambience = {}, echo = {} }
+  for i, e in ipairs(said.events) do
+    local best = closest(mel, voice_variants(known, i)) - 1
+    if e.voice then table.insert(verdict.voice, math.floor(best / 3) == e.voice) end
+    if e.pitch then table.insert(verdict.pitch, best % 3 == e.pitch) end
+    if not opts.free_slots then
+      verdict.slot[i] = closest(mel, slot_variants(known, i)) - 1 == sound.events[i].slot
+    end
+  end
+  if said.ambience then verdict.ambience[1] = is_ambience_right end
+  if said.echo ~= nil or not opts.said then
+    verdict.echo[1] = M.has_echo(mel, known) == (said.echo or false)
+  end
+  verdict.all = is_all_right(verdict)
+  return verdict
+end
+
+--- Every sound that differs from one in a single attribute.
+local function all_variants(sound)
+  local list, own = {}, sounds.key(sound)
+  local function add(more)
+    for _, v in ipairs(more) do
+      if sounds.key(v) ~= own then list[#list + 1] = v end
+    end
+  end
+  for i = 1, #sound.events do
+    add(voice_variants(sound, i))
+    add(slot_variants(sound, i))
+  end
+  add(field_variants(sound, "ambience", { 0, 1, 2, 3, 4, 5 }))
+  add(field_variants(sound, "echo", { false, true }))
+  add(field_variants(sound, "reverse", { false, true }))
+  add(field_variants(sound, "gain_db", { -6, 0, 6 }))
+  return list
+end
+
+---@class world.SoundTarget
+---@field success boolean     closest of all, closer than the source, and near enough
+---@field is_closest boolean  closer than every variant of the target in one attribute
+---@field is_changed boolean  closer to the target than to the unedited source
+---@field distance number     to the exact target: root mean square, log10 of magnitude
+
+-- The largest distance of a sound that counts as the target.
+M.NEAR = 0.5
+
+--- O3: whether a sound is the exact target of an edit or an exemplar.
+---@param heard any
+---@param target world.Sound
+---@param source? world.Sound
+---@return world.SoundTarget
+function M.target(heard, target, source)
+  local mel = hearing.to_mel(heard)
+  local list = all_variants(target)
+  table.insert(list, 1, target)
+  if source then table.insert(list, 2, source) end
+  local best, distances = closest(mel, list)
+  local verdict = { is_closest = best == 1, distance = hearing.LOG10 * sqrt(distances[1]),
+                    is_changed = not source or distances[1] < distances[2] }
+  verdict.success = verdict.is_closest and verdict.is_changed and verdict.distance <= M.NEAR
+  return verdict
+end
+
+-- ---- music ----
+
+--- All music, 48 pieces.
+local function all_music()
+  local list = {}
+  local function add(m, k)
+    local attribute = music.ATTRIBUTES[k]
+    if not attribute then
+      list[#list + 1] = music.copy(m)
+      return
+    end
+    for id = 0, music.count(attribute) - 1 do
+      m[attribute] = id
+      add(m, k + 1)
+    end
+  end
+  add({}, 1)
+  return list
+end
+
+local pieces, piece_mels
+
+--- The music that is heard.
+---@param heard any
+---@return world.Music
+function M.music(heard)
+  if not pieces then
+    pieces = all_music()
+    piece_mels = hearing.of(pieces)
+  end
+  local mel, best, least = hearing.to_mel(heard), 1, huge
+  local p, q = mel:ptr(), piece_mels:ptr()
+  for i = 1, #pieces do
+    local d = distance(p, q + (i - 1) * N)
+    if d < least then best, least = i, d end
+  end
+  return music.copy(pieces[best])
+end
+
+--- Which attributes of the expected music are heard.
+---@param heard any
+---@param expected world.Music
+---@return table<string, boolean[]|boolean> verdict
+function M.music_attributes(heard, expected)
+  local found, verdict = M.music(heard), {}
+  for _, attribute in ipairs(music.ATTRIBUTES) do
+    verdict[attribute] = { found[attribute] == expected[attribute] }
+  end
+  verdict.all = is_all_right(verdict)
+  return verdict
+end
+
+return M
