@@ -10,7 +10,7 @@
 #include "kernels/cpu/gemm.h"
 #include "kernels/cpu/kern.h"
 
-enum { QUERIES = 4 * MR, KEYS = 256, MAX_WIDTH = 256, LD = 256 + 16 };
+enum { QUERIES = 4 * MR, KEYS = 256, MAX_WIDTH = 512, LD = MAX_WIDTH + 16 };
 
 /* Rows of one operand: row t of head n of sample b stands at p + b s[0] + t s[1] + n s[2]. */
 typedef struct attn_rows {
