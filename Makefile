@@ -81,7 +81,7 @@ weft: $(BUILD)/lua/main.o $(BIND:%.c=$(BUILD)/%.o) $(LIB)
 
 $(BUILD)/tests/unit/%: tests/unit/%.c $(LIB)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALLCFLAGS) $< -o $@ $(LIB) -lcmocka $(LIBS)
+	$(Q)$(CC) $(ALLCFLAGS) -MMD -MP -MF $@.d -MT $@ $< -o $@ $(LIB) -lcmocka $(LIBS)
 
 unit: $(UNIT)
 	$(Q)LSAN_OPTIONS=suppressions=tests/lsan.supp:print_suppressions=0 luajit tests/run.lua $(UNIT)

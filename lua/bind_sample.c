@@ -77,7 +77,8 @@ static int l_alpha_bar(lua_State *L)
 static double number_of(lua_State *L, int arg, const char *name, double fallback)
 {
     if (!lwf_field(L, arg, name)) return fallback;
-    if (lua_type(L, -1) != LUA_TNUMBER) lwf_error(L, "usage", NULL, "sampler: %s must be a number", name);
+    if (lua_type(L, -1) != LUA_TNUMBER)
+        lwf_error(L, "usage", NULL, "sampler: %s must be a number", name);
     const double v = lua_tonumber(L, -1);
     lua_pop(L, 1);
     return v;
@@ -186,7 +187,9 @@ static int l_x0(lua_State *L)
 static int l_set(lua_State *L)
 {
     wf_run *r = check_run(L);
-    return wf_run_set_latent(lwf_ctx(L), r, lwf_check_tensor(L, 2, "set: latent")) == WF_OK ? 0 : lwf_raise(L);
+    return wf_run_set_latent(lwf_ctx(L), r, lwf_check_tensor(L, 2, "set: latent")) == WF_OK
+               ? 0
+               : lwf_raise(L);
 }
 
 /* r:add_noise(image, noise) -> as at the coming call */
@@ -195,7 +198,8 @@ static int l_add_noise(lua_State *L)
     lwf_state *s = lwf_get(L);
     wf_run *r = check_run(L);
     wf_tensor *image = lwf_check_tensor(L, 2, "add_noise: image");
-    return lwf_push_tensor(L, s, wf_run_add_noise(s->ctx, r, image, lwf_check_tensor(L, 3, "add_noise: noise")));
+    return lwf_push_tensor(
+        L, s, wf_run_add_noise(s->ctx, r, image, lwf_check_tensor(L, 3, "add_noise: noise")));
 }
 
 static int push_list(lua_State *L, const double *v, int n)
@@ -239,7 +243,8 @@ static int l_save(lua_State *L)
     return wf_run_save(lwf_ctx(L), r, luaL_checkstring(L, 2)) == WF_OK ? 0 : lwf_raise(L);
 }
 
-static void add_class(lua_State *L, lwf_state *s, const char *name, const luaL_Reg *methods, lua_CFunction gc)
+static void add_class(lua_State *L, lwf_state *s, const char *name, const luaL_Reg *methods,
+                      lua_CFunction gc)
 {
     if (luaL_newmetatable(L, name)) {
         lwf_register(L, s, methods);

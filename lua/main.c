@@ -46,7 +46,8 @@ static bool push_if_there(lua_State *L, const char *self, const char *rest)
     return is_there;
 }
 
-/* package.path = our folder, then LUA_PATH or its default. The tree comes before an installed copy. */
+/* package.path = our folder, then LUA_PATH or its default. The tree comes before an installed copy.
+ */
 static void set_path(lua_State *L)
 {
     char self[PATH_BYTES];
@@ -109,7 +110,9 @@ static void *run_lua(void *arg)
     lua_pushcfunction(L, run);
     lua_pushlightuserdata(L, p);
     if (lua_pcall(L, 1, 1, 0) == 0) p->status = (int)lua_tointeger(L, -1);
-    else fprintf(stderr, "weft: %s\n", lua_tostring(L, -1) ? lua_tostring(L, -1) : "failed to start");
+    else
+        fprintf(stderr, "weft: %s\n",
+                lua_tostring(L, -1) ? lua_tostring(L, -1) : "failed to start");
     lua_close(L);
     return NULL;
 }

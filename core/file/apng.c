@@ -125,11 +125,14 @@ static wf_status check_frames(wf_ctx *c, const wf_frames *f, uint32_t fps_num, u
         return wf_fail_status(c, WF_EARG, "an animation of %lld frames: must be 1 to %d",
                               (long long)f->n, MAX_FRAMES);
     if (fps_num < 1 || fps_den < 1 || fps_num > 0xffff || fps_den > 0xffff)
-        return wf_fail_status(c, WF_EARG, "a rate of %u/%u frames a second: both numbers must be 1 to "
-                              "65535", fps_num, fps_den);
+        return wf_fail_status(c, WF_EARG,
+                              "a rate of %u/%u frames a second: both numbers must be 1 to "
+                              "65535",
+                              fps_num, fps_den);
     for (int64_t i = 0; i < f->n; i++) {
         const wf_pixels *p = &f->list[i], *q = &f->list[0];
-        if (p->height != q->height || p->width != q->width || p->channels != q->channels || p->bits != 8)
+        if (p->height != q->height || p->width != q->width || p->channels != q->channels ||
+            p->bits != 8)
             return wf_fail_status(c, WF_EARG, "frame %lld differs from the first in size or kind",
                                   (long long)i + 1);
     }
@@ -199,7 +202,8 @@ static wf_status read_control(reader *r, const chunk *k)
     if (f->width < 1 || f->height < 1 || f->x + f->width > r->canvas.width ||
         f->y + f->height > r->canvas.height)
         return refuse(r, "lies outside the picture");
-    if (f->dispose > 2 || f->blend > 1) return refuse(r, "is disposed or blended in an unknown way");
+    if (f->dispose > 2 || f->blend > 1)
+        return refuse(r, "is disposed or blended in an unknown way");
     if (r->out->n == 0 && f->dispose == 2) f->dispose = 1;
     r->data.n = 0;
     r->open = true;
@@ -284,8 +288,10 @@ static wf_status make_canvas(reader *r, int64_t channels)
     WF_TRY(wf_pixels_new(r->c, &r->canvas, &like, r->name));
     memset(r->canvas.data, 0, wf_pixels_row_bytes(&like) * (size_t)like.height);
     if (r->n_frames * like.width * like.height > WF_MAX_PIXELS)
-        return wf_fail_status(r->c, WF_EFORMAT, "%s: %lld frames of %lldx%lld pixels are more than %d "
-                              "pixels in all", r->name, (long long)r->n_frames, (long long)like.width,
+        return wf_fail_status(r->c, WF_EFORMAT,
+                              "%s: %lld frames of %lldx%lld pixels are more than %d "
+                              "pixels in all",
+                              r->name, (long long)r->n_frames, (long long)like.width,
                               (long long)like.height, WF_MAX_PIXELS);
     return WF_OK;
 }
@@ -322,11 +328,14 @@ static wf_status read_animation_control(reader *r, const chunk *k)
     if (wf_has_failed(r->c)) return wf_get_status(r->c);
     if (r->out->list || r->n_frames < 1 || r->n_frames > MAX_FRAMES ||
         r->n_frames > (int64_t)(r->file_bytes / FRAME_BYTES))
-        return wf_fail_status(r->c, WF_EFORMAT, "%s: announces %lld frames, must be 1 to %d, once, and "
-                              "fit in the file", r->name, (long long)r->n_frames, MAX_FRAMES);
+        return wf_fail_status(r->c, WF_EFORMAT,
+                              "%s: announces %lld frames, must be 1 to %d, once, and "
+                              "fit in the file",
+                              r->name, (long long)r->n_frames, MAX_FRAMES);
     r->out->mem = wf_ctx_get_mem(r->c);
     r->out->list = wf_mem_calloc(r->out->mem, (size_t)r->n_frames * sizeof *r->out->list);
-    return r->out->list ? WF_OK : wf_fail_status(r->c, WF_ENOMEM, "%s: no memory for its frames", r->name);
+    return r->out->list ? WF_OK
+                        : wf_fail_status(r->c, WF_ENOMEM, "%s: no memory for its frames", r->name);
 }
 
 static wf_status read_head(reader *r, const chunk *k)
@@ -352,7 +361,8 @@ static wf_status read_frame_data(reader *r, const chunk *k)
 static wf_status take_chunk(reader *r, const chunk *k)
 {
     if (is_type(k, "IHDR")) return read_head(r, k);
-    if (!r->head) return wf_fail_status(r->c, WF_EFORMAT, "%s: does not begin with a header", r->name);
+    if (!r->head)
+        return wf_fail_status(r->c, WF_EFORMAT, "%s: does not begin with a header", r->name);
     if (is_type(k, "acTL")) return read_animation_control(r, k);
     if (is_type(k, "PLTE")) r->palette = *k;
     if (is_type(k, "tRNS")) r->clear = *k;

@@ -1,4 +1,5 @@
-/* bytes.h - a growing run of bytes, for headers and chunks that are built before they are written. */
+/* bytes.h - a growing run of bytes, for headers and chunks that are built before they are written.
+ */
 #ifndef WF_CORE_BYTES_H
 #define WF_CORE_BYTES_H
 

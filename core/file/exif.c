@@ -1,8 +1,8 @@
 /*
  * exif.c - EXIF blocks and XMP packets, as far as provenance and orientation need them.
  *
- * Source: EXIF 2.32, sections 4.5 and 4.6.5 (a TIFF file in a segment; UserComment begins with eight
- * bytes that name its code); XMP specification part 3, section 1.1.3.
+ * Source: EXIF 2.32, sections 4.5 and 4.6.5 (a TIFF file in a segment; UserComment begins with
+ * eight bytes that name its code); XMP specification part 3, section 1.1.3.
  */
 #include "core/file/exif.h"
 
@@ -104,7 +104,8 @@ int wf_exif_read(wf_ctx *c, const uint8_t *data, size_t n, wf_meta_found *meta)
     t.big = t.data[0] == 'M';
     if (number_at(&t, 2, 2) != 42) return 0;
     const size_t dir = number_at(&t, 4, 4);
-    read_comment(c, &t, find_entry(&t, value_of(&t, find_entry(&t, dir, TAG_EXIF)), TAG_COMMENT), meta);
+    read_comment(c, &t, find_entry(&t, value_of(&t, find_entry(&t, dir, TAG_EXIF)), TAG_COMMENT),
+                 meta);
     const uint32_t turn = value_of(&t, find_entry(&t, dir, TAG_ORIENTATION));
     return turn >= 1 && turn <= 8 ? (int)turn : 0;
 }

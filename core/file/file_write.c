@@ -106,7 +106,8 @@ wf_file_write *wf_file_write_open(wf_ctx *c, const char *path, bool overwrite)
     if (!name[0] || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
         return wf_fail(c, WF_EIO, "\"%s\" is not the name of a file", path);
     if (strlen(name) >= NAME_BYTES)
-        return wf_fail(c, WF_EIO, "%.200s...: the name is longer than %d bytes", name, NAME_BYTES - 1);
+        return wf_fail(c, WF_EIO, "%.200s...: the name is longer than %d bytes", name,
+                       NAME_BYTES - 1);
     wf_file_write *w = wf_mem_calloc(wf_ctx_get_mem(c), sizeof *w + strlen(path) + 1);
     if (!w) return wf_fail(c, WF_ENOMEM, "%s: no memory to write it", path);
     *w = (wf_file_write){.mem = wf_ctx_get_mem(c), .dir = -1, .fd = -1, .overwrite = overwrite};
@@ -164,7 +165,8 @@ size_t wf_file_write_read(wf_ctx *c, wf_file_write *w, void *out, size_t bytes)
 
 /* ---- finishing ---- */
 
-/* Give the temporary file its name, failing with EEXIST when that is taken and may not be replaced. */
+/* Give the temporary file its name, failing with EEXIST when that is taken and may not be replaced.
+ */
 static int rename_temp(const wf_file_write *w)
 {
     if (w->overwrite) return renameat(w->dir, w->temp, w->dir, w->name);
@@ -183,7 +185,7 @@ static wf_status finish(wf_ctx *c, wf_file_write *w)
         return wf_fail_status(c, WF_EIO, "%s: exists already, and may not be replaced", w->path);
     }
     w->temp[0] = '\0';
-    (void)fsync(w->dir);                /* the file is whole; some file systems cannot sync folders */
+    (void)fsync(w->dir); /* the file is whole; some file systems cannot sync folders */
     return WF_OK;
 }
 

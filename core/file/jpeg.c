@@ -1,8 +1,8 @@
 /*
  * jpeg.c - JPEG by libjpeg.
  *
- * libjpeg reports errors by longjmp; guard() is the only setjmp, and everything that must survive it
- * lives in a struct. What the library calls warnings is mostly damage, and refused as such.
+ * libjpeg reports errors by longjmp; guard() is the only setjmp, and everything that must survive
+ * it lives in a struct. What the library calls warnings is mostly damage, and refused as such.
  */
 #include "core/file/jpeg.h"
 
@@ -19,9 +19,9 @@
 #include "core/file/file_write.h"
 
 enum {
-    MAX_SCANS = 500,                    /* each pass over a progressive file costs its full size */
+    MAX_SCANS = 500, /* each pass over a progressive file costs its full size */
     MAX_SEGMENT_BYTES = 65533,
-    BLOCK_RATIO = 2048,                 /* pixels a byte: a block of 64 takes a bit or so at least */
+    BLOCK_RATIO = 2048, /* pixels a byte: a block of 64 takes a bit or so at least */
     RATIO_SLACK = 1 << 16
 };
 
@@ -59,7 +59,8 @@ static void on_message(j_common_ptr j, int level)
 {
     if (level >= 0) return;
     const int code = j->err->msg_code;
-    if (code != JWRN_EXTRANEOUS_DATA && code != JWRN_ADOBE_XFORM && code != JWRN_JFIF_MAJOR) on_error(j);
+    if (code != JWRN_EXTRANEOUS_DATA && code != JWRN_ADOBE_XFORM && code != JWRN_JFIF_MAJOR)
+        on_error(j);
 }
 
 static void on_progress(j_common_ptr j)
@@ -107,14 +108,16 @@ static void read_head(reader *r)
 {
     (void)jpeg_read_header(&r->jpeg, TRUE);
     const uint64_t w = r->jpeg.image_width, h = r->jpeg.image_height;
-    if (w <= WF_MAX_SIDE_PX && h <= WF_MAX_SIDE_PX && w * h > RATIO_SLACK && (w * h - RATIO_SLACK) / BLOCK_RATIO > r->n)
+    if (w <= WF_MAX_SIDE_PX && h <= WF_MAX_SIDE_PX && w * h > RATIO_SLACK &&
+        (w * h - RATIO_SLACK) / BLOCK_RATIO > r->n)
         wf_fail(r->c, WF_EFORMAT, "%s: says it is %llux%llu pixels, which %zu bytes cannot hold",
                 r->name, (unsigned long long)w, (unsigned long long)h, r->n);
     read_segments(r);
     const bool inks = r->jpeg.jpeg_color_space == JCS_CMYK || r->jpeg.jpeg_color_space == JCS_YCCK;
     const bool grey = r->jpeg.jpeg_color_space == JCS_GRAYSCALE;
     r->jpeg.out_color_space = inks ? JCS_CMYK : grey ? JCS_GRAYSCALE : JCS_RGB;
-    r->px = (wf_pixels){.width = (int64_t)w, .height = (int64_t)h, .channels = grey ? 1 : 3, .bits = 8};
+    r->px =
+        (wf_pixels){.width = (int64_t)w, .height = (int64_t)h, .channels = grey ? 1 : 3, .bits = 8};
 }
 
 /* Adobe stores inks inverted, and marks such files; RGB is (1 - ink)(1 - black). */
@@ -276,8 +279,8 @@ static void put_segment(writer *w, void (*write)(wf_bytes *b, const char *text),
     if (!text) return;
     write(&b, text);
     if (b.n > MAX_SEGMENT_BYTES || strlen(text) > WF_JPEG_META_BYTES)
-        wf_fail(b.c, WF_EARG, "provenance of %zu bytes does not fit in a JPEG, at most %d do", strlen(text),
-                WF_JPEG_META_BYTES);
+        wf_fail(b.c, WF_EARG, "provenance of %zu bytes does not fit in a JPEG, at most %d do",
+                strlen(text), WF_JPEG_META_BYTES);
     if (!wf_has_failed(b.c)) jpeg_write_marker(&w->jpeg, JPEG_APP0 + 1, b.data, (unsigned)b.n);
     wf_bytes_free(&b);
 }
@@ -326,8 +329,10 @@ wf_status wf_jpeg_save(wf_ctx *c, const char *path, const wf_pixels *p, int qual
     WF_TRY(wf_meta_check(c, meta));
     if (p->bits != 8 || (p->channels != 1 && p->channels != 3) || p->width < 1 || p->height < 1 ||
         p->width > WF_MAX_SIDE_PX || p->height > WF_MAX_SIDE_PX || quality < 1 || quality > 100)
-        return wf_fail_status(c, WF_EARG, "%s: a JPEG holds 8 bits of grey or RGB, at most %d pixels a "
-                              "side, at quality 1 to 100", path, WF_MAX_SIDE_PX);
+        return wf_fail_status(c, WF_EARG,
+                              "%s: a JPEG holds 8 bits of grey or RGB, at most %d pixels a "
+                              "side, at quality 1 to 100",
+                              path, WF_MAX_SIDE_PX);
     writer *w = wf_mem_calloc(wf_ctx_get_mem(c), sizeof *w);
     if (!w) return wf_fail_status(c, WF_ENOMEM, "%s: no memory to write it", path);
     w->out.c = c;

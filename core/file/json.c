@@ -1,5 +1,6 @@
 /*
- * json.c - JSON documents over jansson: a tree of our own nodes, so that every value knows its document.
+ * json.c - JSON documents over jansson: a tree of our own nodes, so that every value knows its
+ * document.
  *
  * All nodes of a document stand in one block, children of a value side by side in file order; an
  * object also has its children by sorted key. Python's -Infinity and Infinity are read as such.

@@ -20,8 +20,10 @@ wf_status wf_pixels_new(wf_ctx *c, wf_pixels *out, const wf_pixels *like, const 
     if (wf_has_failed(c)) return wf_get_status(c);
     if (w < 1 || h < 1) return wf_fail_status(c, WF_EFORMAT, "%s: is %lldx%lld pixels", name, w, h);
     if (w > WF_MAX_SIDE_PX || h > WF_MAX_SIDE_PX || w * h > WF_MAX_PIXELS)
-        return wf_fail_status(c, WF_EFORMAT, "%s: is %lldx%lld pixels, at most %d a side and %d in all "
-                              "are read", name, w, h, WF_MAX_SIDE_PX, WF_MAX_PIXELS);
+        return wf_fail_status(c, WF_EFORMAT,
+                              "%s: is %lldx%lld pixels, at most %d a side and %d in all "
+                              "are read",
+                              name, w, h, WF_MAX_SIDE_PX, WF_MAX_PIXELS);
     out->data = wf_mem_alloc(out->mem, wf_pixels_row_bytes(out) * (size_t)h);
     if (out->data) return WF_OK;
     return wf_fail_status(c, WF_ENOMEM, "%s: no memory for %lldx%lld pixels", name, w, h);

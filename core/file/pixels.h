@@ -18,7 +18,8 @@ typedef struct wf_pixels {
 
 /* Check the size against the caps and make the rows, uninitialised; name is the file, for errors.
  * Errors  WF_EFORMAT  no pixels, or more than the caps   WF_ENOMEM */
-wf_status wf_pixels_new(wf_ctx *c, wf_pixels *out, const wf_pixels *like, const char *name) WF_MUST_USE;
+wf_status wf_pixels_new(wf_ctx *c, wf_pixels *out, const wf_pixels *like,
+                        const char *name) WF_MUST_USE;
 size_t wf_pixels_row_bytes(const wf_pixels *p);
 void wf_pixels_free(wf_pixels *p);
 

@@ -13,10 +13,10 @@
 #include "core/file/file_write.h"
 
 enum {
-    MAX_CHUNKS = 64,                    /* ancillary chunks kept */
+    MAX_CHUNKS = 64, /* ancillary chunks kept */
     MAX_CHUNK_BYTES = 1 << 20,
-    MAX_WORK_BYTES = 4 << 20,           /* what libpng needs beside chunks: rows and zlib's window */
-    DEFLATE_RATIO = 1032,               /* the most that deflate can shrink; more is a lie */
+    MAX_WORK_BYTES = 4 << 20, /* what libpng needs beside chunks: rows and zlib's window */
+    DEFLATE_RATIO = 1032,     /* the most that deflate can shrink; more is a lie */
     RATIO_SLACK = 1 << 16
 };
 
@@ -100,7 +100,8 @@ static void fail_job(job *j, const char *what)
         wf_fail(j->c, WF_EFORMAT, "%s: row %lld of %lld: damaged PNG: %s", j->name,
                 (long long)j->row, (long long)j->px->height, j->why);
     else
-        wf_fail(j->c, WF_EFORMAT, "%s: offset %zu: damaged PNG: %s", j->name, j->n - j->left, j->why);
+        wf_fail(j->c, WF_EFORMAT, "%s: offset %zu: damaged PNG: %s", j->name, j->n - j->left,
+                j->why);
 }
 
 /* ---- reading ---- */
@@ -112,8 +113,8 @@ static void check_size(job *j)
     const png_uint_32 h = png_get_image_height(j->png, j->info);
     const size_t raw = png_get_rowbytes(j->png, j->info) * (size_t)h;
     if (raw > RATIO_SLACK && (raw - RATIO_SLACK) / DEFLATE_RATIO > j->n)
-        wf_fail(j->c, WF_EFORMAT, "%s: says it is %lux%lu pixels, which %zu bytes cannot hold", j->name,
-                (unsigned long)w, (unsigned long)h, j->n);
+        wf_fail(j->c, WF_EFORMAT, "%s: says it is %lux%lu pixels, which %zu bytes cannot hold",
+                j->name, (unsigned long)w, (unsigned long)h, j->n);
 }
 
 /* Header, and the conversions that lead to 8 or 16 bits of grey, RGB or RGBA. */
@@ -181,7 +182,8 @@ static bool check_mark(wf_ctx *c, const char *name, const uint8_t *data, size_t 
     static const uint8_t mark[8] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
     if (wf_has_failed(c)) return false;
     if (n >= sizeof mark && memcmp(data, mark, sizeof mark) == 0) return true;
-    const char *guess = n < 4 || memcmp(data, mark, 4) != 0 ? wf_file_guess(data, n) : "a damaged PNG";
+    const char *guess =
+        n < 4 || memcmp(data, mark, 4) != 0 ? wf_file_guess(data, n) : "a damaged PNG";
     wf_fail(c, WF_EFORMAT, "%s: is %s, not a PNG picture", name, guess ? guess : "something else");
     return false;
 }
@@ -192,7 +194,8 @@ wf_status wf_png_decode(wf_ctx *c, const char *name, const uint8_t *data, size_t
     *out = (wf_pixels){0};
     if (meta) *meta = (wf_meta_found){0};
     if (!check_mark(c, name, data, n)) return wf_get_status(c);
-    job j = {.c = c, .name = name, .data = data, .n = n, .left = n, .px = out, .found = meta, .row = -1};
+    job j = {
+        .c = c, .name = name, .data = data, .n = n, .left = n, .px = out, .found = meta, .row = -1};
     j.png = png_create_read_struct_2(PNG_LIBPNG_VER_STRING, &j, on_error, on_warning, &j, on_alloc,
                                      on_free);
     if (j.png) j.info = png_create_info_struct(j.png);
@@ -225,9 +228,12 @@ static bool is_ascii(const char *text)
 
 static void put_text(job *j, const char *key, const char *text, int kind)
 {
-    png_text t = {.compression = kind, .key = (char *)(uintptr_t)key, .text = (char *)(uintptr_t)text,
-                  .text_length = strlen(text), .lang = (char *)(uintptr_t)"",
-                  .lang_key = (char *)(uintptr_t)""};
+    png_text t = {.compression = kind,
+                  .key = (char *)(uintptr_t)key,
+                  .text = (char *)(uintptr_t)text,
+                  .text_length = strlen(text),
+                  .lang = (char *)(uintptr_t) "",
+                  .lang_key = (char *)(uintptr_t) ""};
     if (kind == PNG_ITXT_COMPRESSION_NONE || kind == PNG_ITXT_COMPRESSION_zTXt) {
         t.itxt_length = t.text_length;
         t.text_length = 0;
@@ -237,16 +243,17 @@ static void put_text(job *j, const char *key, const char *text, int kind)
 
 static void write_all(job *j)
 {
-    static const int kinds[] = {0, PNG_COLOR_TYPE_GRAY, PNG_COLOR_TYPE_GRAY_ALPHA, PNG_COLOR_TYPE_RGB,
-                                PNG_COLOR_TYPE_RGB_ALPHA};
+    static const int kinds[] = {0, PNG_COLOR_TYPE_GRAY, PNG_COLOR_TYPE_GRAY_ALPHA,
+                                PNG_COLOR_TYPE_RGB, PNG_COLOR_TYPE_RGB_ALPHA};
     const uint16_t one = 1;
     const size_t row_bytes = wf_pixels_row_bytes(j->px);
-    png_set_IHDR(j->png, j->info, (png_uint_32)j->px->width, (png_uint_32)j->px->height, j->px->bits,
-                 kinds[j->px->channels], PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT,
-                 PNG_FILTER_TYPE_DEFAULT);
+    png_set_IHDR(j->png, j->info, (png_uint_32)j->px->width, (png_uint_32)j->px->height,
+                 j->px->bits, kinds[j->px->channels], PNG_INTERLACE_NONE,
+                 PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
     if (j->meta && j->meta->parameters)
         put_text(j, "parameters", j->meta->parameters,
-                 is_ascii(j->meta->parameters) ? PNG_TEXT_COMPRESSION_NONE : PNG_ITXT_COMPRESSION_NONE);
+                 is_ascii(j->meta->parameters) ? PNG_TEXT_COMPRESSION_NONE
+                                               : PNG_ITXT_COMPRESSION_NONE);
     if (j->meta && j->meta->weft) put_text(j, "weft", j->meta->weft, PNG_ITXT_COMPRESSION_zTXt);
     png_write_info(j->png, j->info);
     if (j->px->bits == 16 && *(const uint8_t *)&one) png_set_swap(j->png);
@@ -261,11 +268,17 @@ void wf_png_encode(wf_bytes *out, const wf_pixels *p, const wf_meta *meta)
     if (wf_meta_check(c, meta) != WF_OK) return;
     if (p->channels < 1 || p->channels > 4 || (p->bits != 8 && p->bits != 16) || p->width < 1 ||
         p->height < 1 || p->width > WF_MAX_SIDE_PX || p->height > WF_MAX_SIDE_PX) {
-        wf_fail(c, WF_EARG, "a PNG holds 1 to 4 channels of 8 or 16 bits and at most %d pixels a side",
+        wf_fail(c, WF_EARG,
+                "a PNG holds 1 to 4 channels of 8 or 16 bits and at most %d pixels a side",
                 WF_MAX_SIDE_PX);
         return;
     }
-    job j = {.c = c, .name = "PNG", .out = out, .px = (wf_pixels *)(uintptr_t)p, .meta = meta, .row = -1};
+    job j = {.c = c,
+             .name = "PNG",
+             .out = out,
+             .px = (wf_pixels *)(uintptr_t)p,
+             .meta = meta,
+             .row = -1};
     j.png = png_create_write_struct_2(PNG_LIBPNG_VER_STRING, &j, on_error, on_warning, &j, on_alloc,
                                       on_free);
     if (j.png) j.info = png_create_info_struct(j.png);
@@ -277,7 +290,8 @@ void wf_png_encode(wf_bytes *out, const wf_pixels *p, const wf_meta *meta)
     png_destroy_write_struct(&j.png, &j.info);
 }
 
-wf_status wf_png_save(wf_ctx *c, const char *path, const wf_pixels *p, const wf_meta *meta, bool overwrite)
+wf_status wf_png_save(wf_ctx *c, const char *path, const wf_pixels *p, const wf_meta *meta,
+                      bool overwrite)
 {
     wf_bytes b = {.c = c};
     wf_png_encode(&b, p, meta);

@@ -24,15 +24,30 @@ enum {
 };
 
 /* The dtypes of the format: name, bits, and what weft calls it. */
-static const struct { const char *text; unsigned bits; wf_dtype dtype; } formats[] = {
-    {"F32", 32, WF_DTYPE_F32},   {"F16", 16, WF_DTYPE_F16},     {"BF16", 16, WF_DTYPE_BF16},
-    {"F64", 64, WF_DTYPE_F64},   {"I64", 64, WF_DTYPE_I64},     {"I32", 32, WF_DTYPE_I32},
-    {"U8", 8, WF_DTYPE_U8},      {"BOOL", 8, WF_DTYPE_BOOL},    {"I16", 16, WF_DTYPE_COUNT},
-    {"I8", 8, WF_DTYPE_COUNT},   {"U16", 16, WF_DTYPE_COUNT},   {"U32", 32, WF_DTYPE_COUNT},
-    {"U64", 64, WF_DTYPE_COUNT}, {"C64", 64, WF_DTYPE_COUNT},   {"F8_E5M2", 8, WF_DTYPE_COUNT},
-    {"F8_E4M3", 8, WF_DTYPE_COUNT}, {"F8_E8M0", 8, WF_DTYPE_COUNT}, {"F8_E5M2FNUZ", 8, WF_DTYPE_COUNT},
-    {"F8_E4M3FNUZ", 8, WF_DTYPE_COUNT}, {"F6_E2M3", 6, WF_DTYPE_COUNT},
-    {"F6_E3M2", 6, WF_DTYPE_COUNT}, {"F4", 4, WF_DTYPE_COUNT},
+static const struct { const char *text; unsigned bits; wf_dtype dtype;
+} formats[] = {
+    {"F32", 32, WF_DTYPE_F32},
+    {"F16", 16, WF_DTYPE_F16},
+    {"BF16", 16, WF_DTYPE_BF16},
+    {"F64", 64, WF_DTYPE_F64},
+    {"I64", 64, WF_DTYPE_I64},
+    {"I32", 32, WF_DTYPE_I32},
+    {"U8", 8, WF_DTYPE_U8},
+    {"BOOL", 8, WF_DTYPE_BOOL},
+    {"I16", 16, WF_DTYPE_COUNT},
+    {"I8", 8, WF_DTYPE_COUNT},
+    {"U16", 16, WF_DTYPE_COUNT},
+    {"U32", 32, WF_DTYPE_COUNT},
+    {"U64", 64, WF_DTYPE_COUNT},
+    {"C64", 64, WF_DTYPE_COUNT},
+    {"F8_E5M2", 8, WF_DTYPE_COUNT},
+    {"F8_E4M3", 8, WF_DTYPE_COUNT},
+    {"F8_E8M0", 8, WF_DTYPE_COUNT},
+    {"F8_E5M2FNUZ", 8, WF_DTYPE_COUNT},
+    {"F8_E4M3FNUZ", 8, WF_DTYPE_COUNT},
+    {"F6_E2M3", 6, WF_DTYPE_COUNT},
+    {"F6_E3M2", 6, WF_DTYPE_COUNT},
+    {"F4", 4, WF_DTYPE_COUNT},
 };
 
 enum { N_FORMATS = sizeof formats / sizeof formats[0] };
@@ -229,10 +244,13 @@ static wf_status read_header(wf_ctx *c, source *s)
     wf_cursor k = wf_cursor_over(c, s->map);
     const uint64_t n = wf_cursor_u64le(&k, "the header's length");
     if (n > bytes - 8)
-        return refuse_file(c, s->map, "offset 0: the header is %llu bytes long, the file has %zu in "
-                           "all", (unsigned long long)n, bytes);
+        return refuse_file(c, s->map,
+                           "offset 0: the header is %llu bytes long, the file has %zu in "
+                           "all",
+                           (unsigned long long)n, bytes);
     if (n > MAX_HEADER_BYTES)
-        return refuse_file(c, s->map, "offset 0: the header is %llu bytes long, at most %d are read",
+        return refuse_file(c, s->map,
+                           "offset 0: the header is %llu bytes long, at most %d are read",
                            (unsigned long long)n, MAX_HEADER_BYTES);
     s->data_at = 8 + (size_t)n;
     size_t text_bytes = (size_t)n;
@@ -331,8 +349,10 @@ static wf_status check_index(wf_ctx *c, const wf_tensors *f, const wf_json *map)
         const char *path = k < 0 ? "" : wf_file_map_get_path(f->files[f->entries[k].file].map);
         const char *base = strrchr(path, '/');
         if (k >= 0 && strcmp(base ? base + 1 : path, shard) == 0) continue;
-        return wf_fail_status(c, WF_EFORMAT, "%s: says that tensor \"%s\" is in %.100s, which has no such "
-                              "tensor", f->path, wf_quote(q, sizeof q, name, strlen(name)), shard);
+        return wf_fail_status(c, WF_EFORMAT,
+                              "%s: says that tensor \"%s\" is in %.100s, which has no such "
+                              "tensor",
+                              f->path, wf_quote(q, sizeof q, name, strlen(name)), shard);
     }
     return WF_OK;
 }
@@ -365,7 +385,8 @@ static wf_status open_shards(wf_ctx *c, wf_tensors *f, const wf_json *map, const
                               (long long)n, MAX_FILES);
     f->files = wf_mem_calloc(f->mem, (size_t)n * sizeof *f->files + 1);
     if (!f->files) return wf_fail_status(c, WF_ENOMEM, "%s: no memory to open it", f->path);
-    for (int64_t i = 0; i < n; i++) WF_TRY(add_file(c, f, wf_file_map_open_in(c, folder, names[i])));
+    for (int64_t i = 0; i < n; i++)
+        WF_TRY(add_file(c, f, wf_file_map_open_in(c, folder, names[i])));
     WF_TRY(check_names(c, f));
     return check_index(c, f, map);
 }

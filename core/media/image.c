@@ -17,7 +17,8 @@ static wf_status check_image(wf_ctx *c, const wf_tensor *x, const char *what, in
 {
     char text[160];
     if (wf_has_failed(c)) return wf_get_status(c);
-    if (wf_is_dead(x)) return wf_fail_status(c, WF_EDEAD, "%s: the picture's scope has closed", what);
+    if (wf_is_dead(x))
+        return wf_fail_status(c, WF_EDEAD, "%s: the picture's scope has closed", what);
     const int64_t channels = wf_rank(x) == rank ? wf_dim(x, -1) : 0;
     if (channels == 1 || channels == 3 || channels == 4) return WF_OK;
     return wf_fail_status(c, WF_ESHAPE, "%s: %s is not %s[H,W,C] with 1, 3 or 4 channels", what,
@@ -102,7 +103,9 @@ wf_tensor *wf_image_load(wf_ctx *c, const char *path, wf_meta_found *meta)
     if (n >= 4 && memcmp(data, "\x89PNG", 4) == 0) (void)wf_png_decode(c, path, data, n, &p, meta);
     else if (n >= 3 && memcmp(data, "\xff\xd8\xff", 3) == 0)
         (void)wf_jpeg_decode(c, path, data, n, &p, meta);
-    else wf_fail(c, WF_EFORMAT, "%s: is %s, not a PNG or JPEG picture", path, guess ? guess : "something else");
+    else
+        wf_fail(c, WF_EFORMAT, "%s: is %s, not a PNG or JPEG picture", path,
+                guess ? guess : "something else");
     wf_file_map_release(m);
     wf_tensor *t = wf_image_from_pixels(c, &p);
     wf_pixels_free(&p);
@@ -125,8 +128,9 @@ wf_status wf_image_save(wf_ctx *c, const char *path, wf_tensor *x, const wf_imag
     wf_scope *s = wf_scope_open(c);
     if (jpeg && wf_dim(x, 2) == 4) x = wf_image_to_channels(c, x, 3);
     if (wf_image_to_pixels(c, x, jpeg || !o->bits ? 8 : o->bits, &p) == WF_OK) {
-        wf_status st = jpeg ? wf_jpeg_save(c, path, &p, o->quality ? o->quality : 90, o->meta, o->overwrite)
-                            : wf_png_save(c, path, &p, o->meta, o->overwrite);
+        wf_status st =
+            jpeg ? wf_jpeg_save(c, path, &p, o->quality ? o->quality : 90, o->meta, o->overwrite)
+                 : wf_png_save(c, path, &p, o->meta, o->overwrite);
         (void)st;
         wf_pixels_free(&p);
     }
@@ -145,7 +149,8 @@ static wf_tensor *to_grey(wf_ctx *c, wf_tensor *rgb)
 {
     static const double weights[] = {0.299, 0.587, 0.114};
     wf_tensor *y = wf_scale(c, channels_of(c, rgb, 0, 1), weights[0]);
-    for (int i = 1; i < 3; i++) y = wf_add(c, y, wf_scale(c, channels_of(c, rgb, i, 1), weights[i]));
+    for (int i = 1; i < 3; i++)
+        y = wf_add(c, y, wf_scale(c, channels_of(c, rgb, i, 1), weights[i]));
     return y;
 }
 
@@ -174,18 +179,31 @@ wf_tensor *wf_image_to_channels(wf_ctx *c, wf_tensor *x, int64_t channels)
     return wf_scope_close(c, s, y);
 }
 
-wf_tensor *wf_image_crop(wf_ctx *c, wf_tensor *image, int64_t y, int64_t x, int64_t height, int64_t width)
+wf_tensor *wf_image_crop(wf_ctx *c, wf_tensor *image, int64_t y, int64_t x, int64_t height,
+                         int64_t width)
 {
     if (check_image(c, image, "crop", 3) != WF_OK) return NULL;
     const int64_t H = wf_dim(image, 0), W = wf_dim(image, 1), far = (int64_t)1 << 31;
     if (height < 1 || width < 1 || height > WF_MAX_SIDE_PX || width > WF_MAX_SIDE_PX || y < -far ||
         y > far || x < -far || x > far)
-        return wf_fail(c, WF_EARG, "crop: %lldx%lld pixels at (%lld,%lld) is not a rectangle of at most %d "
-                       "a side", (long long)width, (long long)height, (long long)x, (long long)y,
+        return wf_fail(c, WF_EARG,
+                       "crop: %lldx%lld pixels at (%lld,%lld) is not a rectangle of at most %d "
+                       "a side",
+                       (long long)width, (long long)height, (long long)x, (long long)y,
                        WF_MAX_SIDE_PX);
     /* The part inside, then the rest in zeros. */
-    const int64_t y0 = y < 0 ? 0 : y > H ? H : y, y1 = y + height < 0 ? 0 : y + height > H ? H : y + height;
-    const int64_t x0 = x < 0 ? 0 : x > W ? W : x, x1 = x + width < 0 ? 0 : x + width > W ? W : x + width;
+    const int64_t y0 = y < 0   ? 0
+                       : y > H ? H
+                               : y,
+                  y1 = y + height < 0   ? 0
+                       : y + height > H ? H
+                                        : y + height;
+    const int64_t x0 = x < 0   ? 0
+                       : x > W ? W
+                               : x,
+                  x1 = x + width < 0   ? 0
+                       : x + width > W ? W
+                                       : x + width;
     if (y1 <= y0 || x1 <= x0) {
         const wf_shape s = {.rank = 3, .dims = {height, width, wf_dim(image, 2)}};
         return wf_zeros(c, wf_get_dtype(image), &s);
@@ -237,7 +255,8 @@ wf_status wf_video_save(wf_ctx *c, const char *path, wf_tensor *x, double fps, c
     uint32_t num, den;
     WF_TRY(check_image(c, x, path, 4));
     if (!(fps >= 0.001 && fps <= 65535))
-        return wf_fail_status(c, WF_EARG, "%s: %g frames a second, must be 0.001 to 65535", path, fps);
+        return wf_fail_status(c, WF_EARG, "%s: %g frames a second, must be 0.001 to 65535", path,
+                              fps);
     as_fraction(fps, &num, &den);
     wf_frames f = {.mem = wf_ctx_get_mem(c), .n = wf_dim(x, 0)};
     f.list = wf_mem_calloc(f.mem, (size_t)f.n * sizeof *f.list + 1);

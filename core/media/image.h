@@ -20,7 +20,8 @@ typedef struct wf_image_options {
 /* Write x as .png or .jpg / .jpeg by the name's end; alpha is dropped over black for JPEG.
  * Errors  WF_ESHAPE  WF_EUNSUPPORTED another ending   WF_EIO
  *         WF_ENAN    a value is not a number: never a silently black picture */
-wf_status wf_image_save(wf_ctx *c, const char *path, wf_tensor *x, const wf_image_options *o) WF_MUST_USE;
+wf_status wf_image_save(wf_ctx *c, const char *path, wf_tensor *x,
+                        const wf_image_options *o) WF_MUST_USE;
 
 /* Values 0..1 to 8 or 16 bits, rounded to nearest and clamped. The caller frees out. */
 wf_status wf_image_to_pixels(wf_ctx *c, wf_tensor *x, int bits, wf_pixels *out) WF_MUST_USE;

@@ -13,7 +13,7 @@
 #include "core/file/pixels.h"
 #include "core/tensor/ops.h"
 
-enum { FIXED_BITS = 32 - 8 - 2 };       /* a weight's fraction: room for the sum's sign and overshoot */
+enum { FIXED_BITS = 32 - 8 - 2 }; /* a weight's fraction: room for the sum's sign and overshoot */
 
 static const double PI = 3.14159265358979323846;
 
@@ -106,8 +106,9 @@ static bool pillow_taps(wf_ctx *c, taps *t, int64_t n_in, int64_t n_out, wf_filt
         t->first[i] = from;
         t->count[i] = to - from;
         for (int64_t k = 0; k < to - from; k++) {
-            w[k] = f == WF_FILTER_NEAREST ? 1
-                                          : weight_at(f, ((double)(k + from) - centre + 0.5) * narrow);
+            w[k] = f == WF_FILTER_NEAREST
+                       ? 1
+                       : weight_at(f, ((double)(k + from) - centre + 0.5) * narrow);
             sum += w[k];
         }
         for (int64_t k = 0; k < to - from && sum != 0; k++) w[k] /= sum;
@@ -142,7 +143,8 @@ static bool torch_taps(wf_ctx *c, taps *t, int64_t n_in, int64_t n_out, bool cor
 /* ---- sums ---- */
 
 /* Planes of rows: outer x n_in x inner values; the middle dim is resampled. */
-static void sum_floats(float *out, const float *in, int64_t outer, int64_t n_in, int64_t inner, const taps *t)
+static void sum_floats(float *out, const float *in, int64_t outer, int64_t n_in, int64_t inner,
+                       const taps *t)
 {
     for (int64_t o = 0; o < outer; o++)
         for (int64_t i = 0; i < t->n_out; i++) {
@@ -167,7 +169,8 @@ static void fix_taps(taps *t)
         }
 }
 
-static void sum_bytes(uint8_t *out, const uint8_t *in, int64_t outer, int64_t n_in, int64_t inner, const taps *t)
+static void sum_bytes(uint8_t *out, const uint8_t *in, int64_t outer, int64_t n_in, int64_t inner,
+                      const taps *t)
 {
     for (int64_t o = 0; o < outer; o++)
         for (int64_t i = 0; i < t->n_out; i++) {
@@ -270,7 +273,8 @@ static wf_status check_sizes(wf_ctx *c, const wf_tensor *x, int rank, int64_t he
     if (wf_rank(x) != rank || wf_numel(x) == 0)
         return wf_fail_status(c, WF_ESHAPE, "resize: %s is not a picture %s[H,W,C]",
                               wf_tensor_text(x, text, sizeof text), rank == 4 ? "[B," : "");
-    if (height >= 1 && width >= 1 && height <= WF_MAX_SIDE_PX && width <= WF_MAX_SIDE_PX) return WF_OK;
+    if (height >= 1 && width >= 1 && height <= WF_MAX_SIDE_PX && width <= WF_MAX_SIDE_PX)
+        return WF_OK;
     return wf_fail_status(c, WF_EARG, "resize: to %lldx%lld pixels, must be 1 to %d a side",
                           (long long)width, (long long)height, WF_MAX_SIDE_PX);
 }
@@ -308,7 +312,8 @@ wf_tensor *wf_image_resize_short(wf_ctx *c, wf_tensor *x, int64_t side_px, wf_fi
                   : wf_image_resize(c, x, side_px * H / W, side_px, filter);
 }
 
-wf_tensor *wf_resize_bicubic(wf_ctx *c, wf_tensor *x, int64_t height, int64_t width, bool align_corners)
+wf_tensor *wf_resize_bicubic(wf_ctx *c, wf_tensor *x, int64_t height, int64_t width,
+                             bool align_corners)
 {
     if (check_sizes(c, x, 4, height, width) != WF_OK) return NULL;
     const int64_t B = wf_dim(x, 0);

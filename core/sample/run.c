@@ -98,11 +98,13 @@ static double quantile(float *v, int64_t n, double q)
     for (int64_t i = 0; i < n; i++) v[i] = fabsf(v[i]);
     qsort(v, (size_t)n, sizeof *v, compare_floats);
     const double at = q * (double)(n - 1);
-    const int64_t low = (int64_t)at < n - 1 ? (int64_t)at : n - 1, high = low + 1 < n ? low + 1 : low;
+    const int64_t low = (int64_t)at < n - 1 ? (int64_t)at : n - 1,
+                  high = low + 1 < n ? low + 1 : low;
     return (double)v[low] + (at - (double)low) * (double)(v[high] - v[low]);
 }
 
-/* Saharia et al., arXiv:2205.11487, section 2.3: clip to a quantile and scale back, each sample by itself. */
+/* Saharia et al., arXiv:2205.11487, section 2.3: clip to a quantile and scale back, each sample by
+ * itself. */
 static wf_tensor *threshold(wf_ctx *c, const wfs_config *k, wf_tensor *x0)
 {
     const wf_shape s = wf_get_shape(x0);
@@ -115,7 +117,9 @@ static wf_tensor *threshold(wf_ctx *c, const wfs_config *k, wf_tensor *x0)
         float *sorted = v + n;
         memcpy(sorted, v, (size_t)n * sizeof *v);
         for (int64_t b = 0; b < B; b++) {
-            const double top = fmin(fmax(quantile(sorted + b * each, each, k->threshold_ratio), 1.0), fmax(k->threshold_max, 1.0));
+            const double top =
+                fmin(fmax(quantile(sorted + b * each, each, k->threshold_ratio), 1.0),
+                     fmax(k->threshold_max, 1.0));
             for (int64_t i = b * each; i < (b + 1) * each; i++)
                 v[i] = (float)(fmin(fmax((double)v[i], -top), top) / top);
         }
@@ -139,7 +143,8 @@ static wf_status plan_alloc(wf_ctx *c, wfs_plan *p, int steps)
     const size_t room = 2 * (size_t)steps + 16;
     double *v = wf_mem_calloc(wf_ctx_get_mem(c), 4 * room * sizeof *v);
     if (!v) return wf_fail_status(c, WF_ENOMEM, "sampler: no memory for %d steps", steps);
-    *p = (wfs_plan){.order = 1, .t = v, .sigma = v + room, .extra = v + 2 * room, .init_sigma = 1.0};
+    *p =
+        (wfs_plan){.order = 1, .t = v, .sigma = v + room, .extra = v + 2 * room, .init_sigma = 1.0};
     return WF_OK;
 }
 
@@ -155,7 +160,8 @@ static wf_status make_plan(wf_ctx *c, wf_run *r)
     const wf_sampler *s = r->s;
     const int most = s->config.train_steps < 10000 ? (int)s->config.train_steps : 10000;
     if (r->o.steps < 1 || r->o.steps > most)
-        return wf_fail_status(c, WF_EARG, "sampler: steps must be from 1 to %d, got %d", most, r->o.steps);
+        return wf_fail_status(c, WF_EARG, "sampler: steps must be from 1 to %d, got %d", most,
+                              r->o.steps);
     WF_TRY(plan_alloc(c, &r->plan, r->o.steps));
     WF_TRY(s->method->plan(c, s, r->o.steps, &r->plan));
     if (s->method->scales_input) {
@@ -179,7 +185,8 @@ static void noising(const wf_run *r, int i, double *a, double *b)
 {
     const wfs_method *m = r->s->method;
     const double sigma = call_sigma(r, i);
-    if (m == &wfs_flow_euler || m == &wfs_flow_heun || r->s->config.is_flow) *a = 1.0 - sigma, *b = sigma;
+    if (m == &wfs_flow_euler || m == &wfs_flow_heun || r->s->config.is_flow)
+        *a = 1.0 - sigma, *b = sigma;
     else if (m->scales_input) *a = 1.0, *b = sigma;
     else if (m->walks_sigmas) *a = 1.0 / sqrt(sigma * sigma + 1.0), *b = sigma * *a;
     else if (m == &wfs_ipndm) *a = r->plan.extra[i], *b = r->plan.sigma[i];
@@ -209,7 +216,8 @@ static wf_status hold_noise(wf_ctx *c, wf_run *r)
     for (int i = 0; i < n; i++) {
         const wf_shape a = wf_get_shape(r->o.noise[i]), b = wf_get_shape(r->o.latents);
         if (!wf_shape_is_same(&a, &b))
-            return wf_fail_status(c, WF_ESHAPE, "sampler: noise %d is not of the latents' shape", i + 1);
+            return wf_fail_status(c, WF_ESHAPE, "sampler: noise %d is not of the latents' shape",
+                                  i + 1);
         list[i] = wf_retain(r->o.noise[i]);
     }
     return WF_OK;
@@ -240,7 +248,8 @@ static wf_status start(wf_ctx *c, wf_run *r)
     WF_TRY(hold_noise(c, r));
     WF_TRY(check_image(c, &r->o));
     r->begin = r->i = begin_at(r);
-    if (r->i > r->plan.n) return wf_fail_status(c, WF_EARG, "sampler: begin is past the last of %d calls", r->plan.n);
+    if (r->i > r->plan.n)
+        return wf_fail_status(c, WF_EARG, "sampler: begin is past the last of %d calls", r->plan.n);
     wf_scope *scope = wf_scope_open(c);
     wfs_set_tensor(c, &r->x, r->o.image && r->begin > 0
         ? wf_run_add_noise(c, r, r->o.image, r->o.latents)
@@ -286,9 +295,13 @@ bool wf_run_next(wf_ctx *c, wf_run *r, wf_run_call *call)
 {
     if (wf_has_failed(c) || r->i >= r->plan.n) return false;
     const double sigma = call_sigma(r, r->i);
-    *call = (wf_run_call){.input = r->x, .t = r->plan.t[r->i], .sigma = sigma, .step = r->i - r->begin + 1,
+    *call = (wf_run_call){.input = r->x,
+                          .t = r->plan.t[r->i],
+                          .sigma = sigma,
+                          .step = r->i - r->begin + 1,
                           .steps = r->plan.n - r->begin};
-    if (r->s->method->scales_input) call->input = wf_scale(c, r->x, 1.0 / sqrt(sigma * sigma + 1.0));
+    if (r->s->method->scales_input)
+        call->input = wf_scale(c, r->x, 1.0 / sqrt(sigma * sigma + 1.0));
     return !wf_has_failed(c);
 }
 
@@ -301,7 +314,8 @@ wf_status wf_run_give(wf_ctx *c, wf_run *r, wf_tensor *out)
     if (r->i >= r->plan.n) return wf_fail_status(c, WF_EARG, "sampler: the run has ended");
     if (!wf_shape_is_same(&a, &b))
         return wf_fail_status(c, WF_ESHAPE, "sampler: the model answered %s, the latent is %s",
-                              wf_tensor_text(out, ta, sizeof ta), wf_tensor_text(r->x, tb, sizeof tb));
+                              wf_tensor_text(out, ta, sizeof ta),
+                              wf_tensor_text(r->x, tb, sizeof tb));
     wf_scope *scope = wf_scope_open(c);
     wf_tensor *x0 = NULL, *x = r->s->method->step(c, r, out, &x0);
     if (!wf_has_failed(c)) {
@@ -322,7 +336,8 @@ wf_status wf_run_set_latent(wf_ctx *c, wf_run *r, wf_tensor *x)
 {
     WF_TRY(wf_get_status(c));
     const wf_shape a = wf_get_shape(x), b = wf_get_shape(r->x);
-    if (!wf_shape_is_same(&a, &b)) return wf_fail_status(c, WF_ESHAPE, "sampler: the new latent has another shape");
+    if (!wf_shape_is_same(&a, &b))
+        return wf_fail_status(c, WF_ESHAPE, "sampler: the new latent has another shape");
     wfs_set_tensor(c, &r->x, x);
     return wf_get_status(c);
 }

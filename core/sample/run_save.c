@@ -1,7 +1,8 @@
 /*
  * run_save.c - copies of a run, and its way into a file and back.
  *
- * The file is safetensors: the latent, past answers and noises; its metadata hold the sampler's config
+ * The file is safetensors: the latent, past answers and noises; its metadata hold the sampler's
+ * config
  * ("config") and the counters ("run"), both JSON.
  */
 #include <inttypes.h>
@@ -18,7 +19,8 @@ enum { MAX_NAMED = 4 + WFS_HISTORY, NAME_MOST = 24, JSON_MOST = 640 };
 /* The single tensors of a run, by the names they have in a file. */
 static int list_slots(wf_run *r, const char *names[MAX_NAMED], wf_tensor **slots[MAX_NAMED])
 {
-    static const char *const history[] = {"history.0", "history.1", "history.2", "history.3", "history.4"};
+    static const char *const history[] = {"history.0", "history.1", "history.2", "history.3",
+                                          "history.4"};
     const char *const fixed[] = {"x", "x0", "saved", "sum"};
     wf_tensor **const at[] = {&r->x, &r->x0, &r->saved, &r->sum};
     int n = 0;
@@ -83,15 +85,18 @@ static const char *json_number(double v, char *buf, size_t n)
 static void write_counters(const wf_run *r, char *text, size_t n)
 {
     char eta[32], tmax[32], strength[32];
-    snprintf(text, n,
-             "{\"steps\": %d, \"strength\": %s, \"begin\": %d, \"at\": %d, \"done\": %d, \"draws\": %d, "
-             "\"last_order\": %d, \"history\": %d, \"noises\": %d, \"seed\": \"%" PRIu64 "\", \"eta\": %s, "
-             "\"s_churn\": %.17g, \"s_tmin\": %.17g, \"s_tmax\": %s, \"s_noise\": %.17g, \"order\": %d, "
-             "\"use_clipped\": %s}",
-             r->o.steps, json_number(r->o.strength, strength, sizeof strength), r->begin, r->i, r->n_done, r->draws,
-             r->last_order, r->n_history, r->o.n_noise, r->o.seed, json_number(r->o.eta, eta, sizeof eta), r->o.s_churn,
-             r->o.s_tmin, json_number(r->o.s_tmax, tmax, sizeof tmax), r->o.s_noise, r->o.order,
-             r->o.use_clipped ? "true" : "false");
+    snprintf(
+        text, n,
+        "{\"steps\": %d, \"strength\": %s, \"begin\": %d, \"at\": %d, \"done\": %d, \"draws\": %d, "
+        "\"last_order\": %d, \"history\": %d, \"noises\": %d, \"seed\": \"%" PRIu64
+        "\", \"eta\": %s, "
+        "\"s_churn\": %.17g, \"s_tmin\": %.17g, \"s_tmax\": %s, \"s_noise\": %.17g, \"order\": %d, "
+        "\"use_clipped\": %s}",
+        r->o.steps, json_number(r->o.strength, strength, sizeof strength), r->begin, r->i,
+        r->n_done, r->draws, r->last_order, r->n_history, r->o.n_noise, r->o.seed,
+        json_number(r->o.eta, eta, sizeof eta), r->o.s_churn, r->o.s_tmin,
+        json_number(r->o.s_tmax, tmax, sizeof tmax), r->o.s_noise, r->o.order,
+        r->o.use_clipped ? "true" : "false");
 }
 
 wf_status wf_run_save(wf_ctx *c, wf_run *r, const char *path)
@@ -102,7 +107,8 @@ wf_status wf_run_save(wf_ctx *c, wf_run *r, const char *path)
     const int n_slots = list_slots(r, slot_names, slots);
     const size_t most = (size_t)(n_slots + r->o.n_noise);
     wf_mem *mem = r->s->mem;
-    const char **names = wf_mem_alloc(mem, most * (sizeof *names + sizeof(wf_tensor *) + NAME_MOST));
+    const char **names =
+        wf_mem_alloc(mem, most * (sizeof *names + sizeof(wf_tensor *) + NAME_MOST));
     if (!names) return wf_fail_status(c, WF_ENOMEM, "%s: no memory", path);
     wf_tensor **t = (wf_tensor **)(names + most);
     char *text = (char *)(t + most), run[JSON_MOST];
@@ -182,10 +188,15 @@ static wf_status read_state(wf_ctx *c, wf_tensors *f, const wf_json *j, wf_run *
     r->draws = (int)wf_json_get_int(c, j, "draws", 0);
     r->last_order = (int)wf_json_get_int(c, j, "last_order", 0);
     r->n_history = (int)wf_json_get_int(c, j, "history", 0);
-    const bool whole = r->x && r->i >= 0 && r->i <= r->plan.n && r->n_history >= 0 && r->n_history <= WFS_HISTORY;
+    const bool whole =
+        r->x && r->i >= 0 && r->i <= r->plan.n && r->n_history >= 0 && r->n_history <= WFS_HISTORY;
     for (int i = 0; whole && i < r->n_history; i++)
-        if (!r->history[i]) return wf_fail_status(c, WF_EFORMAT, "%s: history.%d is missing", wf_tensors_get_path(f), i);
-    if (!whole) return wf_fail_status(c, WF_EFORMAT, "%s: the counters of the run are damaged", wf_tensors_get_path(f));
+        if (!r->history[i])
+            return wf_fail_status(c, WF_EFORMAT, "%s: history.%d is missing",
+                                  wf_tensors_get_path(f), i);
+    if (!whole)
+        return wf_fail_status(c, WF_EFORMAT, "%s: the counters of the run are damaged",
+                              wf_tensors_get_path(f));
     return read_noises(c, f, r, (int)wf_json_get_int(c, j, "noises", 0));
 }
 

@@ -9,9 +9,19 @@
 
 typedef enum wfs_prediction { WFS_EPSILON, WFS_V, WFS_SAMPLE, WFS_FLOW } wfs_prediction;
 typedef enum wfs_spacing { WFS_LINSPACE, WFS_LEADING, WFS_TRAILING } wfs_spacing;
-typedef enum wfs_sigmas {                 /* how sigmas are laid out when not by the spacing of times */
-    WFS_BY_TIMES, WFS_KARRAS, WFS_EXPONENTIAL, WFS_BETA, WFS_LU, WFS_FLOW_SIGMAS, WFS_LOG_LINEAR,
-    WFS_SIMPLE, WFS_SGM_UNIFORM, WFS_DDIM_UNIFORM, WFS_KL_OPTIMAL, WFS_AYS
+typedef enum wfs_sigmas { /* how sigmas are laid out when not by the spacing of times */
+                          WFS_BY_TIMES,
+                          WFS_KARRAS,
+                          WFS_EXPONENTIAL,
+                          WFS_BETA,
+                          WFS_LU,
+                          WFS_FLOW_SIGMAS,
+                          WFS_LOG_LINEAR,
+                          WFS_SIMPLE,
+                          WFS_SGM_UNIFORM,
+                          WFS_DDIM_UNIFORM,
+                          WFS_KL_OPTIMAL,
+                          WFS_AYS
 } wfs_sigmas;
 typedef enum wfs_algorithm { WFS_DPM, WFS_DPMPP, WFS_SDE_DPM, WFS_SDE_DPMPP } wfs_algorithm;
 typedef enum wfs_variance { WFS_SMALL, WFS_SMALL_LOG, WFS_LARGE } wfs_variance;
@@ -30,7 +40,8 @@ typedef struct wfs_config {
     bool is_continuous;                   /* timestep_type */
     bool lower_order_final, euler_at_final, predict_x0, ends_at_sigma_min, stochastic;
     bool clip, threshold, alpha_to_one, skip_prk, zero_snr, is_cosine, invert;
-    double clip_range, threshold_ratio, threshold_max, lambda_min, shift, shift_terminal, timestep_scaling;
+    double clip_range, threshold_ratio, threshold_max, lambda_min, shift, shift_terminal,
+        timestep_scaling;
     double sigma_min, sigma_max;          /* NAN: the table's */
     int order;                            /* solver_order */
     uint64_t no_corrector;                /* bit i: unipc does not correct after step i */
@@ -61,12 +72,13 @@ struct wf_run {
     wf_sampler *s;
     wf_run_opts o;                        /* its tensors are held below */
     wfs_plan plan;
-    int i, begin;                         /* model calls answered, counted from the plan's first; where it began */
+    int i, begin; /* model calls answered, counted from the plan's first; where it began */
     int n_done;                           /* lower_order_nums, the counter of PNDM ... */
     int draws;                            /* noises used */
     int last_order;                       /* of unipc's last predictor */
     wf_tensor *x, *x0;                    /* owned */
-    wf_tensor *saved, *sum;               /* owned: of a step of several calls, where it began and its mean so far */
+    wf_tensor *saved,
+        *sum; /* owned: of a step of several calls, where it began and its mean so far */
     wf_tensor *history[WFS_HISTORY];      /* owned; [0] the newest */
     int n_history;
     wf_tensor **noise;                    /* owned list of o.n_noise */
@@ -75,38 +87,44 @@ struct wf_run {
 /* One class of samplers. */
 struct wfs_method {
     const char *name;                     /* _class_name */
-    const char *keys;                     /* the config keys that it takes, beside those of all: space separated */
+    const char *keys; /* the config keys that it takes, beside those of all: space separated */
     unsigned predictions;                 /* bit wfs_prediction */
-    bool scales_input;                    /* latents are x0 + sigma noise; the model sees them over sqrt(sigma^2+1) */
-    bool walks_sigmas;                    /* its steps go from sigma to sigma, not from time to time */
-    const char *(*refuse)(const wfs_config *k);                      /* why a config cannot run; NULL: it can */
+    bool scales_input; /* latents are x0 + sigma noise; the model sees them over sqrt(sigma^2+1) */
+    bool walks_sigmas; /* its steps go from sigma to sigma, not from time to time */
+    const char *(*refuse)(const wfs_config *k); /* why a config cannot run; NULL: it can */
     wf_status (*plan)(wf_ctx *c, const wf_sampler *s, int steps, wfs_plan *p);
     /* The next latent, scoped; sets *x0, scoped or NULL. */
     wf_tensor *(*step)(wf_ctx *c, wf_run *r, wf_tensor *out, wf_tensor **x0);
 };
 
-extern const wfs_method wfs_ddim, wfs_ddpm, wfs_tcd, wfs_lcm, wfs_unclip;                    /* step_ddim.c */
-extern const wfs_method wfs_pndm, wfs_ipndm;                                                 /* step_pndm.c */
-extern const wfs_method wfs_euler, wfs_euler_a, wfs_heun, wfs_dpm2, wfs_dpm2_a, wfs_lms;     /* step_euler.c */
-extern const wfs_method wfs_flow_euler, wfs_flow_heun;                                       /* step_flow.c */
-extern const wfs_method wfs_dpm_multi, wfs_dpm_single, wfs_deis;                             /* step_dpm.c */
-extern const wfs_method wfs_unipc;                                                           /* step_unipc.c */
+extern const wfs_method wfs_ddim, wfs_ddpm, wfs_tcd, wfs_lcm, wfs_unclip; /* step_ddim.c */
+extern const wfs_method wfs_pndm, wfs_ipndm;                              /* step_pndm.c */
+extern const wfs_method wfs_euler, wfs_euler_a, wfs_heun, wfs_dpm2, wfs_dpm2_a,
+    wfs_lms;                                                     /* step_euler.c */
+extern const wfs_method wfs_flow_euler, wfs_flow_heun;           /* step_flow.c */
+extern const wfs_method wfs_dpm_multi, wfs_dpm_single, wfs_deis; /* step_dpm.c */
+extern const wfs_method wfs_unipc;                               /* step_unipc.c */
 
 /* ---- schedule.c ---- */
 
 /* alpha_bar[n] and beta[n] of a config. */
-wf_status wfs_fill_tables(wf_ctx *c, const wf_json *config, bool zero_snr, float *alpha_bar, float *beta, int64_t n);
+wf_status wfs_fill_tables(wf_ctx *c, const wf_json *config, bool zero_snr, float *alpha_bar,
+                          float *beta, int64_t n);
 double wfs_table_sigma(const wf_sampler *s, int64_t t);              /* sqrt((1 - ab) / ab) */
-double wfs_time_sigma(const wf_sampler *s, double t);                /* between table entries, linear */
+double wfs_time_sigma(const wf_sampler *s, double t); /* between table entries, linear */
 double wfs_sigma_time(const wf_sampler *s, double sigma);            /* back, linear in log sigma */
-/* n + extra times from the last down, then cut to n: extra is 1 for the solvers whose spacing leaves
- * room for the final 0. Rounded to whole numbers when rounds. Returns how many there are. */
-int wfs_space_times(const wf_sampler *s, int n, int extra, bool rounds, int64_t train_steps, double *t);
+/* n + extra times from the last down, then cut to n: extra is 1 for the solvers whose spacing
+ * leaves room for the final 0. Rounded to whole numbers when rounds. Returns how many there are. */
+int wfs_space_times(const wf_sampler *s, int n, int extra, bool rounds, int64_t train_steps,
+                    double *t);
 /* n sigmas of a layout from max down to min; not for WFS_BY_TIMES. */
-void wfs_lay_sigmas(const wf_sampler *s, wfs_sigmas how, int n, double max, double min, double *sigma);
-/* The whole of it for samplers over sigmas: times by spacing, sigmas by layout, times of those, a final
- * sigma. whole_table: layouts run over the whole table, else from the first to the last spaced time. */
-wf_status wfs_plan_sigmas(wf_ctx *c, const wf_sampler *s, int steps, int extra, bool whole_table, wfs_plan *p);
+void wfs_lay_sigmas(const wf_sampler *s, wfs_sigmas how, int n, double max, double min,
+                    double *sigma);
+/* The whole of it for samplers over sigmas: times by spacing, sigmas by layout, times of those, a
+ * final sigma. whole_table: layouts run over the whole table, else from the first to the last
+ * spaced time. */
+wf_status wfs_plan_sigmas(wf_ctx *c, const wf_sampler *s, int steps, int extra, bool whole_table,
+                          wfs_plan *p);
 
 /* ---- run.c: what steps are made of; tensors scoped ---- */
 
@@ -115,12 +133,15 @@ wf_tensor *wfs_mix(wf_ctx *c, int n, const double *k, wf_tensor *const *t);
 #define WFS_MIX2(c, a, x, b, y) wfs_mix(c, 2, (double[]){a, b}, (wf_tensor *[]){x, y})
 #define WFS_MIX3(c, a, x, b, y, d, z) wfs_mix(c, 3, (double[]){a, b, d}, (wf_tensor *[]){x, y, z})
 wf_tensor *wfs_draw(wf_ctx *c, wf_run *r);                           /* the next noise, scoped */
-wf_tensor *wfs_clip_x0(wf_ctx *c, const wfs_config *k, wf_tensor *x0);   /* clip_sample or thresholding */
+wf_tensor *wfs_clip_x0(wf_ctx *c, const wfs_config *k,
+                       wf_tensor *x0); /* clip_sample or thresholding */
 void wfs_push(wf_ctx *c, wf_run *r, wf_tensor *t, int most);         /* onto the history */
-void wfs_set_tensor(wf_ctx *c, wf_tensor **slot, wf_tensor *t);      /* an owned slot of the run; NULL clears */
+void wfs_set_tensor(wf_ctx *c, wf_tensor **slot,
+                    wf_tensor *t); /* an owned slot of the run; NULL clears */
 /* x0 and eps of out at x = a x0 + s eps. */
 wf_tensor *wfs_to_x0(wf_ctx *c, wfs_prediction p, wf_tensor *x, wf_tensor *out, double a, double s);
-wf_tensor *wfs_to_eps(wf_ctx *c, wfs_prediction p, wf_tensor *x, wf_tensor *out, double a, double s);
+wf_tensor *wfs_to_eps(wf_ctx *c, wfs_prediction p, wf_tensor *x, wf_tensor *out, double a,
+                      double s);
 double wfs_alpha_bar(const wf_run *r, double t, double at_negative);
 
 #endif

@@ -8,16 +8,17 @@
 #include "core/sample/sample_impl.h"
 
 static const wfs_method *const methods[] = {
-    &wfs_ddim, &wfs_ddpm, &wfs_pndm, &wfs_lms, &wfs_euler, &wfs_euler_a, &wfs_heun, &wfs_dpm2, &wfs_dpm2_a,
-    &wfs_dpm_multi, &wfs_dpm_single, &wfs_unipc, &wfs_deis, &wfs_lcm, &wfs_tcd, &wfs_ipndm, &wfs_flow_euler,
-    &wfs_flow_heun, &wfs_unclip,
+    &wfs_ddim, &wfs_ddpm,   &wfs_pndm,       &wfs_lms,        &wfs_euler,  &wfs_euler_a, &wfs_heun,
+    &wfs_dpm2, &wfs_dpm2_a, &wfs_dpm_multi,  &wfs_dpm_single, &wfs_unipc,  &wfs_deis,    &wfs_lcm,
+    &wfs_tcd,  &wfs_ipndm,  &wfs_flow_euler, &wfs_flow_heun,  &wfs_unclip,
 };
 
 enum { N_METHODS = sizeof methods / sizeof *methods };
 
 /* Keys of every class. */
-static const char SHARED_KEYS[] = "_class_name _diffusers_version num_train_timesteps beta_start beta_end beta_schedule "
-                                  "trained_betas prediction_type";
+static const char SHARED_KEYS[] =
+    "_class_name _diffusers_version num_train_timesteps beta_start beta_end beta_schedule "
+    "trained_betas prediction_type";
 
 /* ---- reading ---- */
 
@@ -51,11 +52,13 @@ static const wfs_method *find_method(wf_ctx *c, const wf_json *j)
     if (wf_has_failed(c)) return NULL;
     for (int i = 0; name && i < N_METHODS; i++)
         if (strcmp(name, methods[i]->name) == 0) return methods[i];
-    return wf_fail(c, WF_EARG, "sampler: there is no class \"%.60s\" (_class_name of scheduler_config.json)",
+    return wf_fail(c, WF_EARG,
+                   "sampler: there is no class \"%.60s\" (_class_name of scheduler_config.json)",
                    name ? name : "");
 }
 
-/* Some class has the key: files of one class are read as another's by changing their class alone. */
+/* Some class has the key: files of one class are read as another's by changing their class alone.
+ */
 static bool is_known(const char *key)
 {
     if (has_word(SHARED_KEYS, key)) return true;
@@ -77,46 +80,62 @@ static bool flag(wf_ctx *c, const wfs_method *m, const wf_json *j, const char *k
     return has_word(m->keys, key) && wf_json_get_bool(c, j, key, fallback);
 }
 
-static double number(wf_ctx *c, const wfs_method *m, const wf_json *j, const char *key, double fallback)
+static double number(wf_ctx *c, const wfs_method *m, const wf_json *j, const char *key,
+                     double fallback)
 {
-    return has_word(m->keys, key) && wf_json_has(j, key) ? wf_json_get_number(c, j, key, fallback) : fallback;
+    return has_word(m->keys, key) && wf_json_has(j, key) ? wf_json_get_number(c, j, key, fallback)
+                                                         : fallback;
 }
 
 static wfs_sigmas read_layout(wf_ctx *c, const wfs_method *m, const wf_json *j)
 {
-    static const struct { const char *key; wfs_sigmas how; } flags[] = {
-        {"use_karras_sigmas", WFS_KARRAS}, {"use_exponential_sigmas", WFS_EXPONENTIAL}, {"use_beta_sigmas", WFS_BETA},
-        {"use_lu_lambdas", WFS_LU}, {"use_flow_sigmas", WFS_FLOW_SIGMAS}};
+    static const struct { const char *key; wfs_sigmas how;
+    } flags[] = {{"use_karras_sigmas", WFS_KARRAS},
+                 {"use_exponential_sigmas", WFS_EXPONENTIAL},
+                 {"use_beta_sigmas", WFS_BETA},
+                 {"use_lu_lambdas", WFS_LU},
+                 {"use_flow_sigmas", WFS_FLOW_SIGMAS}};
     wfs_sigmas how = WFS_BY_TIMES;
     int n = 0;
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
         if (flag(c, m, j, flags[i].key, false)) how = flags[i].how, n++;
-    if (n > 1) wf_fail(c, WF_EARG, "sampler: at most one of the keys use_karras_sigmas, use_exponential_sigmas, "
-                                   "use_beta_sigmas, use_lu_lambdas, use_flow_sigmas may be true");
-    if (has_word(m->keys, "interpolation_type") && choice(c, j, "interpolation_type", "linear log_linear", 0) == 1)
+    if (n > 1)
+        wf_fail(c, WF_EARG,
+                "sampler: at most one of the keys use_karras_sigmas, use_exponential_sigmas, "
+                "use_beta_sigmas, use_lu_lambdas, use_flow_sigmas may be true");
+    if (has_word(m->keys, "interpolation_type") &&
+        choice(c, j, "interpolation_type", "linear log_linear", 0) == 1)
         how = WFS_LOG_LINEAR;
     if (has_word(m->keys, "sigma_schedule") && wf_json_has(j, "sigma_schedule"))
-        how = (wfs_sigmas)(WFS_SIMPLE + choice(c, j, "sigma_schedule", "simple sgm_uniform ddim_uniform kl_optimal ays", 0));
+        how =
+            (wfs_sigmas)(WFS_SIMPLE + choice(c, j, "sigma_schedule",
+                                             "simple sgm_uniform ddim_uniform kl_optimal ays", 0));
     return how;
 }
 
 /* Defaults that differ from class to class, as in the reference. */
 static wfs_spacing default_spacing(const wfs_method *m)
 {
-    const bool leads = m == &wfs_ddim || m == &wfs_ddpm || m == &wfs_pndm || m == &wfs_lcm || m == &wfs_tcd;
+    const bool leads =
+        m == &wfs_ddim || m == &wfs_ddpm || m == &wfs_pndm || m == &wfs_lcm || m == &wfs_tcd;
     return leads ? WFS_LEADING : WFS_LINSPACE;
 }
 
 static void read_kinds(wf_ctx *c, const wfs_method *m, const wf_json *j, wfs_config *k)
 {
-    k->prediction = (wfs_prediction)choice(c, j, "prediction_type", "epsilon v_prediction sample flow_prediction",
-                                           m->predictions == 1u << WFS_FLOW ? WFS_FLOW : WFS_EPSILON);
+    k->prediction = (wfs_prediction)choice(
+        c, j, "prediction_type", "epsilon v_prediction sample flow_prediction",
+        m->predictions == 1u << WFS_FLOW ? WFS_FLOW : WFS_EPSILON);
     k->spacing = has_word(m->keys, "timestep_spacing")
-        ? (wfs_spacing)choice(c, j, "timestep_spacing", "linspace leading trailing", default_spacing(m)) : WFS_LINSPACE;
+                     ? (wfs_spacing)choice(c, j, "timestep_spacing", "linspace leading trailing",
+                                           default_spacing(m))
+                     : WFS_LINSPACE;
     k->sigmas = read_layout(c, m, j);
     k->algorithm = has_word(m->keys, "algorithm_type")
-        ? (wfs_algorithm)choice(c, j, "algorithm_type", "dpmsolver dpmsolver++ sde-dpmsolver sde-dpmsolver++ deis", WFS_DPMPP)
-        : WFS_DPMPP;
+                       ? (wfs_algorithm)choice(
+                             c, j, "algorithm_type",
+                             "dpmsolver dpmsolver++ sde-dpmsolver sde-dpmsolver++ deis", WFS_DPMPP)
+                       : WFS_DPMPP;
     if ((int)k->algorithm == 4) k->algorithm = WFS_DPMPP;
     const int solver = has_word(m->keys, "solver_type")
         ? choice(c, j, "solver_type", "midpoint heun logrho bh1 bh2", -1) : -1;
@@ -128,7 +147,8 @@ static void read_kinds(wf_ctx *c, const wfs_method *m, const wf_json *j, wfs_con
                                 m == &wfs_unclip ? 1 : 0)];
     }
     if (has_word(m->keys, "timestep_type"))
-        k->is_continuous = choice(c, j, "timestep_type", "discrete continuous", 0) == 1 && k->prediction == WFS_V;
+        k->is_continuous =
+            choice(c, j, "timestep_type", "discrete continuous", 0) == 1 && k->prediction == WFS_V;
     if (has_word(m->keys, "final_sigmas_type"))
         k->ends_at_sigma_min = choice(c, j, "final_sigmas_type", "zero sigma_min", 0) == 1;
     if (m == &wfs_deis) k->ends_at_sigma_min = true;
@@ -151,7 +171,8 @@ static void read_flags(wf_ctx *c, const wfs_method *m, const wf_json *j, wfs_con
     const char *schedule = wf_json_get_text(c, j, "beta_schedule", "linear");
     k->is_cosine = schedule && strcmp(schedule, "squaredcos_cap_v2") == 0;
     if (flag(c, m, j, "use_dynamic_shifting", false))
-        wf_fail(c, WF_EUNSUPPORTED, "sampler: \"use_dynamic_shifting\" is not supported; set \"shift\"");
+        wf_fail(c, WF_EUNSUPPORTED,
+                "sampler: \"use_dynamic_shifting\" is not supported; set \"shift\"");
 }
 
 static void read_numbers(wf_ctx *c, const wfs_method *m, const wf_json *j, wfs_config *k)
@@ -169,7 +190,8 @@ static void read_numbers(wf_ctx *c, const wfs_method *m, const wf_json *j, wfs_c
     k->sigma_min = number(c, m, j, "sigma_min", (double)NAN);
     k->sigma_max = number(c, m, j, "sigma_max", (double)NAN);
     k->order = (int)number(c, m, j, "solver_order", 2.0);
-    const wf_json *list = has_word(m->keys, "disable_corrector") ? wf_json_find(j, "disable_corrector") : NULL;
+    const wf_json *list =
+        has_word(m->keys, "disable_corrector") ? wf_json_find(j, "disable_corrector") : NULL;
     for (int64_t i = 0; i < wf_json_count(list); i++) {
         const int64_t at = wf_json_int(wf_json_at(list, i), -1);
         if (at >= 0 && at < 64) k->no_corrector |= UINT64_C(1) << at;
@@ -177,9 +199,11 @@ static void read_numbers(wf_ctx *c, const wfs_method *m, const wf_json *j, wfs_c
     if (k->train_steps < 2 || k->train_steps > 1 << 20)
         wf_fail(c, WF_EARG, "sampler: \"num_train_timesteps\" must be from 2 to %d", 1 << 20);
     else if (k->original_steps < 1 || k->original_steps > k->train_steps)
-        wf_fail(c, WF_EARG, "sampler: \"original_inference_steps\" must be from 1 to \"num_train_timesteps\"");
+        wf_fail(c, WF_EARG,
+                "sampler: \"original_inference_steps\" must be from 1 to \"num_train_timesteps\"");
     else if (k->steps_offset < 0 || k->steps_offset >= k->train_steps)
-        wf_fail(c, WF_EARG, "sampler: \"steps_offset\" must be from 0 to below \"num_train_timesteps\"");
+        wf_fail(c, WF_EARG,
+                "sampler: \"steps_offset\" must be from 0 to below \"num_train_timesteps\"");
 }
 
 static wf_status read_config(wf_ctx *c, const wfs_method *m, const wf_json *j, wfs_config *k)
@@ -190,7 +214,8 @@ static wf_status read_config(wf_ctx *c, const wfs_method *m, const wf_json *j, w
     read_numbers(c, m, j, k);
     WF_TRY(wf_get_status(c));
     if (!(m->predictions >> k->prediction & 1))
-        return wf_fail_status(c, WF_EARG, "sampler: %s cannot run a model with this \"prediction_type\"", m->name);
+        return wf_fail_status(
+            c, WF_EARG, "sampler: %s cannot run a model with this \"prediction_type\"", m->name);
     const char *why = m->refuse ? m->refuse(k) : NULL;
     return why ? wf_fail_status(c, WF_EARG, "sampler: %s", why) : WF_OK;
 }
@@ -203,7 +228,8 @@ static wf_status fill(wf_ctx *c, wf_sampler *s, const wf_json *j)
     const int64_t n = s->config.train_steps;
     s->text = wf_json_write(c, j);
     s->alpha_bar = wf_mem_alloc(s->mem, 2 * (size_t)n * sizeof *s->alpha_bar);
-    if (!s->alpha_bar) return wf_fail_status(c, WF_ENOMEM, "sampler: no memory for %lld times", (long long)n);
+    if (!s->alpha_bar)
+        return wf_fail_status(c, WF_ENOMEM, "sampler: no memory for %lld times", (long long)n);
     s->beta = s->alpha_bar + n;
     WF_TRY(wfs_fill_tables(c, j, s->config.zero_snr, s->alpha_bar, s->beta, n));
     /* an infinite sigma cannot be walked from: the reference puts this in its place */

@@ -13,9 +13,9 @@
 typedef struct wf_sampler wf_sampler;
 typedef struct wf_run wf_run;
 
-/* A sampler from a config in diffusers' keys; _class_name says which. Beyond them, for samplers that
- * walk over sigmas: "sigma_schedule" of "simple", "sgm_uniform", "ddim_uniform", "kl_optimal", "ays".
- * Owned; NULL once c has failed: WF_EARG names the key and what it may be. */
+/* A sampler from a config in diffusers' keys; _class_name says which. Beyond them, for samplers
+ * that walk over sigmas: "sigma_schedule" of "simple", "sgm_uniform", "ddim_uniform", "kl_optimal",
+ * "ays". Owned; NULL once c has failed: WF_EARG names the key and what it may be. */
 wf_sampler *wf_sampler_new(wf_ctx *c, const wf_json *config);
 void wf_sampler_free(wf_sampler *s);                          /* NULL is fine; runs keep it alive */
 const char *wf_sampler_get_config(const wf_sampler *s);       /* as JSON text */
@@ -25,8 +25,8 @@ int64_t wf_sampler_get_train_steps(const wf_sampler *s);
 
 typedef struct wf_run_opts {
     int steps;                   /* as asked of the sampler; a run may make more model calls */
-    double strength;             /* 1: all steps; less: start from image, noised, for the last of them */
-    int begin;                   /* -1: by strength; else the model call to start from, with image */
+    double strength; /* 1: all steps; less: start from image, noised, for the last of them */
+    int begin;       /* -1: by strength; else the model call to start from, with image */
     wf_tensor *latents;          /* unit noise [B,...] f32 */
     wf_tensor *image;            /* clean latents [B,...]; NULL: none */
     uint64_t seed;               /* of noise drawn on the way: sample b uses seed + b */
@@ -38,7 +38,11 @@ typedef struct wf_run_opts {
     bool use_clipped;            /* ddim: the noise follows a clipped x0 */
 } wf_run_opts;
 
-#define WF_RUN_DEFAULTS {.strength = 1.0, .begin = -1, .eta = (double)NAN, .s_tmax = (double)INFINITY, .s_noise = 1.0}
+#define WF_RUN_DEFAULTS                                                               \
+    {                                                                                 \
+        .strength = 1.0, .begin = -1, .eta = (double)NAN, .s_tmax = (double)INFINITY, \
+        .s_noise = 1.0                                                                \
+    }
 
 /* One call that the model is to answer. */
 typedef struct wf_run_call {
@@ -47,7 +51,8 @@ typedef struct wf_run_call {
     int step, steps;             /* from 1; of the model calls of this run */
 } wf_run_call;
 
-/* Start a run. Owned; NULL once c has failed (WF_EARG: more steps than times, a noise of another shape ...). */
+/* Start a run. Owned; NULL once c has failed (WF_EARG: more steps than times, a noise of another
+ * shape ...). */
 wf_run *wf_run_new(wf_ctx *c, wf_sampler *s, const wf_run_opts *o);
 void wf_run_free(wf_run *r);
 
@@ -57,12 +62,14 @@ bool wf_run_next(wf_ctx *c, wf_run *r, wf_run_call *call);
 wf_status wf_run_give(wf_ctx *c, wf_run *r, wf_tensor *out) WF_MUST_USE;
 
 wf_tensor *wf_run_get_latent(const wf_run *r);                /* current; borrowed */
-wf_tensor *wf_run_get_x0(const wf_run *r);                    /* what the last step took the picture to be; NULL before */
+wf_tensor *
+wf_run_get_x0(const wf_run *r); /* what the last step took the picture to be; NULL before */
 wf_status wf_run_set_latent(wf_ctx *c, wf_run *r, wf_tensor *x) WF_MUST_USE;
 /* image with noise added as at the coming call (as it is, after the last), scoped. */
 wf_tensor *wf_run_add_noise(wf_ctx *c, wf_run *r, wf_tensor *image, wf_tensor *noise);
-double wf_run_get_init_sigma(const wf_run *r);                /* what unit noise was multiplied by */
-/* The times and sigmas of the whole schedule; sigmas 0 values where the method has none. Borrowed. */
+double wf_run_get_init_sigma(const wf_run *r); /* what unit noise was multiplied by */
+/* The times and sigmas of the whole schedule; sigmas 0 values where the method has none. Borrowed.
+ */
 const double *wf_run_get_times(const wf_run *r, int *n);
 const double *wf_run_get_sigmas(const wf_run *r, int *n);
 

@@ -27,7 +27,8 @@ static double cosine_bar(double t)
 
 static double laplace_bar(double t)
 {
-    const double l = -0.5 * copysign(1.0, 0.5 - t) * log(1.0 - 2.0 * fabs(0.5 - t) + 1e-6), snr = exp(l);
+    const double l = -0.5 * copysign(1.0, 0.5 - t) * log(1.0 - 2.0 * fabs(0.5 - t) + 1e-6),
+                 snr = exp(l);
     return sqrt(snr / (1.0 + snr));
 }
 
@@ -42,14 +43,16 @@ static double beta_at(const char *schedule, double from, double to, int64_t i, i
     if (strcmp(schedule, "linear") == 0) return linspace(from, to, n, i);
     if (strcmp(schedule, "squaredcos_cap_v2") == 0) return beta_of_bar(cosine_bar, i, n);
     if (strcmp(schedule, "laplace") == 0) return beta_of_bar(laplace_bar, i, n);
-    if (strcmp(schedule, "sigmoid") == 0) return (to - from) / (1.0 + exp(-linspace(-6.0, 6.0, n, i))) + from;
-    const double root = (double)(float)linspace(sqrt(from), sqrt(to), n, i);      /* scaled_linear */
+    if (strcmp(schedule, "sigmoid") == 0)
+        return (to - from) / (1.0 + exp(-linspace(-6.0, 6.0, n, i))) + from;
+    const double root = (double)(float)linspace(sqrt(from), sqrt(to), n, i); /* scaled_linear */
     return root * root;
 }
 
 static bool is_schedule(const char *s)
 {
-    static const char *const known[] = {"linear", "scaled_linear", "squaredcos_cap_v2", "laplace", "sigmoid"};
+    static const char *const known[] = {"linear", "scaled_linear", "squaredcos_cap_v2", "laplace",
+                                        "sigmoid"};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (strcmp(s, known[i]) == 0) return true;
     return false;
@@ -65,25 +68,34 @@ static void rescale_to_zero(float *ab, int64_t n)
     }
 }
 
-wf_status wfs_fill_tables(wf_ctx *c, const wf_json *j, bool zero_snr, float *ab, float *betas, int64_t n)
+wf_status wfs_fill_tables(wf_ctx *c, const wf_json *j, bool zero_snr, float *ab, float *betas,
+                          int64_t n)
 {
     const wf_json *given = wf_json_find(j, "trained_betas");
     const char *schedule = wf_json_get_text(c, j, "beta_schedule", "linear");
-    const double from = wf_json_get_number(c, j, "beta_start", 1e-4), to = wf_json_get_number(c, j, "beta_end", 0.02);
+    const double from = wf_json_get_number(c, j, "beta_start", 1e-4),
+                 to = wf_json_get_number(c, j, "beta_end", 0.02);
     WF_TRY(wf_get_status(c));
     if (!is_schedule(schedule))
-        return wf_fail_status(c, WF_EARG, "sampler: \"beta_schedule\" is \"%.40s\"; it may be linear, scaled_linear, "
-                                          "squaredcos_cap_v2, laplace or sigmoid", schedule);
+        return wf_fail_status(
+            c, WF_EARG,
+            "sampler: \"beta_schedule\" is \"%.40s\"; it may be linear, scaled_linear, "
+            "squaredcos_cap_v2, laplace or sigmoid",
+            schedule);
     if (wf_json_is_array(given) && wf_json_count(given) != n)
-        return wf_fail_status(c, WF_EARG, "sampler: \"trained_betas\" has %lld values, \"num_train_timesteps\" says %lld",
-                              (long long)wf_json_count(given), (long long)n);
+        return wf_fail_status(
+            c, WF_EARG,
+            "sampler: \"trained_betas\" has %lld values, \"num_train_timesteps\" says %lld",
+            (long long)wf_json_count(given), (long long)n);
     double bar = 1.0;
     for (int64_t i = 0; i < n; i++) {
-        const float beta = (float)(wf_json_is_array(given) ? wf_json_number(wf_json_at(given, i), 0.0)
-                                                           : beta_at(schedule, from, to, i, n));
+        const float beta =
+            (float)(wf_json_is_array(given) ? wf_json_number(wf_json_at(given, i), 0.0)
+                                            : beta_at(schedule, from, to, i, n));
         if (!(beta > 0.0f && beta < 1.0f))
-            return wf_fail_status(c, WF_EARG, "sampler: beta %lld is %g; each must be between 0 and 1", (long long)i,
-                                  (double)beta);
+            return wf_fail_status(c, WF_EARG,
+                                  "sampler: beta %lld is %g; each must be between 0 and 1",
+                                  (long long)i, (double)beta);
         betas[i] = beta;
         bar *= (double)(1.0f - beta);
         ab[i] = (float)bar;
@@ -174,7 +186,8 @@ static double beta_below(double x, double a, double b)
 {
     if (x <= 0.0 || x >= 1.0) return x <= 0.0 ? 0.0 : 1.0;
     if (x > (a + 1.0) / (a + b + 2.0)) return 1.0 - beta_below(1.0 - x, b, a);
-    const double front = exp(a * log(x) + b * log(1.0 - x) - lgamma(a) - lgamma(b) + lgamma(a + b)) / a;
+    const double front =
+        exp(a * log(x) + b * log(1.0 - x) - lgamma(a) - lgamma(b) + lgamma(a + b)) / a;
     return front * beta_fraction(x, a, b);
 }
 
@@ -194,8 +207,9 @@ static double beta_quantile(double p)
 /* NVIDIA's optimised sigmas of Stable Diffusion 1 (arXiv:2404.14507), log-linear between. */
 static double ays_at(double where)
 {
-    static const double table[] = {14.6146412293, 6.4745760956, 3.8636745985, 2.6946151520, 1.8841921177, 1.3943805092,
-                                   0.9642583904, 0.6523686016, 0.3977456272, 0.1515232662, 0.0291671582};
+    static const double table[] = {14.6146412293, 6.4745760956, 3.8636745985, 2.6946151520,
+                                   1.8841921177,  1.3943805092, 0.9642583904, 0.6523686016,
+                                   0.3977456272,  0.1515232662, 0.0291671582};
     enum { LAST = sizeof table / sizeof *table - 1 };
     const double at = where * LAST;
     const int low = at < LAST ? (int)at : LAST - 1;
@@ -205,7 +219,8 @@ static double ays_at(double where)
 /* Sigma at a time, linear in log sigma, as k-diffusion takes it. */
 static double log_time_sigma(const wf_sampler *s, double t)
 {
-    const int64_t low = t < (double)(s->config.train_steps - 1) ? (int64_t)t : s->config.train_steps - 2;
+    const int64_t low =
+        t < (double)(s->config.train_steps - 1) ? (int64_t)t : s->config.train_steps - 2;
     const double a = log(wfs_table_sigma(s, low)), b = log(wfs_table_sigma(s, low + 1));
     return exp(a + (t - (double)low) * (b - a));
 }
@@ -215,9 +230,11 @@ static double lay_one(const wf_sampler *s, wfs_sigmas how, int n, int i, double 
     const int64_t N = s->config.train_steps;
     const double ramp = linspace(0.0, 1.0, n, i);
     switch (how) {
-    case WFS_KARRAS: return pow(pow(max, 1 / 7.0) + ramp * (pow(min, 1 / 7.0) - pow(max, 1 / 7.0)), 7.0);
+    case WFS_KARRAS:
+        return pow(pow(max, 1 / 7.0) + ramp * (pow(min, 1 / 7.0) - pow(max, 1 / 7.0)), 7.0);
     case WFS_BETA: return min + beta_quantile(1.0 - ramp) * (max - min);
-    case WFS_SIMPLE: return wfs_table_sigma(s, N - 1 - (int64_t)((double)i * (double)N / (double)n));
+    case WFS_SIMPLE:
+        return wfs_table_sigma(s, N - 1 - (int64_t)((double)i * (double)N / (double)n));
     case WFS_SGM_UNIFORM: return log_time_sigma(s, linspace((double)(N - 1), 0.0, n + 1, i));
     case WFS_DDIM_UNIFORM: return wfs_table_sigma(s, 1 + (n - 1 - i) * (N / n));
     case WFS_KL_OPTIMAL: return tan(ramp * atan(min) + (1.0 - ramp) * atan(max));
@@ -227,7 +244,8 @@ static double lay_one(const wf_sampler *s, wfs_sigmas how, int n, int i, double 
     }
 }
 
-void wfs_lay_sigmas(const wf_sampler *s, wfs_sigmas how, int n, double max, double min, double *sigma)
+void wfs_lay_sigmas(const wf_sampler *s, wfs_sigmas how, int n, double max, double min,
+                    double *sigma)
 {
     for (int i = 0; i < n; i++) sigma[i] = lay_one(s, how, n, i, max, min);
 }
@@ -275,7 +293,8 @@ static double final_sigma(const wf_sampler *s, const wfs_plan *p, bool is_laid)
     return is_laid && repeats ? p->sigma[p->n - 1] : wfs_table_sigma(s, 0);
 }
 
-wf_status wfs_plan_sigmas(wf_ctx *c, const wf_sampler *s, int steps, int extra, bool whole_table, wfs_plan *p)
+wf_status wfs_plan_sigmas(wf_ctx *c, const wf_sampler *s, int steps, int extra, bool whole_table,
+                          wfs_plan *p)
 {
     const wfs_config *k = &s->config;
     const int64_t N = k->train_steps, last = s->method == &wfs_dpm_multi ? usable_times(s) : N;

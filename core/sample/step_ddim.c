@@ -34,7 +34,8 @@ static wf_tensor *step_ddim(wf_ctx *c, wf_run *r, wf_tensor *out, wf_tensor **x0
     const wfs_config *k = &r->s->config;
     const double t = r->plan.t[r->i], back = (double)(k->train_steps / r->o.steps);
     const double ab = wfs_alpha_bar(r, t, 1.0);
-    const double end = k->alpha_to_one ? 1.0 : (double)r->s->alpha_bar[0], prev = wfs_alpha_bar(r, t - back, end);
+    const double end = k->alpha_to_one ? 1.0 : (double)r->s->alpha_bar[0],
+                 prev = wfs_alpha_bar(r, t - back, end);
     const double eta = isnan(r->o.eta) ? 0.0 : r->o.eta;
     const double deviation = eta * sqrt((1.0 - prev) / (1.0 - ab) * (1.0 - ab / prev));
     *x0 = predict_x0(c, r, out, ab);
@@ -42,14 +43,17 @@ static wf_tensor *step_ddim(wf_ctx *c, wf_run *r, wf_tensor *out, wf_tensor **x0
         ? WFS_MIX2(c, 1.0 / sqrt(1.0 - ab), r->x, -sqrt(ab / (1.0 - ab)), *x0)
         : wfs_to_eps(c, k->prediction, r->x, out, sqrt(ab), sqrt(1.0 - ab));
     const double direction = sqrt(fmax(1.0 - prev - deviation * deviation, 0.0));
-    return WFS_MIX3(c, sqrt(prev), *x0, direction, eps, deviation, eta > 0.0 ? wfs_draw(c, r) : NULL);
+    return WFS_MIX3(c, sqrt(prev), *x0, direction, eps, deviation,
+                    eta > 0.0 ? wfs_draw(c, r) : NULL);
 }
 
-const wfs_method wfs_ddim = {
-    .name = "DDIMScheduler", .predictions = 1u << WFS_EPSILON | 1u << WFS_V | 1u << WFS_SAMPLE,
-    .keys = "clip_sample clip_sample_range set_alpha_to_one steps_offset thresholding dynamic_thresholding_ratio "
-            "sample_max_value timestep_spacing rescale_betas_zero_snr",
-    .plan = plan_times, .step = step_ddim};
+const wfs_method wfs_ddim = {.name = "DDIMScheduler",
+                             .predictions = 1u << WFS_EPSILON | 1u << WFS_V | 1u << WFS_SAMPLE,
+                             .keys = "clip_sample clip_sample_range set_alpha_to_one steps_offset "
+                                     "thresholding dynamic_thresholding_ratio "
+                                     "sample_max_value timestep_spacing rescale_betas_zero_snr",
+                             .plan = plan_times,
+                             .step = step_ddim};
 
 /* ---- DDPM ---- */
 
@@ -61,18 +65,22 @@ static double ddpm_variance(const wfs_config *k, double ab, double prev)
 
 static wf_tensor *step_ddpm(wf_ctx *c, wf_run *r, wf_tensor *out, wf_tensor **x0)
 {
-    const double t = r->plan.t[r->i], ab = wfs_alpha_bar(r, t, 1.0), prev = wfs_alpha_bar(r, next_time(r), 1.0);
+    const double t = r->plan.t[r->i], ab = wfs_alpha_bar(r, t, 1.0),
+                 prev = wfs_alpha_bar(r, next_time(r), 1.0);
     const double alpha = ab / prev, beta = 1.0 - alpha;
     *x0 = predict_x0(c, r, out, ab);
-    return WFS_MIX3(c, sqrt(prev) * beta / (1.0 - ab), *x0, sqrt(alpha) * (1.0 - prev) / (1.0 - ab), r->x,
-                    sqrt(ddpm_variance(&r->s->config, ab, prev)), t > 0.0 ? wfs_draw(c, r) : NULL);
+    return WFS_MIX3(c, sqrt(prev) * beta / (1.0 - ab), *x0, sqrt(alpha) * (1.0 - prev) / (1.0 - ab),
+                    r->x, sqrt(ddpm_variance(&r->s->config, ab, prev)),
+                    t > 0.0 ? wfs_draw(c, r) : NULL);
 }
 
-const wfs_method wfs_ddpm = {
-    .name = "DDPMScheduler", .predictions = 1u << WFS_EPSILON | 1u << WFS_V | 1u << WFS_SAMPLE,
-    .keys = "variance_type clip_sample clip_sample_range thresholding dynamic_thresholding_ratio sample_max_value "
-            "timestep_spacing steps_offset rescale_betas_zero_snr",
-    .plan = plan_times, .step = step_ddpm};
+const wfs_method wfs_ddpm = {.name = "DDPMScheduler",
+                             .predictions = 1u << WFS_EPSILON | 1u << WFS_V | 1u << WFS_SAMPLE,
+                             .keys = "variance_type clip_sample clip_sample_range thresholding "
+                                     "dynamic_thresholding_ratio sample_max_value "
+                                     "timestep_spacing steps_offset rescale_betas_zero_snr",
+                             .plan = plan_times,
+                             .step = step_ddpm};
 
 /* ---- unCLIP's: DDPM whose times run from the last to 0 inclusive ---- */
 
@@ -80,23 +88,31 @@ static wf_status plan_unclip(wf_ctx *c, const wf_sampler *s, int steps, wfs_plan
 {
     p->n = steps;
     for (int i = 0; i < steps; i++)
-        p->t[i] = steps > 1 ? rint((double)(steps - 1 - i) * (double)(s->config.train_steps - 1) / (steps - 1)) : 0.0;
+        p->t[i] =
+            steps > 1
+                ? rint((double)(steps - 1 - i) * (double)(s->config.train_steps - 1) / (steps - 1))
+                : 0.0;
     return wf_get_status(c);
 }
 
-/* The reference steps back one training time whatever the spacing, unless the pipeline names the next. */
+/* The reference steps back one training time whatever the spacing, unless the pipeline names the
+ * next. */
 static wf_tensor *step_unclip(wf_ctx *c, wf_run *r, wf_tensor *out, wf_tensor **x0)
 {
-    const double t = r->plan.t[r->i], ab = wfs_alpha_bar(r, t, 1.0), prev = wfs_alpha_bar(r, t - 1.0, 1.0);
+    const double t = r->plan.t[r->i], ab = wfs_alpha_bar(r, t, 1.0),
+                 prev = wfs_alpha_bar(r, t - 1.0, 1.0);
     const double beta = (double)r->s->beta[(int64_t)t];
     *x0 = predict_x0(c, r, out, ab);
-    return WFS_MIX3(c, sqrt(prev) * beta / (1.0 - ab), *x0, sqrt(1.0 - beta) * (1.0 - prev) / (1.0 - ab), r->x,
-                    sqrt(fmax((1.0 - prev) / (1.0 - ab) * beta, 1e-20)), t > 0.0 ? wfs_draw(c, r) : NULL);
+    return WFS_MIX3(
+        c, sqrt(prev) * beta / (1.0 - ab), *x0, sqrt(1.0 - beta) * (1.0 - prev) / (1.0 - ab), r->x,
+        sqrt(fmax((1.0 - prev) / (1.0 - ab) * beta, 1e-20)), t > 0.0 ? wfs_draw(c, r) : NULL);
 }
 
-const wfs_method wfs_unclip = {
-    .name = "UnCLIPScheduler", .predictions = 1u << WFS_EPSILON | 1u << WFS_SAMPLE,
-    .keys = "variance_type clip_sample clip_sample_range", .plan = plan_unclip, .step = step_unclip};
+const wfs_method wfs_unclip = {.name = "UnCLIPScheduler",
+                               .predictions = 1u << WFS_EPSILON | 1u << WFS_SAMPLE,
+                               .keys = "variance_type clip_sample clip_sample_range",
+                               .plan = plan_unclip,
+                               .step = step_unclip};
 
 /* ---- consistency models ---- */
 
@@ -118,16 +134,20 @@ static wf_tensor *step_lcm(wf_ctx *c, wf_run *r, wf_tensor *out, wf_tensor **x0)
     const bool is_last = r->i + 1 == r->plan.n;
     const double t = r->plan.t[r->i], ab = wfs_alpha_bar(r, t, 1.0);
     const double next = wfs_alpha_bar(r, is_last ? t : next_time(r), 1.0);
-    const double data = 0.5, scaled = t * r->s->config.timestep_scaling, d2 = scaled * scaled + data * data;
+    const double data = 0.5, scaled = t * r->s->config.timestep_scaling,
+                 d2 = scaled * scaled + data * data;
     *x0 = WFS_MIX2(c, scaled / sqrt(d2), predict_x0(c, r, out, ab), data * data / d2, r->x);
     return is_last ? *x0 : WFS_MIX2(c, sqrt(next), *x0, sqrt(1.0 - next), wfs_draw(c, r));
 }
 
-const wfs_method wfs_lcm = {
-    .name = "LCMScheduler", .predictions = 1u << WFS_EPSILON | 1u << WFS_V | 1u << WFS_SAMPLE,
-    .keys = "original_inference_steps clip_sample clip_sample_range set_alpha_to_one steps_offset thresholding "
-            "dynamic_thresholding_ratio sample_max_value timestep_spacing timestep_scaling rescale_betas_zero_snr",
-    .plan = plan_distilled, .step = step_lcm};
+const wfs_method wfs_lcm = {.name = "LCMScheduler",
+                            .predictions = 1u << WFS_EPSILON | 1u << WFS_V | 1u << WFS_SAMPLE,
+                            .keys = "original_inference_steps clip_sample clip_sample_range "
+                                    "set_alpha_to_one steps_offset thresholding "
+                                    "dynamic_thresholding_ratio sample_max_value timestep_spacing "
+                                    "timestep_scaling rescale_betas_zero_snr",
+                            .plan = plan_distilled,
+                            .step = step_lcm};
 
 static wf_tensor *step_tcd(wf_ctx *c, wf_run *r, wf_tensor *out, wf_tensor **x0)
 {
@@ -143,8 +163,11 @@ static wf_tensor *step_tcd(wf_ctx *c, wf_run *r, wf_tensor *out, wf_tensor **x0)
     return WFS_MIX2(c, sqrt(next / at), y, sqrt(1.0 - next / at), wfs_draw(c, r));
 }
 
-const wfs_method wfs_tcd = {
-    .name = "TCDScheduler", .predictions = 1u << WFS_EPSILON | 1u << WFS_V | 1u << WFS_SAMPLE,
-    .keys = "original_inference_steps clip_sample clip_sample_range set_alpha_to_one steps_offset thresholding "
-            "dynamic_thresholding_ratio sample_max_value timestep_spacing timestep_scaling rescale_betas_zero_snr",
-    .plan = plan_distilled, .step = step_tcd};
+const wfs_method wfs_tcd = {.name = "TCDScheduler",
+                            .predictions = 1u << WFS_EPSILON | 1u << WFS_V | 1u << WFS_SAMPLE,
+                            .keys = "original_inference_steps clip_sample clip_sample_range "
+                                    "set_alpha_to_one steps_offset thresholding "
+                                    "dynamic_thresholding_ratio sample_max_value timestep_spacing "
+                                    "timestep_scaling rescale_betas_zero_snr",
+                            .plan = plan_distilled,
+                            .step = step_tcd};

@@ -10,10 +10,13 @@
  */
 #include "core/sample/sample_impl.h"
 
-#define SIGMA_KEYS "use_karras_sigmas use_exponential_sigmas use_beta_sigmas use_flow_sigmas flow_shift " \
-                   "use_dynamic_shifting time_shift_type "
-#define SOLVER_KEYS SIGMA_KEYS "solver_order thresholding dynamic_thresholding_ratio sample_max_value " \
-                    "algorithm_type solver_type lower_order_final final_sigmas_type lambda_min_clipped variance_type "
+#define SIGMA_KEYS                                                                         \
+    "use_karras_sigmas use_exponential_sigmas use_beta_sigmas use_flow_sigmas flow_shift " \
+    "use_dynamic_shifting time_shift_type "
+#define SOLVER_KEYS                                                                     \
+    SIGMA_KEYS "solver_order thresholding dynamic_thresholding_ratio sample_max_value " \
+               "algorithm_type solver_type lower_order_final final_sigmas_type "        \
+               "lambda_min_clipped variance_type "
 #define ALL_PREDICTIONS (1u << WFS_EPSILON | 1u << WFS_V | 1u << WFS_SAMPLE | 1u << WFS_FLOW)
 
 /* ---- alpha, sigma and lambda of a step of the plan ---- */
@@ -32,8 +35,14 @@ static level level_at(const wf_run *r, int i)
     return l;
 }
 
-static bool solves_x0(const wfs_config *k) { return k->algorithm == WFS_DPMPP || k->algorithm == WFS_SDE_DPMPP; }
-static bool is_sde(const wfs_config *k) { return k->algorithm == WFS_SDE_DPMPP || k->algorithm == WFS_SDE_DPM; }
+static bool solves_x0(const wfs_config *k)
+{
+    return k->algorithm == WFS_DPMPP || k->algorithm == WFS_SDE_DPMPP;
+}
+static bool is_sde(const wfs_config *k)
+{
+    return k->algorithm == WFS_SDE_DPMPP || k->algorithm == WFS_SDE_DPM;
+}
 
 /* What the solver works on: x0 or eps of this call's answer. */
 static wf_tensor *convert(wf_ctx *c, const wf_run *r, wf_tensor *out, bool to_x0, wf_tensor **x0)
@@ -74,13 +83,15 @@ static terms terms_of(const wfs_config *k, level t, level s)
     m.mid = 0.5 * m.a0;
     m.heun = g * (e / hh - 1.0);
     /* the reference's SDE form has the other sign before its half */
-    m.d2 = k->algorithm == WFS_SDE_DPMPP ? -g * ((hh - e) / (hh * hh) - 0.5) : g * ((e - hh) / (hh * hh) - 0.5);
+    m.d2 = k->algorithm == WFS_SDE_DPMPP ? -g * ((hh - e) / (hh * hh) - 0.5)
+                                         : g * ((e - hh) / (hh * hh) - 0.5);
     return m;
 }
 
-/* cx x + a0 D0 + a1 D1 + a2 D2 + noise, where D1 and D2 are mixtures of history by w1[] and w2[]. */
-static wf_tensor *combine(wf_ctx *c, wf_run *r, wf_tensor *x, const terms *m, int first, double a1, const double w1[3],
-                          double a2, const double w2[3])
+/* cx x + a0 D0 + a1 D1 + a2 D2 + noise, where D1 and D2 are mixtures of history by w1[] and w2[].
+ */
+static wf_tensor *combine(wf_ctx *c, wf_run *r, wf_tensor *x, const terms *m, int first, double a1,
+                          const double w1[3], double a2, const double w2[3])
 {
     double k[5] = {m->cx};
     wf_tensor *t[5] = {x};
@@ -101,14 +112,17 @@ static wf_tensor *multi_second(wf_ctx *c, wf_run *r)
     const level t = level_at(r, r->i + 1), s0 = level_at(r, r->i), s1 = level_at(r, r->i - 1);
     const terms m = terms_of(k, t, s0);
     const double r0 = (s0.lambda - s1.lambda) / (t.lambda - s0.lambda);
-    return combine(c, r, r->x, &m, 0, k->is_heun ? m.heun : m.mid, (double[]){1.0 / r0, -1.0 / r0, 0.0}, 0.0, NULL);
+    return combine(c, r, r->x, &m, 0, k->is_heun ? m.heun : m.mid,
+                   (double[]){1.0 / r0, -1.0 / r0, 0.0}, 0.0, NULL);
 }
 
 static wf_tensor *multi_third(wf_ctx *c, wf_run *r)
 {
-    const level t = level_at(r, r->i + 1), s0 = level_at(r, r->i), s1 = level_at(r, r->i - 1), s2 = level_at(r, r->i - 2);
+    const level t = level_at(r, r->i + 1), s0 = level_at(r, r->i), s1 = level_at(r, r->i - 1),
+                s2 = level_at(r, r->i - 2);
     const terms m = terms_of(&r->s->config, t, s0);
-    const double h = t.lambda - s0.lambda, r0 = (s0.lambda - s1.lambda) / h, r1 = (s1.lambda - s2.lambda) / h;
+    const double h = t.lambda - s0.lambda, r0 = (s0.lambda - s1.lambda) / h,
+                 r1 = (s1.lambda - s2.lambda) / h;
     const double near[3] = {1.0 / r0, -1.0 / r0, 0.0}, far[3] = {0.0, 1.0 / r1, -1.0 / r1};
     double d1[3], d2[3];
     for (int i = 0; i < 3; i++) {
@@ -118,7 +132,8 @@ static wf_tensor *multi_third(wf_ctx *c, wf_run *r)
     return combine(c, r, r->x, &m, 0, m.heun, d1, m.d2, d2);
 }
 
-/* The order of this step: no more than the answers there are, less towards the end of a short run. */
+/* The order of this step: no more than the answers there are, less towards the end of a short run.
+ */
 static int order_now(const wf_run *r, bool is_first_at_end)
 {
     const wfs_config *k = &r->s->config;
@@ -142,8 +157,10 @@ static wf_tensor *step_multi(wf_ctx *c, wf_run *r, wf_tensor *out, wf_tensor **x
 static const char *refuse_solver(const wfs_config *k)
 {
     if (!solves_x0(k) && !k->ends_at_sigma_min)
-        return "\"algorithm_type\" without ++ cannot end at 0: set \"final_sigmas_type\" to sigma_min";
-    if (k->algorithm == WFS_SDE_DPM && k->order == 3) return "\"sde-dpmsolver\" has no third order: use sde-dpmsolver++";
+        return "\"algorithm_type\" without ++ cannot end at 0: set \"final_sigmas_type\" to "
+               "sigma_min";
+    if (k->algorithm == WFS_SDE_DPM && k->order == 3)
+        return "\"sde-dpmsolver\" has no third order: use sde-dpmsolver++";
     return k->order < 1 || k->order > 3 ? "\"solver_order\" must be 1, 2 or 3" : NULL;
 }
 
@@ -152,14 +169,20 @@ static wf_status plan_solver(wf_ctx *c, const wf_sampler *s, int steps, wfs_plan
     return wfs_plan_sigmas(c, s, steps, 1, true, p);
 }
 
-const wfs_method wfs_dpm_multi = {
-    .name = "DPMSolverMultistepScheduler", .predictions = ALL_PREDICTIONS, .walks_sigmas = true,
-    .keys = SOLVER_KEYS "euler_at_final use_lu_lambdas timestep_spacing steps_offset rescale_betas_zero_snr sigma_schedule",
-    .refuse = refuse_solver, .plan = plan_solver, .step = step_multi};
+const wfs_method wfs_dpm_multi = {.name = "DPMSolverMultistepScheduler",
+                                  .predictions = ALL_PREDICTIONS,
+                                  .walks_sigmas = true,
+                                  .keys = SOLVER_KEYS
+                                  "euler_at_final use_lu_lambdas timestep_spacing steps_offset "
+                                  "rescale_betas_zero_snr sigma_schedule",
+                                  .refuse = refuse_solver,
+                                  .plan = plan_solver,
+                                  .step = step_multi};
 
 /* ---- single step: blocks of 1, 2 and 3 calls, each from the block's beginning ---- */
 
-/* The order of call i: blocks 1 2 3 (or 1 2), the last cut so that the run ends with a whole one. */
+/* The order of call i: blocks 1 2 3 (or 1 2), the last cut so that the run ends with a whole one.
+ */
 static int single_order(const wfs_config *k, int n, int i)
 {
     const bool lowers = k->lower_order_final || n % k->order != 0 || !k->ends_at_sigma_min;
@@ -175,15 +198,18 @@ static wf_tensor *single_second(wf_ctx *c, wf_run *r)
     const level t = level_at(r, r->i + 1), s0 = level_at(r, r->i), s1 = level_at(r, r->i - 1);
     const terms m = terms_of(k, t, s1);
     const double r0 = (s0.lambda - s1.lambda) / (t.lambda - s1.lambda);
-    return combine(c, r, r->saved, &m, 1, k->is_heun ? m.heun : m.mid, (double[]){1.0 / r0, -1.0 / r0, 0.0}, 0.0, NULL);
+    return combine(c, r, r->saved, &m, 1, k->is_heun ? m.heun : m.mid,
+                   (double[]){1.0 / r0, -1.0 / r0, 0.0}, 0.0, NULL);
 }
 
 static wf_tensor *single_third(wf_ctx *c, wf_run *r)
 {
     const wfs_config *k = &r->s->config;
-    const level t = level_at(r, r->i + 1), s0 = level_at(r, r->i), s1 = level_at(r, r->i - 1), s2 = level_at(r, r->i - 2);
+    const level t = level_at(r, r->i + 1), s0 = level_at(r, r->i), s1 = level_at(r, r->i - 1),
+                s2 = level_at(r, r->i - 2);
     const terms m = terms_of(k, t, s2);
-    const double h = t.lambda - s2.lambda, r0 = (s0.lambda - s2.lambda) / h, r1 = (s1.lambda - s2.lambda) / h;
+    const double h = t.lambda - s2.lambda, r0 = (s0.lambda - s2.lambda) / h,
+                 r1 = (s1.lambda - s2.lambda) / h;
     const double mid[3] = {0.0, 1.0 / r1, -1.0 / r1}, end[3] = {1.0 / r0, 0.0, -1.0 / r0};
     double d1[3], d2[3];
     for (int i = 0; i < 3; i++) {
@@ -209,13 +235,18 @@ static wf_tensor *step_single(wf_ctx *c, wf_run *r, wf_tensor *out, wf_tensor **
 
 static const char *refuse_single(const wfs_config *k)
 {
-    if (k->algorithm == WFS_SDE_DPM) return "\"sde-dpmsolver\" is not made for single steps: use sde-dpmsolver++";
+    if (k->algorithm == WFS_SDE_DPM)
+        return "\"sde-dpmsolver\" is not made for single steps: use sde-dpmsolver++";
     return refuse_solver(k);
 }
 
-const wfs_method wfs_dpm_single = {
-    .name = "DPMSolverSinglestepScheduler", .predictions = ALL_PREDICTIONS, .walks_sigmas = true, .keys = SOLVER_KEYS,
-    .refuse = refuse_single, .plan = plan_solver, .step = step_single};
+const wfs_method wfs_dpm_single = {.name = "DPMSolverSinglestepScheduler",
+                                   .predictions = ALL_PREDICTIONS,
+                                   .walks_sigmas = true,
+                                   .keys = SOLVER_KEYS,
+                                   .refuse = refuse_single,
+                                   .plan = plan_solver,
+                                   .step = step_single};
 
 /* ---- DEIS: polynomials in log rho, rho = sigma / alpha, of past eps ---- */
 
@@ -228,7 +259,8 @@ static double deis_two(double t, double b, double c)
 static double deis_three(double t, double b, double c, double d)
 {
     const double lt = log(t), lc = log(c), ld = log(d);
-    return t * (lc * (ld - lt + 1.0) - ld * lt + ld + lt * lt - 2.0 * lt + 2.0) / ((log(b) - lc) * (log(b) - ld));
+    return t * (lc * (ld - lt + 1.0) - ld * lt + ld + lt * lt - 2.0 * lt + 2.0) /
+           ((log(b) - lc) * (log(b) - ld));
 }
 
 static wf_tensor *step_deis(wf_ctx *c, wf_run *r, wf_tensor *out, wf_tensor **x0)
@@ -263,7 +295,12 @@ static const char *refuse_deis(const wfs_config *k)
 }
 
 const wfs_method wfs_deis = {
-    .name = "DEISMultistepScheduler", .predictions = ALL_PREDICTIONS, .walks_sigmas = true,
-    .keys = SIGMA_KEYS "solver_order thresholding dynamic_thresholding_ratio sample_max_value algorithm_type "
-            "solver_type lower_order_final timestep_spacing steps_offset sigma_schedule",
-    .refuse = refuse_deis, .plan = plan_solver, .step = step_deis};
+    .name = "DEISMultistepScheduler",
+    .predictions = ALL_PREDICTIONS,
+    .walks_sigmas = true,
+    .keys = SIGMA_KEYS
+    "solver_order thresholding dynamic_thresholding_ratio sample_max_value algorithm_type "
+    "solver_type lower_order_final timestep_spacing steps_offset sigma_schedule",
+    .refuse = refuse_deis,
+    .plan = plan_solver,
+    .step = step_deis};

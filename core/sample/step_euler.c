@@ -1,5 +1,6 @@
 /*
- * step_euler.c - samplers over sigmas, x = x0 + sigma eps: Euler, its ancestral form, Heun, DPM2, LMS.
+ * step_euler.c - samplers over sigmas, x = x0 + sigma eps: Euler, its ancestral form, Heun, DPM2,
+ * LMS.
  *
  * The slope is d = (x - x0) / sigma; the model sees x / sqrt(sigma^2 + 1).
  * Source: Karras et al., arXiv:2206.00364, algorithms 1 and 2; k-diffusion sampling.py.
@@ -47,7 +48,8 @@ static wf_tensor *step_euler(wf_ctx *c, wf_run *r, wf_tensor *out, wf_tensor **x
     wf_tensor *x = r->x;
     if (gamma > 0.0) {
         x = WFS_MIX2(c, 1.0, x, r->o.s_noise * sqrt(hat * hat - sigma * sigma), wfs_draw(c, r));
-        *x0 = r->s->config.prediction == WFS_EPSILON ? WFS_MIX2(c, 1.0, x, -hat, out) : predict_x0(c, r, out, sigma);
+        *x0 = r->s->config.prediction == WFS_EPSILON ? WFS_MIX2(c, 1.0, x, -hat, out)
+                                                     : predict_x0(c, r, out, sigma);
     } else {
         *x0 = predict_x0(c, r, out, sigma);
     }
@@ -55,11 +57,15 @@ static wf_tensor *step_euler(wf_ctx *c, wf_run *r, wf_tensor *out, wf_tensor **x
 }
 
 const wfs_method wfs_euler = {
-    .name = "EulerDiscreteScheduler", .predictions = EPSILON_V | 1u << WFS_SAMPLE, .scales_input = true,
+    .name = "EulerDiscreteScheduler",
+    .predictions = EPSILON_V | 1u << WFS_SAMPLE,
+    .scales_input = true,
     .walks_sigmas = true,
-    .keys = COMMON "interpolation_type use_karras_sigmas use_exponential_sigmas use_beta_sigmas sigma_min sigma_max "
+    .keys = COMMON "interpolation_type use_karras_sigmas use_exponential_sigmas use_beta_sigmas "
+                   "sigma_min sigma_max "
                    "timestep_type rescale_betas_zero_snr final_sigmas_type sigma_schedule",
-    .plan = plan_euler, .step = step_euler};
+    .plan = plan_euler,
+    .step = step_euler};
 
 /* ---- ancestral: a smaller step down, and new noise up to the next sigma ---- */
 
@@ -70,19 +76,27 @@ static double sigma_up(double sigma, double next)
 
 static wf_tensor *step_euler_a(wf_ctx *c, wf_run *r, wf_tensor *out, wf_tensor **x0)
 {
-    const double sigma = r->plan.sigma[r->i], next = r->plan.sigma[r->i + 1], up = sigma_up(sigma, next);
+    const double sigma = r->plan.sigma[r->i], next = r->plan.sigma[r->i + 1],
+                 up = sigma_up(sigma, next);
     *x0 = predict_x0(c, r, out, sigma);
-    return WFS_MIX3(c, 1.0, r->x, sqrt(next * next - up * up) - sigma, slope(c, r->x, *x0, sigma), up, wfs_draw(c, r));
+    return WFS_MIX3(c, 1.0, r->x, sqrt(next * next - up * up) - sigma, slope(c, r->x, *x0, sigma),
+                    up, wfs_draw(c, r));
 }
 
-const wfs_method wfs_euler_a = {
-    .name = "EulerAncestralDiscreteScheduler", .predictions = EPSILON_V, .scales_input = true, .walks_sigmas = true,
-    .keys = COMMON "rescale_betas_zero_snr sigma_schedule use_karras_sigmas use_exponential_sigmas use_beta_sigmas",
-    .plan = plan_spaced, .step = step_euler_a};
+const wfs_method wfs_euler_a = {.name = "EulerAncestralDiscreteScheduler",
+                                .predictions = EPSILON_V,
+                                .scales_input = true,
+                                .walks_sigmas = true,
+                                .keys = COMMON
+                                "rescale_betas_zero_snr sigma_schedule use_karras_sigmas "
+                                "use_exponential_sigmas use_beta_sigmas",
+                                .plan = plan_spaced,
+                                .step = step_euler_a};
 
 /* ---- two calls a step ---- */
 
-/* Spread n sigmas and their end over the calls: the first once, those between twice, the end once. */
+/* Spread n sigmas and their end over the calls: the first once, those between twice, the end once.
+ */
 static void double_sigmas(wfs_plan *p, double *v, int n)
 {
     const double end = v[n];
@@ -119,20 +133,26 @@ static wf_tensor *step_heun(wf_ctx *c, wf_run *r, wf_tensor *out, wf_tensor **x0
 }
 
 const wfs_method wfs_heun = {
-    .name = "HeunDiscreteScheduler", .predictions = EPSILON_V | 1u << WFS_SAMPLE, .scales_input = true,
+    .name = "HeunDiscreteScheduler",
+    .predictions = EPSILON_V | 1u << WFS_SAMPLE,
+    .scales_input = true,
     .walks_sigmas = true,
-    .keys = COMMON "use_karras_sigmas use_exponential_sigmas use_beta_sigmas clip_sample clip_sample_range "
-                   "sigma_schedule",
-    .plan = plan_heun, .step = step_heun};
+    .keys = COMMON
+    "use_karras_sigmas use_exponential_sigmas use_beta_sigmas clip_sample clip_sample_range "
+    "sigma_schedule",
+    .plan = plan_heun,
+    .step = step_heun};
 
 /* DPM2: the second call is made between two sigmas. extra[i]: the sigma of call i. */
-static wf_status plan_midpoints(wf_ctx *c, const wf_sampler *s, int steps, bool is_ancestral, wfs_plan *p)
+static wf_status plan_midpoints(wf_ctx *c, const wf_sampler *s, int steps, bool is_ancestral,
+                                wfs_plan *p)
 {
     WF_TRY(plan_spaced(c, s, steps, p));
     const int n = p->n;
     double *mid = p->extra;
     for (int i = 0; i < n - 1; i++) {
-        const double sigma = p->sigma[i], next = p->sigma[i + 1], up = is_ancestral ? sigma_up(sigma, next) : 0.0;
+        const double sigma = p->sigma[i], next = p->sigma[i + 1],
+                     up = is_ancestral ? sigma_up(sigma, next) : 0.0;
         mid[i] = (double)(float)sqrt(sigma * sqrt(next * next - up * up));
     }
     for (int i = n - 1; i > 0; i--) {
@@ -155,12 +175,14 @@ static wf_status plan_dpm2_a(wf_ctx *c, const wf_sampler *s, int steps, wfs_plan
 }
 
 /* Sigmas here are those of whole steps: step k has calls 2k and 2k + 1. */
-static wf_tensor *step_midpoint(wf_ctx *c, wf_run *r, wf_tensor *out, wf_tensor **x0, bool is_ancestral)
+static wf_tensor *step_midpoint(wf_ctx *c, wf_run *r, wf_tensor *out, wf_tensor **x0,
+                                bool is_ancestral)
 {
     const bool is_first = r->i % 2 == 0;
     const int k = r->i / 2;
     const bool is_last = k == r->plan.n_sigmas - 2;
-    const double sigma = r->plan.sigma[k], next = r->plan.sigma[k + 1], mid = is_last ? 0.0 : r->plan.extra[k];
+    const double sigma = r->plan.sigma[k], next = r->plan.sigma[k + 1],
+                 mid = is_last ? 0.0 : r->plan.extra[k];
     const double up = is_ancestral ? sigma_up(sigma, next) : 0.0;
     *x0 = predict_x0(c, r, out, is_first ? sigma : mid);
     wf_tensor *d = slope(c, r->x, *x0, is_first ? sigma : mid);
@@ -186,28 +208,39 @@ static wf_tensor *step_dpm2_a(wf_ctx *c, wf_run *r, wf_tensor *out, wf_tensor **
 
 #define DPM2_KEYS COMMON "use_karras_sigmas use_exponential_sigmas use_beta_sigmas sigma_schedule"
 
-const wfs_method wfs_dpm2 = {
-    .name = "KDPM2DiscreteScheduler", .predictions = EPSILON_V, .scales_input = true, .walks_sigmas = true,
-    .keys = DPM2_KEYS, .plan = plan_dpm2, .step = step_dpm2};
+const wfs_method wfs_dpm2 = {.name = "KDPM2DiscreteScheduler",
+                             .predictions = EPSILON_V,
+                             .scales_input = true,
+                             .walks_sigmas = true,
+                             .keys = DPM2_KEYS,
+                             .plan = plan_dpm2,
+                             .step = step_dpm2};
 
-const wfs_method wfs_dpm2_a = {
-    .name = "KDPM2AncestralDiscreteScheduler", .predictions = EPSILON_V, .scales_input = true, .walks_sigmas = true,
-    .keys = DPM2_KEYS, .plan = plan_dpm2_a, .step = step_dpm2_a};
+const wfs_method wfs_dpm2_a = {.name = "KDPM2AncestralDiscreteScheduler",
+                               .predictions = EPSILON_V,
+                               .scales_input = true,
+                               .walks_sigmas = true,
+                               .keys = DPM2_KEYS,
+                               .plan = plan_dpm2_a,
+                               .step = step_dpm2_a};
 
 /* ---- linear multistep ---- */
 
-/* The integral from sigma[i] to sigma[i + 1] of the polynomial that is 1 at sigma[i - which] and 0 at the
- * others of the order; exact, by Gauss and Legendre's four points. */
+/* The integral from sigma[i] to sigma[i + 1] of the polynomial that is 1 at sigma[i - which] and 0
+ * at the others of the order; exact, by Gauss and Legendre's four points. */
 static double lms_weight(const double *sigma, int i, int order, int which)
 {
-    static const double at[] = {-0.8611363115940526, -0.3399810435848563, 0.3399810435848563, 0.8611363115940526};
-    static const double weight[] = {0.3478548451374538, 0.6521451548625461, 0.6521451548625461, 0.3478548451374538};
+    static const double at[] = {-0.8611363115940526, -0.3399810435848563, 0.3399810435848563,
+                                0.8611363115940526};
+    static const double weight[] = {0.3478548451374538, 0.6521451548625461, 0.6521451548625461,
+                                    0.3478548451374538};
     const double half = 0.5 * (sigma[i + 1] - sigma[i]), mid = 0.5 * (sigma[i + 1] + sigma[i]);
     double sum = 0.0;
     for (int p = 0; p < 4; p++) {
         double v = 1.0;
         for (int k = 0; k < order; k++)
-            if (k != which) v *= (mid + half * at[p] - sigma[i - k]) / (sigma[i - which] - sigma[i - k]);
+            if (k != which)
+                v *= (mid + half * at[p] - sigma[i - k]) / (sigma[i - which] - sigma[i - k]);
         sum += weight[p] * v;
     }
     return sum * half;
@@ -230,7 +263,10 @@ static wf_tensor *step_lms(wf_ctx *c, wf_run *r, wf_tensor *out, wf_tensor **x0)
 }
 
 const wfs_method wfs_lms = {
-    .name = "LMSDiscreteScheduler", .predictions = EPSILON_V | 1u << WFS_SAMPLE, .scales_input = true,
+    .name = "LMSDiscreteScheduler",
+    .predictions = EPSILON_V | 1u << WFS_SAMPLE,
+    .scales_input = true,
     .walks_sigmas = true,
     .keys = COMMON "use_karras_sigmas use_exponential_sigmas use_beta_sigmas sigma_schedule",
-    .plan = plan_spaced, .step = step_lms};
+    .plan = plan_spaced,
+    .step = step_lms};

@@ -1,5 +1,6 @@
 /*
- * step_flow.c - samplers of rectified flow, x = (1 - sigma) x0 + sigma noise; the model answers noise - x0.
+ * step_flow.c - samplers of rectified flow, x = (1 - sigma) x0 + sigma noise; the model answers
+ * noise - x0.
  *
  * Source: Liu et al., arXiv:2209.03003; Esser et al., arXiv:2403.03206 (the shift of sigmas).
  */
@@ -7,7 +8,8 @@
 
 static double shifted(double shift, double t) { return shift * t / (1.0 + (shift - 1.0) * t); }
 
-/* Sigmas from the largest to the smallest that training saw, shifted once more as the reference does. */
+/* Sigmas from the largest to the smallest that training saw, shifted once more as the reference
+ * does. */
 static wf_status plan_flow(wf_ctx *c, const wf_sampler *s, int steps, wfs_plan *p)
 {
     const wfs_config *k = &s->config;
@@ -39,11 +41,16 @@ static wf_tensor *step_flow_euler(wf_ctx *c, wf_run *r, wf_tensor *out, wf_tenso
 }
 
 const wfs_method wfs_flow_euler = {
-    .name = "FlowMatchEulerDiscreteScheduler", .predictions = 1u << WFS_FLOW, .walks_sigmas = true,
-    .keys = "shift shift_terminal use_dynamic_shifting base_shift max_shift base_image_seq_len max_image_seq_len "
-            "invert_sigmas use_karras_sigmas use_exponential_sigmas use_beta_sigmas time_shift_type "
-            "stochastic_sampling",
-    .plan = plan_flow, .step = step_flow_euler};
+    .name = "FlowMatchEulerDiscreteScheduler",
+    .predictions = 1u << WFS_FLOW,
+    .walks_sigmas = true,
+    .keys =
+        "shift shift_terminal use_dynamic_shifting base_shift max_shift base_image_seq_len "
+        "max_image_seq_len "
+        "invert_sigmas use_karras_sigmas use_exponential_sigmas use_beta_sigmas time_shift_type "
+        "stochastic_sampling",
+    .plan = plan_flow,
+    .step = step_flow_euler};
 
 static wf_status plan_flow_heun(wf_ctx *c, const wf_sampler *s, int steps, wfs_plan *p)
 {
@@ -74,6 +81,9 @@ static wf_tensor *step_flow_heun(wf_ctx *c, wf_run *r, wf_tensor *out, wf_tensor
     return x;
 }
 
-const wfs_method wfs_flow_heun = {
-    .name = "FlowMatchHeunDiscreteScheduler", .predictions = 1u << WFS_FLOW, .walks_sigmas = true, .keys = "shift",
-    .plan = plan_flow_heun, .step = step_flow_heun};
+const wfs_method wfs_flow_heun = {.name = "FlowMatchHeunDiscreteScheduler",
+                                  .predictions = 1u << WFS_FLOW,
+                                  .walks_sigmas = true,
+                                  .keys = "shift",
+                                  .plan = plan_flow_heun,
+                                  .step = step_flow_heun};

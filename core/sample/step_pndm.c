@@ -7,11 +7,14 @@
 
 enum { RUNGE_KUTTA_CALLS = 12 };
 
-/* The mean of past answers that extrapolates to the next, of as many as there are (Adams and Bashforth). */
+/* The mean of past answers that extrapolates to the next, of as many as there are (Adams and
+ * Bashforth). */
 static wf_tensor *extrapolate(wf_ctx *c, const wf_run *r)
 {
-    static const double weights[4][4] = {
-        {1.0}, {1.5, -0.5}, {23 / 12.0, -16 / 12.0, 5 / 12.0}, {55 / 24.0, -59 / 24.0, 37 / 24.0, -9 / 24.0}};
+    static const double weights[4][4] = {{1.0},
+                                         {1.5, -0.5},
+                                         {23 / 12.0, -16 / 12.0, 5 / 12.0},
+                                         {55 / 24.0, -59 / 24.0, 37 / 24.0, -9 / 24.0}};
     const int n = r->n_history < 4 ? r->n_history : 4;
     return wfs_mix(c, n, weights[n - 1], r->history);
 }
@@ -21,7 +24,8 @@ static wf_tensor *extrapolate(wf_ctx *c, const wf_run *r)
 /* Runge-Kutta takes the first three steps in four calls each, at times half a step apart. */
 static int plan_runge_kutta(const double *t, double half, double *out)
 {
-    static const int step_of[] = {0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3};     /* from the newest of the last four */
+    static const int step_of[] = {0, 0, 0, 1, 1, 1,
+                                  1, 2, 2, 2, 2, 3}; /* from the newest of the last four */
     static const bool is_half[] = {0, 1, 1, 0, 0, 1, 1, 0, 0, 1, 1, 0};
     for (int i = 0; i < RUNGE_KUTTA_CALLS; i++)
         out[i] = is_half[i] ? t[step_of[i] + 1] + half : t[step_of[i]];
@@ -42,20 +46,24 @@ static wf_status plan_pndm(wf_ctx *c, const wf_sampler *s, int steps, wfs_plan *
         return wf_get_status(c);
     }
     if (n < 4)
-        return wf_fail_status(c, WF_EARG, "sampler: PNDM with its Runge-Kutta start needs 4 steps or more, got %d", n);
+        return wf_fail_status(
+            c, WF_EARG, "sampler: PNDM with its Runge-Kutta start needs 4 steps or more, got %d",
+            n);
     p->n = plan_runge_kutta(t, half, p->t);
     for (int i = 3; i < n; i++) p->t[p->n++] = t[i];
     return wf_get_status(c);
 }
 
 /* Liu et al., eq. 11: the latent at prev from x at t, given eps (or v). */
-static wf_tensor *transfer(wf_ctx *c, const wf_run *r, wf_tensor *x, double t, double prev, wf_tensor *out)
+static wf_tensor *transfer(wf_ctx *c, const wf_run *r, wf_tensor *x, double t, double prev,
+                           wf_tensor *out)
 {
     const wfs_config *k = &r->s->config;
     const double end = k->alpha_to_one ? 1.0 : (double)r->s->alpha_bar[0];
     const double a = wfs_alpha_bar(r, t, end), b = wfs_alpha_bar(r, prev, end);
     wf_tensor *eps = wfs_to_eps(c, k->prediction, x, out, sqrt(a), sqrt(1.0 - a));
-    return WFS_MIX2(c, sqrt(b / a), x, -(b - a) / (a * sqrt(1.0 - b) + sqrt(a * (1.0 - a) * b)), eps);
+    return WFS_MIX2(c, sqrt(b / a), x, -(b - a) / (a * sqrt(1.0 - b) + sqrt(a * (1.0 - a) * b)),
+                    eps);
 }
 
 /* Calls 0 ... 11, four a step, whose answers are averaged with weights 1/6, 1/3, 1/3, 1/6. */
@@ -75,7 +83,8 @@ static wf_tensor *step_runge_kutta(wf_ctx *c, wf_run *r, wf_tensor *out)
     return transfer(c, r, r->saved, t, prev, q == 3 ? r->sum : out);
 }
 
-/* The first step is taken twice: its second call, at the same time, corrects it by the mean of both. */
+/* The first step is taken twice: its second call, at the same time, corrects it by the mean of
+ * both. */
 static wf_tensor *step_linear(wf_ctx *c, wf_run *r, wf_tensor *out)
 {
     const double back = (double)(r->s->config.train_steps / r->o.steps), t = r->plan.t[r->i];
@@ -99,9 +108,12 @@ static wf_tensor *step_pndm(wf_ctx *c, wf_run *r, wf_tensor *out, wf_tensor **x0
     return is_start ? step_runge_kutta(c, r, out) : step_linear(c, r, out);
 }
 
-const wfs_method wfs_pndm = {
-    .name = "PNDMScheduler", .predictions = 1u << WFS_EPSILON | 1u << WFS_V,
-    .keys = "skip_prk_steps set_alpha_to_one timestep_spacing steps_offset", .plan = plan_pndm, .step = step_pndm};
+const wfs_method wfs_pndm = {.name = "PNDMScheduler",
+                             .predictions = 1u << WFS_EPSILON | 1u << WFS_V,
+                             .keys =
+                                 "skip_prk_steps set_alpha_to_one timestep_spacing steps_offset",
+                             .plan = plan_pndm,
+                             .step = step_pndm};
 
 /* ---- IPNDM: times 1 ... 0 with beta = sin^2(pi t / 2), alpha = sqrt(1 - beta^2) ---- */
 
@@ -130,5 +142,8 @@ static wf_tensor *step_ipndm(wf_ctx *c, wf_run *r, wf_tensor *out, wf_tensor **x
     return WFS_MIX2(c, alpha[1], *x0, beta[1], eps);
 }
 
-const wfs_method wfs_ipndm = {
-    .name = "IPNDMScheduler", .predictions = 1u << WFS_EPSILON, .keys = "", .plan = plan_ipndm, .step = step_ipndm};
+const wfs_method wfs_ipndm = {.name = "IPNDMScheduler",
+                              .predictions = 1u << WFS_EPSILON,
+                              .keys = "",
+                              .plan = plan_ipndm,
+                              .step = step_ipndm};

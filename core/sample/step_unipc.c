@@ -45,15 +45,18 @@ static void solve(int n, double R[MOST][MOST], double b[MOST], double x[MOST])
     }
 }
 
-/* A step of the given order from call `at` to the next. history[first] is the answer at `at`, those after
- * it are older; now is the answer at the end for the corrector, NULL for the predictor. */
-static wf_tensor *bh_step(wf_ctx *c, const wf_run *r, wf_tensor *x, int at, int order, wf_tensor *now)
+/* A step of the given order from call `at` to the next. history[first] is the answer at `at`, those
+ * after it are older; now is the answer at the end for the corrector, NULL for the predictor. */
+static wf_tensor *bh_step(wf_ctx *c, const wf_run *r, wf_tensor *x, int at, int order,
+                          wf_tensor *now)
 {
     const wfs_config *cfg = &r->s->config;
-    double at_a, at_s, at_l, to_a, to_s, to_l, rk[MOST], R[MOST][MOST], b[MOST], rho[MOST] = {0.5, 0.5, 0.5};
+    double at_a, at_s, at_l, to_a, to_s, to_l, rk[MOST], R[MOST][MOST], b[MOST],
+        rho[MOST] = {0.5, 0.5, 0.5};
     level_at(r, at + 1, &to_a, &to_s, &to_l);
     level_at(r, at, &at_a, &at_s, &at_l);
-    const double h = to_l - at_l, hh = cfg->predict_x0 ? -h : h, phi1 = expm1(hh), B = cfg->is_bh1 ? hh : phi1;
+    const double h = to_l - at_l, hh = cfg->predict_x0 ? -h : h, phi1 = expm1(hh),
+                 B = cfg->is_bh1 ? hh : phi1;
     for (int i = 1; i < order; i++) {
         double a, s, l;
         level_at(r, at - i, &a, &s, &l);
@@ -95,7 +98,8 @@ static wf_tensor *step_unipc(wf_ctx *c, wf_run *r, wf_tensor *out, wf_tensor **x
                                     : wfs_to_x0(c, k->prediction, r->x, out, a, s);
     if (k->predict_x0) *x0 = wfs_clip_x0(c, k, *x0);
     wf_tensor *now = k->predict_x0 ? *x0 : wfs_to_eps(c, k->prediction, r->x, out, a, s), *x = r->x;
-    const bool corrects = r->i > 0 && r->saved && (r->i > 64 || !(k->no_corrector >> (r->i - 1) & 1));
+    const bool corrects =
+        r->i > 0 && r->saved && (r->i > 64 || !(k->no_corrector >> (r->i - 1) & 1));
     if (corrects) x = bh_step(c, r, r->saved, r->i - 1, r->last_order, now);
     wfs_push(c, r, now, k->order);
     int order = k->order;
@@ -119,10 +123,17 @@ static wf_status plan(wf_ctx *c, const wf_sampler *s, int steps, wfs_plan *p)
 }
 
 const wfs_method wfs_unipc = {
-    .name = "UniPCMultistepScheduler", .walks_sigmas = true,
+    .name = "UniPCMultistepScheduler",
+    .walks_sigmas = true,
     .predictions = 1u << WFS_EPSILON | 1u << WFS_V | 1u << WFS_SAMPLE | 1u << WFS_FLOW,
-    .keys = "solver_order thresholding dynamic_thresholding_ratio sample_max_value predict_x0 solver_type "
-            "lower_order_final disable_corrector solver_p use_karras_sigmas use_exponential_sigmas use_beta_sigmas "
-            "use_flow_sigmas flow_shift timestep_spacing steps_offset final_sigmas_type rescale_betas_zero_snr "
-            "use_dynamic_shifting time_shift_type sigma_min sigma_max shift_terminal sigma_schedule",
-    .refuse = refuse, .plan = plan, .step = step_unipc};
+    .keys =
+        "solver_order thresholding dynamic_thresholding_ratio sample_max_value predict_x0 "
+        "solver_type "
+        "lower_order_final disable_corrector solver_p use_karras_sigmas use_exponential_sigmas "
+        "use_beta_sigmas "
+        "use_flow_sigmas flow_shift timestep_spacing steps_offset final_sigmas_type "
+        "rescale_betas_zero_snr "
+        "use_dynamic_shifting time_shift_type sigma_min sigma_max shift_terminal sigma_schedule",
+    .refuse = refuse,
+    .plan = plan,
+    .step = step_unipc};

@@ -144,14 +144,14 @@ wf_tensor *wf_softmax(wf_ctx *c, wf_tensor *x);          /* last dim; a row of -
 wf_tensor *wf_log_softmax(wf_ctx *c, wf_tensor *x);
 
 /* ---- attention ---- */
-/* q [B,Tq,N,D], k v [B,Tk,M,D], M divides N (head n reads n / (N/M)), any strides with contiguous D.
- * bias: added to the scores, [B or 1, N or 1, Tq or 1, Tk], f32; -inf masks; no gradient to it.
+/* q [B,Tq,N,D], k v [B,Tk,M,D], M divides N (head n reads n / (N/M)), any strides with contiguous
+ * D. bias: added to the scores, [B or 1, N or 1, Tq or 1, Tk], f32; -inf masks; no gradient to it.
  * causal: query i sees keys j <= i + Tk - Tq. scale 0 means 1/sqrt(D). A query that sees nothing
  * gives zeros. */
 wf_tensor *wf_attention(wf_ctx *c, wf_tensor *q, wf_tensor *k, wf_tensor *v, wf_tensor *bias,
                         double scale, bool causal);
-/* x [B,T,N,D]; cos_sin [T,R,2] with 2R <= D leading dims of each head rotated. Pairs are (2i,2i+1), or
- * (i,i+R) when half (transformers' layout). */
+/* x [B,T,N,D]; cos_sin [T,R,2] with 2R <= D leading dims of each head rotated. Pairs are (2i,2i+1),
+ * or (i,i+R) when half (transformers' layout). */
 wf_tensor *wf_rope(wf_ctx *c, wf_tensor *x, wf_tensor *cos_sin, bool half);
 
 /* ---- rows by index; an id outside the rows fails with WF_EARG ---- */
@@ -178,8 +178,8 @@ wf_tensor *wf_cross_entropy(wf_ctx *c, wf_tensor *logits, wf_tensor *ids, int64_
 wf_tensor *wf_mse(wf_ctx *c, wf_tensor *a, wf_tensor *b);
 
 /* ---- spectra ---- */
-/* x [B,S], window [n_fft] -> [B,T,n_fft/2+1,2] real and imaginary; frames start at 0, hop apart, T = 1 + (S-n_fft)/hop.
- * Centre padding is wf_pad before. */
+/* x [B,S], window [n_fft] -> [B,T,n_fft/2+1,2] real and imaginary; frames start at 0, hop apart, T
+ * = 1 + (S-n_fft)/hop. Centre padding is wf_pad before. */
 wf_tensor *wf_stft(wf_ctx *c, wf_tensor *x, wf_tensor *window, int64_t hop);
 /* The adjoint (overlap-add of windowed inverse transforms, unnormalised): dy [B,T,F,2] ->
  * [B,samples] */

@@ -1,8 +1,8 @@
 /*
  * optim.c - one step over many parameters at once.
  *
- * The norm sums squares in double over parts of fixed size, then the parts in order, so the number of
- * threads does not change it.
+ * The norm sums squares in double over parts of fixed size, then the parts in order, so the number
+ * of threads does not change it.
  */
 #include "core/train/optim.h"
 
@@ -73,7 +73,8 @@ wf_status wf_grad_norm(wf_ctx *c, wf_tensor *const *g, int64_t n, double *norm)
     for (int64_t i = 0; i < n; i++) {
         if (!g[i]) continue;
         if (wf_is_dead(g[i]))
-            return wf_fail_status(c, WF_EDEAD, "grad_norm: gradient %lld is used after its scope closed",
+            return wf_fail_status(c, WF_EDEAD,
+                                  "grad_norm: gradient %lld is used after its scope closed",
                                   (long long)i + 1);
         if (!host_values(g[i])) total += sum_by_ops(c, g[i]);
     }
@@ -94,7 +95,9 @@ wf_status wf_adamw_step(wf_ctx *c, const wf_adamw_lists *l, const wf_adamw *o)
     vectors.decay = l->decay_vectors;
     for (int64_t i = 0; i < l->n; i++) {
         if (!l->g[i]) continue;
-        if (!wf_adamw_into(c, l->p[i], l->m[i], l->v[i], l->g[i], wf_rank(l->p[i]) < 2 ? &vectors : o)) break;
+        if (!wf_adamw_into(c, l->p[i], l->m[i], l->v[i], l->g[i],
+                           wf_rank(l->p[i]) < 2 ? &vectors : o))
+            break;
     }
     return wf_get_status(c);
 }

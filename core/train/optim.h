@@ -19,6 +19,7 @@ typedef struct wf_adamw_lists {
 wf_status wf_adamw_step(wf_ctx *c, const wf_adamw_lists *l, const wf_adamw *o) WF_MUST_USE;
 
 /* y[i] += t (x[i] - y[i]) for each i. */
-wf_status wf_average_step(wf_ctx *c, wf_tensor *const *y, wf_tensor *const *x, int64_t n, double t) WF_MUST_USE;
+wf_status wf_average_step(wf_ctx *c, wf_tensor *const *y, wf_tensor *const *x, int64_t n,
+                          double t) WF_MUST_USE;
 
 #endif

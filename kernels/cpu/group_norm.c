@@ -2,9 +2,9 @@
  * group_norm.c - group norm of maps [B,S,C], with its activation, and the adjoint.
  *
  * A sample is cut into stretches of places. A stretch gives each channel's sum and its squares
- * about its own mean, in f32; those are joined in double (Chan, Golub & LeVeque 1979), so large maps
- * lose nothing. A small sample goes through all steps while it is near; a large one step by step, its
- * stretches in parallel: the same bytes either way.
+ * about its own mean, in f32; those are joined in double (Chan, Golub & LeVeque 1979), so large
+ * maps lose nothing. A small sample goes through all steps while it is near; a large one step by
+ * step, its stretches in parallel: the same bytes either way.
  */
 #include "kernels/cpu/kern.h"
 #include "kernels/cpu/simd_math.h"

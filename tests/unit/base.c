@@ -15,7 +15,8 @@
 static void near(const float *got, const double *want, int n, double tol)
 {
     for (int i = 0; i < n; i++)
-        if (fabs((double)got[i] - want[i]) > tol) fail_msg("value %d is %.6f, wants %.6f", i, (double)got[i], want[i]);
+        if (fabs((double)got[i] - want[i]) > tol)
+            fail_msg("value %d is %.6f, wants %.6f", i, (double)got[i], want[i]);
 }
 
 /* The numbers of PyTorch's generators; tolerance: the printed digits. */
@@ -24,8 +25,10 @@ static void torch_cpu(void **state)
     (void)state;
     wf_mt19937 g;
     float v[16];
-    const double seed0[] = {-1.125840, -1.152360, -0.250579, -0.433879, 0.848710, 0.692009, -0.316013, -2.115219};
-    const double seed42[] = {1.926915, 1.487284, 0.900717, -2.105521, 0.678418, -1.234545, -0.043067, -1.604667};
+    const double seed0[] = {-1.125840, -1.152360, -0.250579, -0.433879,
+                            0.848710,  0.692009,  -0.316013, -2.115219};
+    const double seed42[] = {1.926915, 1.487284,  0.900717,  -2.105521,
+                             0.678418, -1.234545, -0.043067, -1.604667};
     wf_mt19937_seed(&g, 0);
     wf_mt19937_normal(&g, v, 16);
     near(v, seed0, 8, 2e-6);
@@ -38,9 +41,12 @@ static void torch_cuda(void **state)
 {
     (void)state;
     float v[8];
-    const double seed0[] = {-0.924663, -0.425344, -2.643846, 0.145184, -0.120867, -0.579726, -0.622851, -0.328387};
-    const double first[] = {0.194019, 2.161374, -0.172051, 0.849060, -1.924399, 0.652985, -0.649441, -0.817525};
-    const double second[] = {0.139138, -0.108216, -0.717422, 0.756649, 0.371488, -1.004941, 0.008295, 0.327658};
+    const double seed0[] = {-0.924663, -0.425344, -2.643846, 0.145184,
+                            -0.120867, -0.579726, -0.622851, -0.328387};
+    const double first[] = {0.194019,  2.161374, -0.172051, 0.849060,
+                            -1.924399, 0.652985, -0.649441, -0.817525};
+    const double second[] = {0.139138, -0.108216, -0.717422, 0.756649,
+                             0.371488, -1.004941, 0.008295,  0.327658};
     wf_torch_cuda_normal(v, 8, 0, 0);
     near(v, seed0, 8, 2e-6);
     wf_torch_cuda_normal(v, 8, 42, 0);
@@ -155,9 +161,14 @@ static void half_floats(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(torch_cpu), cmocka_unit_test(torch_cuda), cmocka_unit_test(philox_positions),
-        cmocka_unit_test(mem_counts), cmocka_unit_test(pool_runs_each_part_once),
-        cmocka_unit_test(first_failure_wins), cmocka_unit_test(scopes_make_husks), cmocka_unit_test(half_floats),
+        cmocka_unit_test(torch_cpu),
+        cmocka_unit_test(torch_cuda),
+        cmocka_unit_test(philox_positions),
+        cmocka_unit_test(mem_counts),
+        cmocka_unit_test(pool_runs_each_part_once),
+        cmocka_unit_test(first_failure_wins),
+        cmocka_unit_test(scopes_make_husks),
+        cmocka_unit_test(half_floats),
     };
     return cmocka_run_group_tests_name("base", tests, NULL, NULL);
 }

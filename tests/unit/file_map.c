@@ -123,7 +123,8 @@ static void quotes_hostile_text(void **state)
 {
     (void)state;
     char q[WF_QUOTE_MAX], longer[400];
-    assert_string_equal(wf_quote(q, sizeof q, "a\x1b[31m\xff\xc3\xa9\0z", 11), "a\\x1b[31m\\xff\xc3\xa9\\x00z");
+    assert_string_equal(wf_quote(q, sizeof q, "a\x1b[31m\xff\xc3\xa9\0z", 11),
+                        "a\\x1b[31m\\xff\xc3\xa9\\x00z");
     memset(longer, 'x', sizeof longer);
     assert_int_equal(strlen(wf_quote(q, sizeof q, longer, sizeof longer)), 200);
     memset(longer, 1, sizeof longer);

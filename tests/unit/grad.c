@@ -38,9 +38,11 @@ static bool is_kinked(const wf_json *row)
         {"softmax", "large"},           /* slopes below the rounding of f64 sums */
         {"max", "tie"}, {"min", "tie"}, /* half of the slope on either side */
     };
-    const char *op = wf_json_get_text(c, row, "op", ""), *name = wf_json_get_text(c, row, "case", "");
+    const char *op = wf_json_get_text(c, row, "op", ""),
+               *name = wf_json_get_text(c, row, "case", "");
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-        if (strcmp(op, cases[i][0]) == 0 && (!cases[i][1] || strcmp(name, cases[i][1]) == 0)) return true;
+        if (strcmp(op, cases[i][0]) == 0 && (!cases[i][1] || strcmp(name, cases[i][1]) == 0))
+            return true;
     return false;
 }
 
@@ -105,7 +107,8 @@ static void no_op_is_forgotten(void **state)
     for (int i = 0; i < WF_OP_COUNT; i++) {
         const wf_op *op = wf_op_get((wf_op_id)i);
         const size_t n = strlen(op->name);
-        const bool is_adjoint = n > 3 && (strcmp(op->name + n - 3, "_dx") == 0 || strcmp(op->name + n - 3, "_dw") == 0);
+        const bool is_adjoint =
+            n > 3 && (strcmp(op->name + n - 3, "_dx") == 0 || strcmp(op->name + n - 3, "_dw") == 0);
         if (!op->backward || is_checked[i] || is_adjoint || is_elsewhere(op->name)) continue;
         print_error("  %s has a gradient and no case\n", op->name);
         n_missing++;
@@ -133,7 +136,8 @@ int main(void)
 {
     struct CMUnitTest tests[N_FILES + 1];
     for (int i = 0; i < N_FILES; i++)
-        tests[i] = (struct CMUnitTest){op_case_files[i], check_file, NULL, NULL, (void *)(uintptr_t)op_case_files[i]};
+        tests[i] = (struct CMUnitTest){op_case_files[i], check_file, NULL, NULL,
+                                       (void *)(uintptr_t)op_case_files[i]};
     tests[N_FILES] = (struct CMUnitTest)cmocka_unit_test(no_op_is_forgotten);
     return cmocka_run_group_tests(tests, start, stop);
 }

@@ -17,7 +17,8 @@ static wf_pixels make_picture(wf_ctx *c, int64_t h, int64_t w, int64_t channels)
     for (int64_t i = 0; i < h * w * channels; i++) {
         const int64_t x = i / channels % w, y = i / channels / w;
         const bool corner = x < w / 2 && y < h / 2;
-        ((uint8_t *)p.data)[i] = (uint8_t)(corner ? 230 - 40 * (i % channels) : 20 + 2 * x + y + 30 * (i % channels));
+        ((uint8_t *)p.data)[i] =
+            (uint8_t)(corner ? 230 - 40 * (i % channels) : 20 + 2 * x + y + 30 * (i % channels));
     }
     return p;
 }
@@ -56,7 +57,8 @@ static void texts_come_back(void **state)
     memset(json, 'x', sizeof json);
     memcpy(json, "{\"v\":\"<&>&lt;\xe2\x82\xac\xf0\x9f\x8c\x8a", 20);
     memcpy(json + sizeof json - 3, "\"}", 3);
-    const wf_meta meta = {.parameters = "ein Fuchs\nSteps: 30, \xc3\xa9\xe2\x82\xac\xf0\x9f\x8c\x8a", .weft = json};
+    const wf_meta meta = {
+        .parameters = "ein Fuchs\nSteps: 30, \xc3\xa9\xe2\x82\xac\xf0\x9f\x8c\x8a", .weft = json};
     wf_pixels back, p = make_picture(b->c, 8, 8, 3);
     wf_meta_found found;
     assert_int_equal(wf_jpeg_save(b->c, in(b, "p.jpg"), &p, 90, &meta, true), WF_OK);
@@ -81,7 +83,12 @@ static void texts_come_back(void **state)
 static void make_turned(bench *b, const wf_pixels *p, int turn)
 {
     size_t n;
-    uint8_t segment[] = "\xff\xe1\0\x22" "Exif\0\0" "II*\0\x08\0\0\0" "\x01\0" "\x12\x01\x03\0\x01\0\0\0?\0\0\0" "\0\0\0\0";
+    uint8_t segment[] = "\xff\xe1\0\x22"
+                        "Exif\0\0"
+                        "II*\0\x08\0\0\0"
+                        "\x01\0"
+                        "\x12\x01\x03\0\x01\0\0\0?\0\0\0"
+                        "\0\0\0\0";
     segment[4 + 6 + 8 + 2 + 8] = (uint8_t)turn;
     assert_int_equal(wf_jpeg_save(b->c, in(b, "turned.jpg"), p, 100, NULL, true), WF_OK);
     uint8_t *raw = get_file(b->path, &n);
@@ -98,7 +105,8 @@ static void pictures_are_turned_upright(void **state)
     bench *b = *state;
     wf_pixels p = make_picture(b->c, 16, 32, 1);
     /* where the bright corner of the stored picture must appear: column, row (0 near, 1 far) */
-    static const int corner[9][2] = {{0}, {0, 0}, {1, 0}, {1, 1}, {0, 1}, {0, 0}, {1, 0}, {1, 1}, {0, 1}};
+    static const int corner[9][2] = {{0},    {0, 0}, {1, 0}, {1, 1}, {0, 1},
+                                     {0, 0}, {1, 0}, {1, 1}, {0, 1}};
     for (int turn = 1; turn <= 8; turn++) {
         wf_pixels q;
         make_turned(b, &p, turn);
@@ -144,7 +152,8 @@ static void inks_become_rgb(void **state)
         wf_pixels p;
         assert_int_equal(wf_jpeg_load(b->c, b->path, &p, NULL), WF_OK);
         assert_int_equal(p.channels, 3);
-        for (int i = 0; i < 3; i++) assert_in_range(((uint8_t *)p.data)[300 + i], want[i] - (want[i] > 0), want[i] + 1);
+        for (int i = 0; i < 3; i++)
+            assert_in_range(((uint8_t *)p.data)[300 + i], want[i] - (want[i] > 0), want[i] + 1);
         wf_pixels_free(&p);
     }
 }
@@ -213,7 +222,8 @@ static void survives_damage(void **state)
     }
     for (int i = 0; i < 5000; i++) {
         memcpy(bad, good, n);
-        for (int k = 0; k < 1 + i % 3; k++) bad[next_random(&seed) % n] = (uint8_t)next_random(&seed);
+        for (int k = 0; k < 1 + i % 3; k++)
+            bad[next_random(&seed) % n] = (uint8_t)next_random(&seed);
         read_anything(b, bad, n);
     }
     free(good);
@@ -232,7 +242,8 @@ static void survives_damaged_exif(void **state)
         wf_meta_found found = {0};
         const size_t n = next_random(&seed) % (good.n + 1);
         memcpy(bad, good.data, good.n);
-        for (int k = 0; k < 3; k++) bad[6 + next_random(&seed) % (good.n - 6)] = (uint8_t)next_random(&seed);
+        for (int k = 0; k < 3; k++)
+            bad[6 + next_random(&seed) % (good.n - 6)] = (uint8_t)next_random(&seed);
         (void)wf_exif_read(b->c, bad, i % 2 ? good.n : n, &found);
         wf_meta_free(&found);
     }
@@ -280,8 +291,14 @@ static void memory_and_files_may_fail(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(pictures_come_back), T(texts_come_back), T(pictures_are_turned_upright), T(inks_become_rgb),
-        T(refuses), T(survives_damage), T(survives_damaged_exif), T(memory_and_files_may_fail),
+        T(pictures_come_back),
+        T(texts_come_back),
+        T(pictures_are_turned_upright),
+        T(inks_become_rgb),
+        T(refuses),
+        T(survives_damage),
+        T(survives_damaged_exif),
+        T(memory_and_files_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

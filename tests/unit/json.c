@@ -42,14 +42,16 @@ static void test_values(void **state)
     assert_true(wf_json_get_bool(c, j, "on", false));
     assert_string_equal(wf_json_get_text(c, j, "s", ""), "a\"[");
     assert_string_equal(wf_json_get_text(c, j, "q", ""), "Infinity");
-    assert_true(isinf(wf_json_get_number(c, j, "low", 0)) && wf_json_get_number(c, j, "low", 0) < 0);
+    assert_true(isinf(wf_json_get_number(c, j, "low", 0)) &&
+                wf_json_get_number(c, j, "low", 0) < 0);
     assert_true(wf_json_has(j, "list") && !wf_json_has(j, "none") && wf_json_find(j, "none"));
 
     const wf_json *list = wf_json_find(j, "list");
     assert_true(wf_json_is_array(list) && wf_json_count(list) == 3 && wf_json_count(j) == 8);
     assert_int_equal(wf_json_int(wf_json_at(list, 0), -1), 1);
     assert_string_equal(wf_json_text(wf_json_at(list, 1), ""), "two");
-    assert_true(wf_json_is_object(wf_json_at(list, 2)) && !wf_json_at(list, 3) && !wf_json_at(list, -1));
+    assert_true(wf_json_is_object(wf_json_at(list, 2)) && !wf_json_at(list, 3) &&
+                !wf_json_at(list, -1));
     assert_string_equal(wf_json_key_at(j, 5), "list");
     assert_null(wf_json_key_at(list, 0));
     assert_false(wf_has_failed(c));
@@ -106,7 +108,8 @@ static void test_write_and_find(void **state)
     static char text[40000], key[32];
     size_t n = (size_t)snprintf(text, sizeof text, "{");
     for (int i = 0; i < 2000; i++)
-        n += (size_t)snprintf(text + n, sizeof text - n, "%s\"k%d\": %d", i ? "," : "", i * 37 % 2000, i);
+        n += (size_t)snprintf(text + n, sizeof text - n, "%s\"k%d\": %d", i ? "," : "",
+                              i * 37 % 2000, i);
     snprintf(text + n, sizeof text - n, "}");
     wf_ctx *c = wf_ctx_new(1);
     wf_json *j = parse(c, text);
@@ -150,8 +153,9 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_values), cmocka_unit_test(test_wrong_types), cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_write_and_find), cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_values),    cmocka_unit_test(test_wrong_types),
+        cmocka_unit_test(test_refused),   cmocka_unit_test(test_write_and_find),
+        cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -28,7 +28,8 @@ static inline bool near_value(float got, float want, double rel, double abs, dou
 }
 
 /* The first value of got[n] that is not near want[n], -1 of none. */
-static inline int64_t near_find_wrong(const float *got, const float *want, int64_t n, double rel, double abs)
+static inline int64_t near_find_wrong(const float *got, const float *want, int64_t n, double rel,
+                                      double abs)
 {
     const double rms = near_rms(want, n);
     for (int64_t i = 0; i < n; i++)

@@ -39,7 +39,8 @@ static wf_tensor *owned(world *o, int rank, const int64_t *dims)
     wf_tensor *t = wf_scale(o->c, wf_randn(o->c, &s, seed++, 0, WF_RNG_INIT), 0.3);
     return wf_take(o->c, wf_scope_close(o->c, scope, t));
 }
-#define OWNED(o, ...) owned(o, (int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), (int64_t[]){__VA_ARGS__})
+#define OWNED(o, ...) \
+    owned(o, (int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), (int64_t[]){__VA_ARGS__})
 
 /* A checkpointed block: a gated product after an RMS norm. */
 static wf_tensor *block(wf_ctx *c, void *arg, wf_tensor *const *in, int n_in)
@@ -52,8 +53,10 @@ static wf_tensor *block(wf_ctx *c, void *arg, wf_tensor *const *in, int n_in)
 
 static wf_tensor *attend(wf_ctx *c, const world *o, wf_tensor *x)
 {
-    wf_tensor *qkv = wf_reshape(c, wf_linear(c, x, o->w[4], NULL), 5, (int64_t[]){1, T, 3, N_HEADS, C / N_HEADS});
-    wf_tensor *y = wf_attention(c, wf_select(c, qkv, 2, 0), wf_select(c, qkv, 2, 1), wf_select(c, qkv, 2, 2), o->mask, 0.0, false);
+    wf_tensor *qkv = wf_reshape(c, wf_linear(c, x, o->w[4], NULL), 5,
+                                (int64_t[]){1, T, 3, N_HEADS, C / N_HEADS});
+    wf_tensor *y = wf_attention(c, wf_select(c, qkv, 2, 0), wf_select(c, qkv, 2, 1),
+                                wf_select(c, qkv, 2, 2), o->mask, 0.0, false);
     return wf_linear_act(c, wf_reshape3(c, y, 1, T, C), o->w[5], o->w[6], WF_ACT_GELU);
 }
 
@@ -79,8 +82,10 @@ static double step(world *o)
     const wf_status st = t && loss ? wf_tape_backward(t, loss, grads) : wf_get_status(c);
     wf_tape_close(t);
     if (st == WF_OK)
-        wf_adamw_into(c, o->w[0], o->moment[0], o->moment[1], grads[0],
-                      &(wf_adamw){.lr = 0.1, .beta1 = 0.9, .beta2 = 0.99, .eps = 1e-8, .step = 1, .grad_scale = 1.0});
+        wf_adamw_into(
+            c, o->w[0], o->moment[0], o->moment[1], grads[0],
+            &(wf_adamw){
+                .lr = 0.1, .beta1 = 0.9, .beta2 = 0.99, .eps = 1e-8, .step = 1, .grad_scale = 1.0});
     wf_scope_close(c, s, NULL);
     return wf_has_failed(c) ? NAN : value;
 }
@@ -143,7 +148,8 @@ static void fail_all(wf_device *d)
         const wf_status st = wf_take_error(o.c, msg, sizeof msg);
         if (st == WF_OK) break;
         if (st != WF_ENOMEM) fail_msg("allocation %d: %s (%s)", (int)n, msg, wf_status_text(st));
-        if (live(&o) != before) fail_msg("allocation %d: %zu bytes leak", (int)n, live(&o) - before);
+        if (live(&o) != before)
+            fail_msg("allocation %d: %zu bytes leak", (int)n, live(&o) - before);
         assert_true(isnan(got));
         reset(&o);
     }

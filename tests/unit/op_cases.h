@@ -1,4 +1,5 @@
-/* op_cases.h - the cases of tests/op/vectors as calls: an op of ops.def, or one of some compositions. */
+/* op_cases.h - the cases of tests/op/vectors as calls: an op of ops.def, or one of some
+ * compositions. */
 #ifndef WF_TESTS_OP_CASES_H
 #define WF_TESTS_OP_CASES_H
 
@@ -17,7 +18,9 @@
 #include "core/tensor/ops.h"
 
 /* Families of ops: files of tests/op/vectors. */
-static const char *const op_case_files[] = {"view", "unary", "binary", "reduce", "sort", "matmul", "conv", "norm", "attention", "index", "resize", "loss", "stft", "train"};
+static const char *const op_case_files[] = {"view",   "unary", "binary", "reduce",    "sort",
+                                            "matmul", "conv",  "norm",   "attention", "index",
+                                            "resize", "loss",  "stft",   "train"};
 
 static inline int64_t op_case_whole(wf_ctx *c, const wf_json *attrs, const char *key)
 {
@@ -38,26 +41,33 @@ static inline int op_case_attrs(wf_ctx *c, const wf_op *op, const wf_json *attrs
     (void)wf_op_get_attr(op, n, name, sizeof name, &value);
     name[strcspn(name, ".")] = '\0';
     const wf_json *tail = wf_json_find(attrs, name);
-    for (int64_t i = 0; i < wf_json_count(tail) && n < WF_OP_MAX_ATTR; i++) attr[n++] = wf_json_number(wf_json_at(tail, i), NAN);
+    for (int64_t i = 0; i < wf_json_count(tail) && n < WF_OP_MAX_ATTR; i++)
+        attr[n++] = wf_json_number(wf_json_at(tail, i), NAN);
     return n;
 }
 
 /* The cases that are a composition: not an op, or one that copies when it must. */
-static inline bool op_case_composite(wf_ctx *c, const char *name, wf_tensor **in, const wf_json *a, wf_tensor **out)
+static inline bool op_case_composite(wf_ctx *c, const char *name, wf_tensor **in, const wf_json *a,
+                                     wf_tensor **out)
 {
     if (strcmp(name, "conv1d") == 0) {
-        out[0] = wf_conv1d(c, in[0], in[1], in[2], op_case_whole(c, a, "stride"), op_case_whole(c, a, "pad"), op_case_whole(c, a, "dilation"), op_case_whole(c, a, "groups"));
+        out[0] = wf_conv1d(c, in[0], in[1], in[2], op_case_whole(c, a, "stride"),
+                           op_case_whole(c, a, "pad"), op_case_whole(c, a, "dilation"),
+                           op_case_whole(c, a, "groups"));
     } else if (strcmp(name, "conv_transpose1d") == 0) {
-        out[0] = wf_conv_transpose1d(c, in[0], in[1], in[2], op_case_whole(c, a, "stride"), op_case_whole(c, a, "pad"), op_case_whole(c, a, "out_pad"));
+        out[0] = wf_conv_transpose1d(c, in[0], in[1], in[2], op_case_whole(c, a, "stride"),
+                                     op_case_whole(c, a, "pad"), op_case_whole(c, a, "out_pad"));
     } else if (strcmp(name, "conv_frames") == 0) {
         out[0] = wf_conv_frames(c, in[0], in[1], in[2]);
     } else if (strcmp(name, "stft_centered") == 0) {
         const int64_t half = wf_dim(in[1], 0) / 2, pads[] = {0, 0, half, half};
-        out[0] = wf_stft(c, wf_pad(c, in[0], pads, WF_PAD_REFLECT, 0.0), in[1], op_case_whole(c, a, "hop"));
+        out[0] = wf_stft(c, wf_pad(c, in[0], pads, WF_PAD_REFLECT, 0.0), in[1],
+                         op_case_whole(c, a, "hop"));
     } else if (strcmp(name, "reshape") == 0) {
         int64_t dims[WF_MAX_RANK];
         const wf_json *list = wf_json_find(a, "dims");
-        for (int64_t i = 0; i < wf_json_count(list); i++) dims[i] = wf_json_int(wf_json_at(list, i), 0);
+        for (int64_t i = 0; i < wf_json_count(list); i++)
+            dims[i] = wf_json_int(wf_json_at(list, i), 0);
         out[0] = wf_reshape(c, in[0], (int)wf_json_count(list), dims);
     } else {
         return false;
@@ -66,7 +76,8 @@ static inline bool op_case_composite(wf_ctx *c, const char *name, wf_tensor **in
 }
 
 /* Run a case. An op that writes in place gets copies, and its results are its first inputs. */
-static inline void op_case_call(wf_ctx *c, const wf_json *row, wf_tensor **in, int n_in, wf_tensor **out)
+static inline void op_case_call(wf_ctx *c, const wf_json *row, wf_tensor **in, int n_in,
+                                wf_tensor **out)
 {
     const char *name = wf_json_get_text(c, row, "op", "");
     const wf_json *attrs = wf_json_find(row, "attrs");

@@ -1,4 +1,5 @@
-/* ops_b.c - products, convolution, norms, attention, resizing: gradients, shapes, strides, empties. */
+/* ops_b.c - products, convolution, norms, attention, resizing: gradients, shapes, strides, empties.
+ */
 #include "tests/unit/gradcheck.h"
 
 #include "core/tensor/op.h"
@@ -150,7 +151,8 @@ static void grad_attention(void **state)
     CHECK(7, attention, A(0, 0), IN(1, 2, 3, 2, 4), IN(2, 2, 5, 2, 4), IN(3, 2, 5, 2, 4));
     CHECK(7, attention, A(0.7, 1), IN(1, 1, 4, 4, 3), IN(2, 1, 6, 2, 3), IN(3, 1, 6, 2, 3));
     CHECK(7, attention, A(0, 1), IN(1, 1, 5, 1, 3), IN(2, 1, 3, 1, 3), IN(3, 1, 3, 1, 3));
-    CHECK(7, attention, A(0, 0), IN(1, 2, 3, 2, 4), IN(2, 2, 5, 1, 4), IN(3, 2, 5, 1, 4), IN(4, 1, 2, 1, 5));
+    CHECK(7, attention, A(0, 0), IN(1, 2, 3, 2, 4), IN(2, 2, 5, 1, 4), IN(3, 2, 5, 1, 4),
+          IN(4, 1, 2, 1, 5));
     for (int half = 0; half < 2; half++) {
         CHECK(1, rope, A(half, 0), IN(1, 2, 3, 2, 7), IN(2, 3, 3, 2));
         CHECK(1, rope, A(half, 1), IN(1, 1, 3, 1, 4), IN(2, 3, 2, 2));
@@ -192,7 +194,8 @@ static void expect(wf_tensor *y, wf_status st, const char *wanted)
     char msg[WF_ERR_MAX];
     assert_null(y);
     const wf_status got = wf_take_error(c, msg, sizeof msg);
-    if (got != st) fail_msg("status '%s' (%s), wants '%s'", wf_status_text(got), msg, wf_status_text(st));
+    if (got != st)
+        fail_msg("status '%s' (%s), wants '%s'", wf_status_text(got), msg, wf_status_text(st));
     if (!strstr(msg, wanted)) fail_msg("said \"%s\", wants \"%s\"", msg, wanted);
     assert_non_null(wf_scalar(c, 1.0));
 }
@@ -206,36 +209,49 @@ static void wrong_shapes(void **state)
     two.groups = 2;
     expect(wf_matmul(c, IN(1, 2, 3), IN(2, 4, 5), false, false), WF_ESHAPE,
            "matmul: f64 [2,3] by f64 [4,5]: the inner dims differ");
-    expect(wf_matmul(c, IN(1, 2, 3, 4), IN(2, 3, 4, 5), false, false), WF_ESHAPE, "the batch dims do not fit");
-    expect(wf_matmul(c, IN(1, 4), IN(2, 4, 5), false, false), WF_ESHAPE, "both want two dims or more");
-    expect(wf_linear(c, IN(1, 2, 4), IN(2, 3, 5), NULL), WF_ESHAPE, "linear: x has 4 features, w wants 5");
-    expect(wf_linear(c, IN(1, 2, 5), IN(2, 3, 5), IN(3, 4)), WF_ESHAPE, "linear: b has 4 values, w makes 3 features");
+    expect(wf_matmul(c, IN(1, 2, 3, 4), IN(2, 3, 4, 5), false, false), WF_ESHAPE,
+           "the batch dims do not fit");
+    expect(wf_matmul(c, IN(1, 4), IN(2, 4, 5), false, false), WF_ESHAPE,
+           "both want two dims or more");
+    expect(wf_linear(c, IN(1, 2, 4), IN(2, 3, 5), NULL), WF_ESHAPE,
+           "linear: x has 4 features, w wants 5");
+    expect(wf_linear(c, IN(1, 2, 5), IN(2, 3, 5), IN(3, 4)), WF_ESHAPE,
+           "linear: b has 4 values, w makes 3 features");
     expect(wf_conv2d(c, IN(1, 1, 4, 4, 3), IN(2, 2, 3, 3, 4), NULL, same), WF_ESHAPE,
            "conv2d: x has 3 channels, w wants 4 in each of 1 groups");
     expect(wf_conv2d(c, IN(1, 1, 4, 4, 4), IN(2, 3, 3, 3, 2), NULL, two), WF_ESHAPE,
            "conv2d: 4 channels in and 3 out do not divide into 2 groups");
     expect(wf_conv2d(c, IN(1, 1, 1, 1, 4), IN(2, 3, 5, 5, 4), NULL, same), WF_ESHAPE,
            "conv2d: a kernel of 5 x 5 does not fit into 1 x 1 and its padding");
-    expect(wf_conv2d(c, IN(1, 4, 4, 4), IN(2, 3, 5, 5, 4), NULL, same), WF_ESHAPE, "conv2d: x is f64 [4,4,4], wants 4 dims");
+    expect(wf_conv2d(c, IN(1, 4, 4, 4), IN(2, 3, 5, 5, 4), NULL, same), WF_ESHAPE,
+           "conv2d: x is f64 [4,4,4], wants 4 dims");
     expect(wf_conv2d(c, IN(1, 1, 4, 4, 4), IN(2, 3, 3, 3, 4), IN(3, 4), same), WF_ESHAPE,
            "conv2d: b has 4 values, w makes 3 channels");
     two.stride_w = 0;
     expect(wf_conv2d(c, IN(1, 1, 4, 4, 4), IN(2, 2, 3, 3, 2), NULL, two), WF_EARG, "stride_w");
     expect(wf_group_norm(c, IN(1, 2, 3, 6), NULL, NULL, 4, 1e-5), WF_ESHAPE,
            "group_norm: 6 channels do not divide into 4 groups");
-    expect(wf_layer_norm(c, IN(1, 2, 6), IN(2, 5), NULL, 1e-5), WF_ESHAPE, "layer_norm: w has 5 values, x has 6 channels");
-    expect(wf_rms_norm(c, IN(1, 2, 6), NULL, -1.0), WF_EARG, "rms_norm: eps is -1, wants 0 or more");
-    expect(wf_attention(c, IN(1, 1, 2, 3, 4), IN(2, 1, 5, 2, 4), IN(3, 1, 5, 2, 4), NULL, 0, false), WF_ESHAPE,
-           "heads that divide");
-    expect(wf_attention(c, IN(1, 1, 2, 2, 4), IN(2, 1, 5, 2, 4), IN(3, 1, 5, 2, 4), IN(4, 1, 1, 2, 4), 0, false), WF_ESHAPE,
-           "attention: bias is f64 [1,1,2,4], wants [1,2,2,5] or 1 in the first three");
-    expect(wf_rope(c, IN(1, 1, 3, 2, 4), IN(2, 3, 3, 2), false), WF_ESHAPE, "with 2R at most a head's width");
+    expect(wf_layer_norm(c, IN(1, 2, 6), IN(2, 5), NULL, 1e-5), WF_ESHAPE,
+           "layer_norm: w has 5 values, x has 6 channels");
+    expect(wf_rms_norm(c, IN(1, 2, 6), NULL, -1.0), WF_EARG,
+           "rms_norm: eps is -1, wants 0 or more");
+    expect(wf_attention(c, IN(1, 1, 2, 3, 4), IN(2, 1, 5, 2, 4), IN(3, 1, 5, 2, 4), NULL, 0, false),
+           WF_ESHAPE, "heads that divide");
+    expect(wf_attention(c, IN(1, 1, 2, 2, 4), IN(2, 1, 5, 2, 4), IN(3, 1, 5, 2, 4),
+                        IN(4, 1, 1, 2, 4), 0, false),
+           WF_ESHAPE, "attention: bias is f64 [1,1,2,4], wants [1,2,2,5] or 1 in the first three");
+    expect(wf_rope(c, IN(1, 1, 3, 2, 4), IN(2, 3, 3, 2), false), WF_ESHAPE,
+           "with 2R at most a head's width");
     expect(wf_resize_nearest(c, IN(1, 1, 3, 2, 4), 0, 4), WF_EARG, "resize_nearest: height is 0");
-    expect(wf_max_pool2d(c, IN(1, 1, 3, 2, 4), 4, 1, 0), WF_ESHAPE, "a window of 4 does not fit into 3 x 2");
-    expect(wf_avg_pool2d(c, IN(1, 1, 8, 8, 4), 2, 1, 2), WF_EARG, "pad 2 is more than half of a window of 2");
+    expect(wf_max_pool2d(c, IN(1, 1, 3, 2, 4), 4, 1, 0), WF_ESHAPE,
+           "a window of 4 does not fit into 3 x 2");
+    expect(wf_avg_pool2d(c, IN(1, 1, 8, 8, 4), 2, 1, 2), WF_EARG,
+           "pad 2 is more than half of a window of 2");
     expect(wf_softmax(c, wf_scalar(c, 1.0)), WF_ESHAPE, "softmax: x is one value, wants rows");
-    expect(wf_softmax(c, wf_zeros(c, WF_DTYPE_I64, &(wf_shape){1, {4}})), WF_EDTYPE, "softmax: x is i64, wants a float dtype");
-    expect(wf_conv1d(c, IN(1, 4, 4), IN(2, 3, 3, 4), NULL, 1, 1, 1, 1), WF_ESHAPE, "conv1d: x is f64 [4,4]");
+    expect(wf_softmax(c, wf_zeros(c, WF_DTYPE_I64, &(wf_shape){1, {4}})), WF_EDTYPE,
+           "softmax: x is i64, wants a float dtype");
+    expect(wf_conv1d(c, IN(1, 4, 4), IN(2, 3, 3, 4), NULL, 1, 1, 1, 1), WF_ESHAPE,
+           "conv1d: x is f64 [4,4]");
     wf_scope_close(c, s, NULL);
 }
 
@@ -319,17 +335,21 @@ static void expect_same(wf_tensor *a, wf_tensor *b, const char *name)
     assert_int_equal(wf_to_host(c, a, u, (size_t)n * sizeof *u), WF_OK);
     assert_int_equal(wf_to_host(c, b, v, (size_t)n * sizeof *v), WF_OK);
     for (int64_t i = 0; i < n; i++)
-        if (u[i] != v[i]) fail_msg("%s: value %lld is %.17g dense and %.17g strided", name, (long long)i, u[i], v[i]);
+        if (u[i] != v[i])
+            fail_msg("%s: value %lld is %.17g dense and %.17g strided", name, (long long)i, u[i],
+                     v[i]);
 }
 
 static void strided_inputs(void **state)
 {
     (void)state;
     wf_scope *s = wf_scope_open(c);
-    const struct { call k; wf_tensor *in[4]; } rows[] = {
+    const struct { call k; wf_tensor *in[4];
+    } rows[] = {
         {{WF_OP_ID_matmul, {0, 1}, 2, 2}, {IN(1, 2, 3, 5), IN(2, 4, 5)}},
         {{WF_OP_ID_linear, {WF_ACT_SILU}, 1, 3}, {IN(1, 2, 3, 5), IN(2, 4, 5), IN(3, 4)}},
-        {{WF_OP_ID_conv2d, {1, 1, 1, 1, 1, 1, 1, 1, 1}, 9, 3}, {IN(1, 1, 4, 3, 3), IN(2, 2, 3, 3, 3), IN(3, 2)}},
+        {{WF_OP_ID_conv2d, {1, 1, 1, 1, 1, 1, 1, 1, 1}, 9, 3},
+         {IN(1, 1, 4, 3, 3), IN(2, 2, 3, 3, 3), IN(3, 2)}},
         {{WF_OP_ID_group_norm, {2, 1e-5, 1}, 3, 3}, {IN(1, 2, 3, 4), IN(2, 4), IN(3, 4)}},
         {{WF_OP_ID_layer_norm, {1e-5}, 1, 3}, {IN(1, 2, 3, 4), IN(2, 4), IN(3, 4)}},
         {{WF_OP_ID_rms_norm, {1e-5}, 1, 2}, {IN(1, 2, 3, 4), IN(2, 4)}},
@@ -396,11 +416,13 @@ static void weight_dtypes(void **state)
     (void)state;
     wf_scope *s = wf_scope_open(c);
     const wf_dtype types[] = {WF_DTYPE_F16, WF_DTYPE_BF16, WF_DTYPE_Q8_0, WF_DTYPE_Q4_0};
-    wf_tensor *x = wf_cast(c, IN(1, 3, 64), WF_DTYPE_F32), *w = wf_cast(c, IN(2, 4, 64), WF_DTYPE_F32);
+    wf_tensor *x = wf_cast(c, IN(1, 3, 64), WF_DTYPE_F32),
+              *w = wf_cast(c, IN(2, 4, 64), WF_DTYPE_F32);
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
         wf_tensor *small = wf_cast(c, w, types[i]), *grads[1];
         float got[12], want[12];
-        assert_int_equal(wf_to_f32(c, wf_linear(c, x, wf_cast(c, small, WF_DTYPE_F32), NULL), want, 12), WF_OK);
+        assert_int_equal(
+            wf_to_f32(c, wf_linear(c, x, wf_cast(c, small, WF_DTYPE_F32), NULL), want, 12), WF_OK);
         wf_tape *t = wf_tape_open(c, &x, 1);
         wf_tensor *y = wf_linear(c, x, small, NULL);
         expect_shape(y, "f32 [3,4]");
@@ -409,7 +431,8 @@ static void weight_dtypes(void **state)
         expect_shape(grads[0], "f32 [3,64]");
         assert_int_equal(wf_to_f32(c, y, got, 12), WF_OK);
         /* 2e-5: sums of 64 products in f32; the weights are the same numbers */
-        for (int k = 0; k < 12; k++) assert_true(fabsf(got[k] - want[k]) <= 2e-5f * (1.0f + fabsf(want[k])));
+        for (int k = 0; k < 12; k++)
+            assert_true(fabsf(got[k] - want[k]) <= 2e-5f * (1.0f + fabsf(want[k])));
     }
     wf_scope_close(c, s, NULL);
 }
@@ -418,9 +441,10 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, open_ctx, close_ctx)
     const struct CMUnitTest tests[] = {
-        T(grad_products), T(grad_convolution), T(grad_compositions), T(grad_norms), T(grad_attention),
-        T(grad_resampling), T(wrong_shapes), T(empty_inputs), T(empty_gradients), T(strided_inputs),
-        T(blind_rows), T(nan_stays_local), T(weight_dtypes),
+        T(grad_products),   T(grad_convolution), T(grad_compositions), T(grad_norms),
+        T(grad_attention),  T(grad_resampling),  T(wrong_shapes),      T(empty_inputs),
+        T(empty_gradients), T(strided_inputs),   T(blind_rows),        T(nan_stays_local),
+        T(weight_dtypes),
     };
     return cmocka_run_group_tests_name("ops_b", tests, NULL, NULL);
 }

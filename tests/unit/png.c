@@ -51,7 +51,8 @@ static void texts_come_back(void **state)
 {
     bench *b = *state;
     wf_pixels back, p = make_picture(b->c, 2, 2, 3, 8);
-    static const char *const lines[] = {"a red fox\nSteps: 30, Seed: 4242", "ein Fuchs im Schn\xc3\xa9\xc3\xa9"};
+    static const char *const lines[] = {"a red fox\nSteps: 30, Seed: 4242",
+                                        "ein Fuchs im Schn\xc3\xa9\xc3\xa9"};
     char json[40000];
     memset(json, 'x', sizeof json);
     memcpy(json, "{\"v\":1,\"t\":\"\xe2\x82\xac", 15);
@@ -89,7 +90,10 @@ typedef struct kind {
 } kind;
 
 /* Sample i of row y at this depth, and in bytes. */
-static unsigned sample_of(int bits, size_t i, size_t y) { return (unsigned)(i * 7 + y * 3 + i * y) & ((1u << bits) - 1); }
+static unsigned sample_of(int bits, size_t i, size_t y)
+{
+    return (unsigned)(i * 7 + y * 3 + i * y) & ((1u << bits) - 1);
+}
 
 static void fill_row(uint8_t *row, const kind *k, size_t n, size_t y)
 {
@@ -120,11 +124,13 @@ static void write_kind(const char *path, const kind *k)
         alpha[i] = (png_byte)(i * 5);
     }
     png_init_io(png, f);
-    png_set_IHDR(png, info, W, H, k->bits, k->type, k->interlaced ? PNG_INTERLACE_ADAM7 : PNG_INTERLACE_NONE,
+    png_set_IHDR(png, info, W, H, k->bits, k->type,
+                 k->interlaced ? PNG_INTERLACE_ADAM7 : PNG_INTERLACE_NONE,
                  PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
     png_color_16 key = {.gray = (png_uint_16)sample_of(k->bits, 2, 1)};
     if (k->type == PNG_COLOR_TYPE_PALETTE) png_set_PLTE(png, info, palette, 1 << k->bits);
-    if (k->clear) png_set_tRNS(png, info, alpha, k->type == PNG_COLOR_TYPE_PALETTE ? 1 << k->bits : 0, &key);
+    if (k->clear)
+        png_set_tRNS(png, info, alpha, k->type == PNG_COLOR_TYPE_PALETTE ? 1 << k->bits : 0, &key);
     png_set_gAMA_fixed(png, info, 45455);
     png_write_info(png, info);
     png_bytep rows[H];
@@ -154,7 +160,9 @@ static unsigned expected(const kind *k, size_t x, size_t y, size_t ch)
         if (ch == 3) return v == sample_of(k->bits, 2, 1) ? 0 : (k->bits == 16 ? 65535 : 255);
         return k->bits >= 8 ? v : v * 255 / max;
     }
-    const size_t n = k->type == PNG_COLOR_TYPE_RGB ? 3 : k->type == PNG_COLOR_TYPE_RGB_ALPHA ? 4 : 2;
+    const size_t n = k->type == PNG_COLOR_TYPE_RGB         ? 3
+                     : k->type == PNG_COLOR_TYPE_RGB_ALPHA ? 4
+                                                           : 2;
     return sample_of(k->bits, n == 2 ? 2 * x + (ch == 3) : n * x + ch, y);
 }
 
@@ -162,14 +170,22 @@ static void reads_every_kind(void **state)
 {
     bench *b = *state;
     static const kind kinds[] = {
-        {PNG_COLOR_TYPE_GRAY, 1, false, false, 1, 8},    {PNG_COLOR_TYPE_GRAY, 2, false, true, 1, 8},
-        {PNG_COLOR_TYPE_GRAY, 4, true, false, 4, 8},     {PNG_COLOR_TYPE_GRAY, 8, true, true, 4, 8},
-        {PNG_COLOR_TYPE_GRAY, 16, false, true, 1, 16},   {PNG_COLOR_TYPE_GRAY, 16, true, false, 4, 16},
-        {PNG_COLOR_TYPE_PALETTE, 1, false, false, 3, 8}, {PNG_COLOR_TYPE_PALETTE, 2, true, true, 4, 8},
-        {PNG_COLOR_TYPE_PALETTE, 4, false, true, 3, 8},  {PNG_COLOR_TYPE_PALETTE, 8, true, false, 4, 8},
-        {PNG_COLOR_TYPE_GRAY_ALPHA, 8, false, true, 4, 8}, {PNG_COLOR_TYPE_GRAY_ALPHA, 16, false, false, 4, 16},
-        {PNG_COLOR_TYPE_RGB, 8, false, true, 3, 8},      {PNG_COLOR_TYPE_RGB, 16, false, false, 3, 16},
-        {PNG_COLOR_TYPE_RGB_ALPHA, 8, false, false, 4, 8}, {PNG_COLOR_TYPE_RGB_ALPHA, 16, false, true, 4, 16},
+        {PNG_COLOR_TYPE_GRAY, 1, false, false, 1, 8},
+        {PNG_COLOR_TYPE_GRAY, 2, false, true, 1, 8},
+        {PNG_COLOR_TYPE_GRAY, 4, true, false, 4, 8},
+        {PNG_COLOR_TYPE_GRAY, 8, true, true, 4, 8},
+        {PNG_COLOR_TYPE_GRAY, 16, false, true, 1, 16},
+        {PNG_COLOR_TYPE_GRAY, 16, true, false, 4, 16},
+        {PNG_COLOR_TYPE_PALETTE, 1, false, false, 3, 8},
+        {PNG_COLOR_TYPE_PALETTE, 2, true, true, 4, 8},
+        {PNG_COLOR_TYPE_PALETTE, 4, false, true, 3, 8},
+        {PNG_COLOR_TYPE_PALETTE, 8, true, false, 4, 8},
+        {PNG_COLOR_TYPE_GRAY_ALPHA, 8, false, true, 4, 8},
+        {PNG_COLOR_TYPE_GRAY_ALPHA, 16, false, false, 4, 16},
+        {PNG_COLOR_TYPE_RGB, 8, false, true, 3, 8},
+        {PNG_COLOR_TYPE_RGB, 16, false, false, 3, 16},
+        {PNG_COLOR_TYPE_RGB_ALPHA, 8, false, false, 4, 8},
+        {PNG_COLOR_TYPE_RGB_ALPHA, 16, false, true, 4, 16},
     };
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
         const kind *k = &kinds[i];
@@ -234,11 +250,18 @@ static void expect_bad(bench *b, wf_bytes *f, wf_status st, const char *word)
 static void refuses_lying_headers(void **state)
 {
     bench *b = *state;
-    static const struct { uint32_t w, h; uint8_t bits, type; const char *word; } bad[] = {
-        {1000000, 1000000, 8, 2, "damaged PNG"}, {16384, 16384, 8, 2, "bytes cannot hold"},
-        {20000, 2, 8, 2, "damaged PNG"}, {0, 5, 8, 2, "damaged PNG"}, {5, 0, 8, 2, "damaged PNG"},
-        {0x80000000u, 5, 8, 2, "damaged PNG"}, {5, 5, 3, 2, "damaged PNG"}, {5, 5, 8, 7, "damaged PNG"},
-        {5, 5, 8, 3, "damaged PNG"}, {5, 9, 8, 2, "row 5 of 9"},
+    static const struct { uint32_t w, h; uint8_t bits, type; const char *word;
+    } bad[] = {
+        {1000000, 1000000, 8, 2, "damaged PNG"},
+        {16384, 16384, 8, 2, "bytes cannot hold"},
+        {20000, 2, 8, 2, "damaged PNG"},
+        {0, 5, 8, 2, "damaged PNG"},
+        {5, 0, 8, 2, "damaged PNG"},
+        {0x80000000u, 5, 8, 2, "damaged PNG"},
+        {5, 5, 3, 2, "damaged PNG"},
+        {5, 5, 8, 7, "damaged PNG"},
+        {5, 5, 8, 3, "damaged PNG"},
+        {5, 9, 8, 2, "row 5 of 9"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         wf_bytes f = {.c = b->c};
@@ -322,7 +345,8 @@ static void damage(bench *b, bool animated)
     for (size_t k = 0; k < n; k++) read_anything(b, good, k, animated);
     for (int i = 0; i < 4000; i++) {
         memcpy(bad, good, n);
-        for (int k = 0; k < 1 + i % 3; k++) bad[next_random(&seed) % n] ^= (uint8_t)(1u << next_random(&seed) % 8);
+        for (int k = 0; k < 1 + i % 3; k++)
+            bad[next_random(&seed) % n] ^= (uint8_t)(1u << next_random(&seed) % 8);
         read_anything(b, bad, n, animated);
     }
     assert_true(wf_mem_get_stats(wf_ctx_get_mem(b->c)).peak_bytes < (16 << 20));     /* no bombs */
@@ -440,7 +464,8 @@ static void animations_come_back(void **state)
     wf_frames_free(&f);
 }
 
-static void put_control(wf_bytes *f, uint32_t sequence, const uint32_t rect[4], uint8_t dispose, uint8_t blend)
+static void put_control(wf_bytes *f, uint32_t sequence, const uint32_t rect[4], uint8_t dispose,
+                        uint8_t blend)
 {
     wf_bytes k = {.c = f->c};
     wf_bytes_put_u32be(&k, sequence);
@@ -503,8 +528,10 @@ static void animations_are_composed(void **state)
 static void refuses_bad_animations(void **state)
 {
     bench *b = *state;
-    static const uint32_t rects[][4] = {{3, 1, 0, 0}, {3, 1, 1, 0}, {0, 1, 0, 0}, {1, 1, 0xffffffffu, 0}};
-    static const char *const words[] = {"announces 2 frames, holds 1", "outside", "outside", "outside"};
+    static const uint32_t rects[][4] = {
+        {3, 1, 0, 0}, {3, 1, 1, 0}, {0, 1, 0, 0}, {1, 1, 0xffffffffu, 0}};
+    static const char *const words[] = {"announces 2 frames, holds 1", "outside", "outside",
+                                        "outside"};
     for (int i = 0; i < 4; i++) {
         wf_bytes f = {.c = b->c};
         wf_frames back;

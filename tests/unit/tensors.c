@@ -154,7 +154,8 @@ static void refuses_to_save(void **state)
     expect_error(c, WF_EARG, "two tensors of the name \"x\"");
     assert_int_equal(wf_tensors_save(c, b->path, (const char *[]){"q"}, &q, 1, NULL, 0), WF_EDTYPE);
     expect_error(c, WF_EDTYPE, "q8_0");
-    assert_int_equal(wf_tensors_save(c, b->path, (const char *[]){"\xff"}, &x, 1, NULL, 0), WF_EARG);
+    assert_int_equal(wf_tensors_save(c, b->path, (const char *[]){"\xff"}, &x, 1, NULL, 0),
+                     WF_EARG);
     expect_error(c, WF_EARG, "not UTF-8");
     assert_int_equal(count_files(b->folder), 0);
     wf_scope_close(c, s, NULL);
@@ -212,7 +213,8 @@ static void refuses_a_header_above_the_limit(void **state)
 static void refuses_bad_entries(void **state)
 {
     bench *b = *state;
-    static const struct { const char *header; size_t n; const char *word; } bad[] = {
+    static const struct { const char *header; size_t n; const char *word;
+    } bad[] = {
         {ONE("F32", "2", "0", "8"), 7, "1 bytes missing"},
         {ONE("F32", "2", "0", "8"), 9, "1 extra bytes"},
         {ONE("F32", "2", "1", "9"), 9, "hole of 1 bytes"},
@@ -244,12 +246,16 @@ static void refuses_bad_entries(void **state)
         {"{\"__metadata__\":{\"a\":1}}", 0, "a value that is no text"},
         {"{\"__metadata__\":[]}", 0, "__metadata__ is not an object"},
         {"{\"a\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]},"
-         "\"a\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[1,2]}}", 2, "duplicate"},
-        {"{\"a\":{\"dtype\":\"U8\",\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]}}", 1, "duplicate"},
+         "\"a\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[1,2]}}",
+         2, "duplicate"},
+        {"{\"a\":{\"dtype\":\"U8\",\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]}}", 1,
+         "duplicate"},
         {"{\"a\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0,2]},"
-         "\"b\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[1,3]}}", 3, "\"b\": overlaps \"a\""},
+         "\"b\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[1,3]}}",
+         3, "\"b\": overlaps \"a\""},
         {"{\"a\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]},"
-         "\"b\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[2,3]}}", 3, "after \"a\""},
+         "\"b\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[2,3]}}",
+         3, "after \"a\""},
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         expect_refused(b, bad[i].header, bad[i].n, bad[i].word);
@@ -418,13 +424,16 @@ static void opens_shards(void **state)
 static void refuses_bad_shards(void **state)
 {
     bench *b = *state;
-    static const struct { const char *index, *word; wf_status st; } bad[] = {
-        {"{\"weight_map\":{\"a\":\"../1.safetensors\"}}", "must be a file of that folder", WF_EFORMAT},
+    static const struct { const char *index, *word; wf_status st;
+    } bad[] = {
+        {"{\"weight_map\":{\"a\":\"../1.safetensors\"}}", "must be a file of that folder",
+         WF_EFORMAT},
         {"{\"weight_map\":{\"a\":\"/etc/passwd\"}}", "must be a file of that folder", WF_EFORMAT},
         {"{\"weight_map\":{\"a\":7}}", "must be a file of that folder", WF_EFORMAT},
         {"{\"weight_map\":{\"a\":\"1.safetensors\"}}", "no such tensor", WF_EFORMAT},
         {"{\"weight_map\":{\"a\":\"3.safetensors\"}}", "3.safetensors: cannot be opened", WF_EIO},
-        {"{\"weight_map\":{\"a\":\"2.safetensors\",\"b\":\"2.safetensors\",\"d\":\"1.safetensors\"}}",
+        {"{\"weight_map\":{\"a\":\"2.safetensors\",\"b\":\"2.safetensors\",\"d\":\"1.safetensors\"}"
+         "}",
          "no such tensor", WF_EFORMAT},
         {"{\"weight_map\":[]}", "has no object weight_map", WF_EFORMAT},
         {"{}", "has no object weight_map", WF_EFORMAT},
@@ -472,16 +481,21 @@ static void npy_refuses(void **state)
 {
     bench *b = *state;
 #define HEAD "\x93NUMPY\1\0"
-    static const struct { const char *header, *word; wf_status st; } bad[] = {
-        {"{'descr': '>f4', 'fortran_order': False, 'shape': (2,), }", "kind '>f4'", WF_EUNSUPPORTED},
+    static const struct { const char *header, *word; wf_status st;
+    } bad[] = {
+        {"{'descr': '>f4', 'fortran_order': False, 'shape': (2,), }", "kind '>f4'",
+         WF_EUNSUPPORTED},
         {"{'descr': '<f4', 'fortran_order': True, 'shape': (2,), }", "Fortran", WF_EUNSUPPORTED},
         {"{'descr': '<f4', 'fortran_order': False, 'shape': (-2,), }", "shape", WF_EFORMAT},
         {"{'descr': '<f4', 'fortran_order': False, 'shape': (2 2), }", "shape", WF_EFORMAT},
         {"{'descr': '<f4', 'fortran_order': False, 'shape': (2", "shape", WF_EFORMAT},
         {"{'descr': '<f4', 'fortran_order': False, 'shape': (3,), }", "is 12 bytes", WF_EFORMAT},
-        {"{'descr': '<f4', 'fortran_order': False, 'shape': (4294967296,4294967296), }", "overflows", WF_EFORMAT},
-        {"{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999999999,), }", "shape", WF_EFORMAT},
-        {"{'descr': '<f4', 'fortran_order': False, 'shape': (1,1,1,1,1,1,2), }", "shape", WF_EFORMAT},
+        {"{'descr': '<f4', 'fortran_order': False, 'shape': (4294967296,4294967296), }",
+         "overflows", WF_EFORMAT},
+        {"{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999999999,), }", "shape",
+         WF_EFORMAT},
+        {"{'descr': '<f4', 'fortran_order': False, 'shape': (1,1,1,1,1,1,2), }", "shape",
+         WF_EFORMAT},
         {"{'descr': '<f4', 'shape': (2,), }", "no 'fortran_order'", WF_EFORMAT},
         {"", "no 'descr'", WF_EFORMAT},
     };

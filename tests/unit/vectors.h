@@ -40,7 +40,8 @@ static inline const char *case_of(const wf_json *row)
 }
 
 /* Tensor i of the row's list ("inputs" or "outputs"). */
-static inline wf_tensor *get_vector(wf_ctx *c, const vectors *v, const wf_json *row, const char *list, int64_t i)
+static inline wf_tensor *get_vector(wf_ctx *c, const vectors *v, const wf_json *row,
+                                    const char *list, int64_t i)
 {
     const char *name = wf_json_text(wf_json_at(wf_json_find(row, list), i), "");
     return wf_tensors_get(c, v->file, wf_tensors_find(v->file, name));
