@@ -84,7 +84,7 @@ static wf_status conv_product(wf_ctx *c, const conv *g, wf_op_args *a)
     wf_tensor *w = a->in[1];
     const int64_t k = g->kh * g->kw * g->I;
     const gemm_src src = {.p = wf_data(w), .t = wf_get_dtype(w), .row = k, .col = 1};
-    const wf_dtype t = panel_dtype(src.t);
+    const wf_dtype t = panel_dtype(c, src.t);
     void *scratch;
     const void *panels = WF_K(weight_panels)(c, w, PREP_CONV, &src, g->O, k, t, &scratch);
     if (!panels) return WF_ENOMEM;
@@ -219,13 +219,14 @@ static wf_status run_phase(wf_ctx *c, const phase *f, const float *dy, wf_tensor
     void *scratch;
     const void *panels;
     if (whole) {
-        panels =
-            WF_K(weight_panels)(c, w, PREP_CONV_DX, &src, p.n, p.k, panel_dtype(src.t), &scratch);
-        p.b = (gemm_panels){.p = panels, .t = panel_dtype(src.t)};
+        panels = WF_K(weight_panels)(c, w, PREP_CONV_DX, &src, p.n, p.k, panel_dtype(c, src.t),
+                                     &scratch);
+        p.b = (gemm_panels){.p = panels, .t = panel_dtype(c, src.t)};
     } else {
-        panels = scratch = scratch_alloc(c, WF_K(panels_elems)(p.n, p.k), sizeof(float));
-        if (scratch) WF_K(pack_panels)(c, &src, 1, p.n, p.k, WF_DTYPE_F32, scratch);
-        p.b = (gemm_panels){.p = panels, .t = WF_DTYPE_F32};
+        const wf_dtype t = panel_dtype(c, WF_DTYPE_F32);
+        panels = scratch = scratch_alloc(c, WF_K(panels_elems)(p.n, p.k, t), sizeof(float));
+        if (scratch) WF_K(pack_panels)(c, &src, 1, p.n, p.k, t, scratch);
+        p.b = (gemm_panels){.p = panels, .t = t};
     }
     if (!panels) return WF_ENOMEM;
     const wf_status st = WF_K(gemm)(c, &p);
@@ -299,7 +300,7 @@ wf_status WF_K(conv2d_dw)(wf_ctx *c, wf_op_args *a)
                     .k = g.B * g.Ho * g.Wo,
                     .batch = 1,
                     .a = {.p = wf_data(dy), .t = WF_DTYPE_F32, .row = 1, .col = g.O},
-                    .c = wf_data(dw)};
+                    .b = {.t = panel_dtype(c, WF_DTYPE_F32)}, .c = wf_data(dw)};
     const gemm_src b = {.p = wf_data(x), .t = WF_DTYPE_F32, .pack = pack_x_taps, .arg = &g};
     return WF_K(gemm_long)(c, &p, &b);
 }

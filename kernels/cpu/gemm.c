@@ -74,8 +74,56 @@ static const gemm_tile_fn tiles[3][2][MR + 1] = {
     {{EACH_MR(ROW_OF_TILES, BF16, 1)}, {EACH_MR(ROW_OF_TILES, BF16, 2)}},
 };
 
+/* ---- the same on pairs of bf16 ---- */
+
+#if defined(WF_LEVEL_avx512bf16)
+
+WF_INLINE void pairs_body(int mr, int nv, int64_t kc, const float *a, int64_t as, const float *b,
+                          int64_t bs, float *c, int64_t ldc, bool add)
+{
+    vf s[MR][2];
+#pragma GCC unroll 16
+    for (int i = 0; i < mr; i++) {
+#pragma GCC unroll 2
+        for (int v = 0; v < nv; v++) s[i][v] = add ? vf_load(c + i * ldc + v * VL) : vf_zero();
+    }
+    for (int64_t k = 0; k < kc; k++, a += as, b += bs) {
+        __m512bh x[2];
+#pragma GCC unroll 2
+        for (int v = 0; v < nv; v++) x[v] = (__m512bh)vf_load(b + v * VL);
+#pragma GCC unroll 16
+        for (int i = 0; i < mr; i++) {
+            const __m512bh y = (__m512bh)vf_set1(a[i]);
+#pragma GCC unroll 2
+            for (int v = 0; v < nv; v++) s[i][v] = _mm512_dpbf16_ps(s[i][v], y, x[v]);
+        }
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < mr; i++) {
+#pragma GCC unroll 2
+        for (int v = 0; v < nv; v++) vf_store(c + i * ldc + v * VL, s[i][v]);
+    }
+}
+
+#define DEFINE_PAIRS(T, V, M)                                                            \
+    static void tile_##T##_##V##_##M(int64_t kc, const float *a, int64_t as,             \
+                                     const void *b, int64_t bs, float *c, int64_t ldc,   \
+                                     bool add)                                           \
+    {                                                                                    \
+        pairs_body(M, V, kc, a, as, b, bs, c, ldc, add);                                 \
+    }
+EACH_MR(DEFINE_PAIRS, PAIRS, 1)
+EACH_MR(DEFINE_PAIRS, PAIRS, 2)
+static const gemm_tile_fn pair_tiles[2][MR + 1] = {{EACH_MR(ROW_OF_TILES, PAIRS, 1)},
+                                                   {EACH_MR(ROW_OF_TILES, PAIRS, 2)}};
+
+#endif
+
 gemm_tile_fn WF_K(tile)(wf_dtype b, int mr, int nv)
 {
+#if defined(WF_LEVEL_avx512bf16)
+    if (b == PAIRS) return pair_tiles[nv - 1][mr];
+#endif
     const int t = b == WF_DTYPE_F32 ? 0 : b == WF_DTYPE_F16 ? 1 : 2;
     return tiles[t][nv - 1][mr];
 }
@@ -121,10 +169,13 @@ void WF_K(finish_row)(float *c, const float *bias, int64_t n, wf_act act)
 
 /* ---- loops ---- */
 
+/* Of one worker, beside its panels: a tile, or a panel of A before it becomes pairs. */
+enum { TMP_ELEMS = MR * 2 * KC + PACK_SLACK };
+
 typedef struct plan {
     const gemm *g;
     int64_t m_blocks, n_chunks, chunk;   /* chunk: columns, a multiple of NR */
-    int64_t kc;
+    int64_t steps, kc;                   /* of k: in all, of a stretch */
     float *scratch;
     int64_t scratch_elems;               /* of one worker */
 } plan;
@@ -151,6 +202,19 @@ static void multiply(const gemm *g, int64_t batch, int64_t m, int mr, int64_t n,
         memcpy(row_at(g, batch, m + i) + n, tmp + i * NR, (size_t)valid * sizeof *tmp);
 }
 
+/* One panel of A: steps k0 .. k0+kc of its rows, by way of tmp where they are pairs. */
+static void pack_a(const gemm *g, int64_t matrix, int64_t m, int rows, int64_t k0, int64_t kc,
+                   float *dst, float *tmp)
+{
+    if (g->b.t == PAIRS) {
+        const int64_t n = min_i(2 * kc, g->k - 2 * k0);
+        WF_K(pack)(&g->a, matrix, m, rows, rows, 2 * k0, n, tmp);
+        WF_K(pair)(tmp, rows, n, dst);
+    } else {
+        WF_K(pack)(&g->a, matrix, m, rows, rows, k0, kc, dst);
+    }
+}
+
 /* Rows m0 .. m1 in panels of mr: all k of columns n0 .. n1. */
 static void run_block(const plan *p, int64_t batch, int64_t m0, int64_t m1, int64_t n0, int64_t n1,
                       float *scratch)
@@ -159,18 +223,18 @@ static void run_block(const plan *p, int64_t batch, int64_t m0, int64_t m1, int6
     const int64_t panels = div_up(m1 - m0, MR), mr = div_up(m1 - m0, panels);
     const int64_t am = g->a.index ? g->a.index[batch] : batch;
     const int64_t bm = g->b.index ? g->b.index[batch] : batch;
-    const char *b = (const char *)g->b.p + bm * g->b.size * (int64_t)float_bytes(g->b.t);
-    float *tmp = scratch, *apack = scratch + MR * NR;
-    for (int64_t k0 = 0; k0 < g->k; k0 += p->kc) {
-        const int64_t kc = min_i(p->kc, g->k - k0), step = mr * kc + PACK_SLACK;
-        const bool last = k0 + kc == g->k;
+    const char *b = (const char *)g->b.p + bm * g->b.size * panel_bytes(g->b.t);
+    float *tmp = scratch, *apack = scratch + TMP_ELEMS;
+    for (int64_t k0 = 0; k0 < p->steps; k0 += p->kc) {
+        const int64_t kc = min_i(p->kc, p->steps - k0), step = mr * kc + PACK_SLACK;
+        const bool last = k0 + kc == p->steps;
         for (int64_t i = 0, m = m0; m < m1; i++, m += mr) {
             const int rows = (int)min_i(mr, m1 - m);
-            WF_K(pack)(&g->a, am, m, rows, rows, k0, kc, apack + i * step);
+            pack_a(g, am, m, rows, k0, kc, apack + i * step, tmp);
         }
         for (int64_t n = n0; n < n1; n += NR) {
             const int width = gemm_width(g->n, n);
-            const char *panel = b + (n * g->k + k0 * width) * (int64_t)float_bytes(g->b.t);
+            const char *panel = b + (n * p->steps + k0 * width) * panel_bytes(g->b.t);
             for (int64_t i = 0, m = m0; m < m1; i++, m += mr) {
                 const int rows = (int)min_i(mr, m1 - m);
                 multiply(g, batch, m, rows, n, width, apack + i * step, panel, kc, k0 > 0 || g->add,
@@ -200,8 +264,9 @@ wf_status WF_K(gemm)(wf_ctx *c, const gemm *g)
     const int64_t wanted = parts >= 16 ? 1 : min_i(panels, div_up(32, parts));
     p.chunk = div_up(panels, wanted) * NR;
     p.n_chunks = div_up(g->n, p.chunk);
-    p.kc = div_up(g->k, div_up(g->k, KC));
-    p.scratch_elems = div_up(MR * NR + min_i(MB, g->m) * p.kc + (MP + 1) * PACK_SLACK, 16) * 16;
+    p.steps = panel_steps(g->b.t, g->k);
+    p.kc = div_up(p.steps, div_up(p.steps, KC));
+    p.scratch_elems = div_up(TMP_ELEMS + min_i(MB, g->m) * p.kc + (MP + 1) * PACK_SLACK, 16) * 16;
     p.scratch = scratch_alloc(c, p.scratch_elems * count_workers(c), sizeof *p.scratch);
     if (!p.scratch) return WF_ENOMEM;
     const double work = (double)g->batch * (double)g->m * (double)g->n * (double)g->k / 8.0;

@@ -21,6 +21,14 @@ enum { MR = 14, KC = 384 };
 #endif
 enum { NR = 2 * VL, MP = 8, MB = MR * MP, PACK_SLACK = 16 };
 
+/* Panels of bf16 hold pairs of neighbours in k, as one value of 32 bits: a step of a product then
+ * takes two k. Only at level avx512bf16. */
+static const wf_dtype PAIRS = WF_DTYPE_I32;
+static inline int64_t panel_steps(wf_dtype t, int64_t k) { return t == PAIRS ? (k + 1) / 2 : k; }
+static inline int64_t panel_bytes(wf_dtype t) { return t == PAIRS || t == WF_DTYPE_F32 ? 4 : 2; }
+/* dst[k/2 * width + i] = the pair (src[k * width + i], src[(k+1) * width + i]); zero behind n_k. */
+void WF_K(pair)(const float *src, int64_t width, int64_t n_k, float *dst);
+
 /* Where an operand's elements come from. For A, i counts rows of C; for B, i counts columns.
  * Element (i,k) of matrix j stands at p + j * size + i * row + k * col, unless pack is given. */
 typedef struct gemm_src {
@@ -37,7 +45,7 @@ typedef struct gemm_src {
  */
 typedef struct gemm_panels {
     const void *p;
-    wf_dtype t;                          /* f32, f16 or bf16 */
+    wf_dtype t;                          /* f32, f16, bf16 or PAIRS */
     int64_t size;                        /* elements of one matrix */
     const int64_t *index;
 } gemm_panels;
@@ -69,7 +77,7 @@ typedef void (*gemm_tile_fn)(int64_t kc, const float *a, int64_t as, const void 
 gemm_tile_fn WF_K(tile)(wf_dtype b, int mr, int nv);
 
 /* Elements of all panels of n columns and k rows. */
-int64_t WF_K(panels_elems)(int64_t n, int64_t k);
+int64_t WF_K(panels_elems)(int64_t n, int64_t k, wf_dtype t);
 /* Width of the panel that starts at column n0. */
 static inline int gemm_width(int64_t n, int64_t n0) { return n - n0 > VL ? NR : VL; }
 /* Pack n_matrices of B into dst (of dtype t), in parallel. */
@@ -80,7 +88,7 @@ void WF_K(pack_panels)(wf_ctx *c, const gemm_src *b, int64_t n_matrices, int64_t
 wf_status WF_K(gemm)(wf_ctx *c, const gemm *g);
 
 /* C = A B where k is long: a sum of products over fixed stretches of k, packed as they come. C is
- * dense, one matrix; bias, act and add are not looked at. */
+ * dense, one matrix; of b only t is looked at (f32 or PAIRS), of bias, act and add nothing. */
 wf_status WF_K(gemm_long)(wf_ctx *c, const gemm *g, const gemm_src *b);
 
 /* Panels of weight w under tag: the kept ones, or new ones kept with a constant w. A w that changes
@@ -91,9 +99,15 @@ const void *WF_K(weight_panels)(wf_ctx *c, wf_tensor *w, int tag, const gemm_src
 /* bias and activation on n values of a row. */
 void WF_K(finish_row)(float *c, const float *bias, int64_t n, wf_act act);
 
-/* A weight's dtype in panels: f16 and bf16 stay, all else becomes f32. */
-static inline wf_dtype panel_dtype(wf_dtype t)
+/* A weight's dtype in panels: pairs where the user asked for bf16; else f16 and bf16 stay, all else
+ * becomes f32. */
+static inline wf_dtype panel_dtype(const wf_ctx *c, wf_dtype t)
 {
+#if defined(WF_LEVEL_avx512bf16)
+    if (wf_ctx_get_bf16(c)) return PAIRS;
+#else
+    (void)c;
+#endif
     return t == WF_DTYPE_F16 || t == WF_DTYPE_BF16 ? t : WF_DTYPE_F32;
 }
 

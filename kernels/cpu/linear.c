@@ -12,7 +12,7 @@ wf_status WF_K(linear)(wf_ctx *c, wf_op_args *a)
     if (!is_f32(x) || !is_f32(y) || !is_plain_float(w) || !is_f32(b) || k == 0 || n == 0)
         return WF_ESKIP;
     const gemm_src src = {.p = wf_data(w), .t = wf_get_dtype(w), .row = k, .col = 1};
-    const wf_dtype t = panel_dtype(src.t);
+    const wf_dtype t = panel_dtype(c, src.t);
     void *scratch;
     const void *panels = WF_K(weight_panels)(c, w, PREP_LINEAR, &src, n, k, t, &scratch);
     if (!panels) return WF_ENOMEM;
@@ -51,12 +51,13 @@ static gemm_src matrix_of(wf_tensor *t, bool k_first)
 
 static wf_status batched(wf_ctx *c, gemm *g, wf_tensor *tb, const gemm_src *b)
 {
-    const int64_t size = WF_K(panels_elems)(g->n, g->k);
+    const wf_dtype t = panel_dtype(c, WF_DTYPE_F32);
+    const int64_t size = WF_K(panels_elems)(g->n, g->k, t);
     const int64_t matrices = wf_numel(tb) / (wf_dim(tb, -1) * wf_dim(tb, -2));
     float *panels = scratch_alloc(c, matrices * size, sizeof *panels);
     if (!panels) return WF_ENOMEM;
-    WF_K(pack_panels)(c, b, matrices, g->n, g->k, WF_DTYPE_F32, panels);
-    g->b = (gemm_panels){.p = panels, .t = WF_DTYPE_F32, .size = size, .index = g->b.index};
+    WF_K(pack_panels)(c, b, matrices, g->n, g->k, t, panels);
+    g->b = (gemm_panels){.p = panels, .t = t, .size = size, .index = g->b.index};
     const wf_status st = WF_K(gemm)(c, g);
     scratch_free(c, panels);
     return st;
@@ -79,6 +80,7 @@ wf_status WF_K(matmul)(wf_ctx *c, wf_op_args *a)
         g.m *= g.batch;
         g.batch = 1;
     }
+    g.b.t = panel_dtype(c, WF_DTYPE_F32);
     if (g.batch == 1 && g.k >= 8 * max_i(g.m, g.n) && g.k > 4096) return WF_K(gemm_long)(c, &g, &b);
     int64_t *index = scratch_alloc(c, 2 * g.batch, sizeof *index);
     if (!index) return WF_ENOMEM;

@@ -109,7 +109,35 @@ void WF_K(pack)(const gemm_src *s, int64_t matrix, int64_t i0, int n, int width,
 
 /* ---- B's panels ---- */
 
-int64_t WF_K(panels_elems)(int64_t n, int64_t k) { return div_up(n, VL) * VL * k; }
+int64_t WF_K(panels_elems)(int64_t n, int64_t k, wf_dtype t)
+{
+    return div_up(n, VL) * VL * panel_steps(t, k);
+}
+
+#if defined(WF_LEVEL_avx512bf16)
+
+WF_INLINE __m512i to_bf16(vf x) { return _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(x)); }
+
+/* Stored whole vector by whole vector, k rising: what one writes too much, the next puts right. */
+void WF_K(pair)(const float *src, int64_t width, int64_t n_k, float *dst)
+{
+    for (int64_t k = 0; k < n_k; k += 2)
+        for (int64_t i = 0; i < width; i += VL) {
+            const float *p = src + k * width + i;
+            const __m512i hi = k + 1 < n_k ? to_bf16(vf_load(p + width)) : _mm512_setzero_si512();
+            const __m512i both = _mm512_or_si512(to_bf16(vf_load(p)), _mm512_slli_epi32(hi, 16));
+            _mm512_storeu_si512(dst + k / 2 * width + i, both);
+        }
+}
+
+#else
+
+void WF_K(pair)(const float *src, int64_t width, int64_t n_k, float *dst)
+{
+    (void)src, (void)width, (void)n_k, (void)dst;      /* no level but avx512bf16 makes pairs */
+}
+
+#endif
 
 typedef struct packing {
     const gemm_src *b;
@@ -132,24 +160,30 @@ static void pack_part(void *arg, int64_t part, int worker)
     const packing *p = arg;
     const int64_t matrix = part / p->panels, n0 = part % p->panels * NR;
     const int width = gemm_width(p->n, n0);
-    char *dst = p->dst + (matrix * p->size + n0 * p->k) * (int64_t)float_bytes(p->t);
+    char *dst = p->dst + (matrix * p->size + n0 * panel_steps(p->t, p->k)) * panel_bytes(p->t);
     float *out = p->tmp ? p->tmp + (int64_t)worker * NR * KC : NULL;
     for (int64_t k0 = 0; k0 < p->k; k0 += KC) {
         const int64_t kc = min_i(KC, p->k - k0);
-        char *at = dst + k0 * width * (int64_t)float_bytes(p->t);
+        char *at = dst + panel_steps(p->t, k0) * width * panel_bytes(p->t);
         float *f = out ? out : (float *)(void *)at;
         WF_K(pack)(p->b, matrix, n0, (int)min_i(width, p->n - n0), width, k0, kc, f);
-        if (out) narrow(p->t, out, kc * width, (uint16_t *)(void *)at);
+        if (p->t == PAIRS) WF_K(pair)(out, width, kc, (float *)(void *)at);
+        else if (out) narrow(p->t, out, kc * width, (uint16_t *)(void *)at);
     }
 }
 
 void WF_K(pack_panels)(wf_ctx *c, const gemm_src *b, int64_t n_matrices, int64_t n, int64_t k,
                        wf_dtype t, void *dst)
 {
-    packing p = {.b = b, .n = n, .k = k, .panels = div_up(n, NR), .size = WF_K(panels_elems)(n, k),
-                 .t = t, .dst = dst};
+    packing p = {.b = b,
+                 .n = n,
+                 .k = k,
+                 .panels = div_up(n, NR),
+                 .size = WF_K(panels_elems)(n, k, t),
+                 .t = t,
+                 .dst = dst};
     if (t != WF_DTYPE_F32) {
-        p.tmp = scratch_alloc(c, (int64_t)count_workers(c) * NR * KC, sizeof *p.tmp);
+        p.tmp = scratch_alloc(c, (int64_t)count_workers(c) * NR * KC + PACK_SLACK, sizeof *p.tmp);
         if (!p.tmp) {
             wf_fail(c, WF_ENOMEM, "no memory to pack weights");
             return;
@@ -177,7 +211,7 @@ const void *WF_K(weight_panels)(wf_ctx *c, wf_tensor *w, int tag, const gemm_src
         const prep_head *h = (const void *)kept;
         if (h->data == want.data && h->n == n && h->k == k && h->t == t) return kept + 64;
     }
-    char *p = scratch_alloc(c, WF_K(panels_elems)(n, k) * (int64_t)float_bytes(t) + 64, 1);
+    char *p = scratch_alloc(c, WF_K(panels_elems)(n, k, t) * panel_bytes(t) + 64, 1);
     if (!p) return NULL;
     memcpy(p, &want, sizeof want);
     WF_K(pack_panels)(c, b, 1, n, k, t, p + 64);
