@@ -121,6 +121,27 @@ local function field_variants(sound, field, values)
   return list
 end
 
+--- The slot in which an event of a sound is heard, the others staying where they are.
+---@param heard any
+---@param sound world.Sound
+---@param event world.Event  voice and pitch; its own slot, if the sound has it, is not looked at
+---@return integer slot
+function M.onset(heard, sound, event)
+  local rest, list = sounds.copy(sound), {}
+  for i, e in ipairs(rest.events) do
+    if e.voice == event.voice and e.pitch == event.pitch then
+      table.remove(rest.events, i)
+      break
+    end
+  end
+  for slot = 0, sounds.LAST_SLOT do
+    local v = sounds.copy(rest)
+    table.insert(v.events, { voice = event.voice, pitch = event.pitch, slot = slot })
+    list[slot + 1] = v
+  end
+  return closest(hearing.to_mel(heard), list) - 1
+end
+
 -- ---- statistics of ambiences ----
 
 local FLOOR = 1e-4            -- of a variance: keeps the logarithm of steady bands finite

@@ -62,10 +62,37 @@ local function blend(under, line, fill, a_out, a_in, a_light, a_dark)
   return (under * (1 - a_out) + line * a_out) * (1 - a_in) + fill * a_in
 end
 
+--- Radius of an object's body; in a video it may be scaled.
+local function radius_of(o) return scenes.RADIUS_PX[o.size] * (o.scale or 1) end
+
+-- Three arcs beside a body that calls: how far out, how wide an angle, light with a dark rim.
+local ARC_STEP_PX, ARC_SLOPE, ARC_RIM_PX, ARC_CORE_PX = 3.6, 0.7, 1.6, 0.8
+
+--- Paint the arcs of a call on the side that has more room.
+local function paint_call(im, cx, cy, radius)
+  local side = cx < S / 2 and 1 or -1
+  local reach = ceil(radius + 3 * ARC_STEP_PX + 2)
+  for y = max(floor(cy) - reach, 0), min(ceil(cy) + reach, S - 1) do
+    for x = max(floor(cx) - reach, 0), min(ceil(cx) + reach, S - 1) do
+      local dx, dy = (x - cx) * side, y - cy
+      local out = math.sqrt(dx * dx + dy * dy) - radius
+      local arc = max(1, min(3, floor(out / ARC_STEP_PX + 0.5)))
+      local off = math.abs(out - arc * ARC_STEP_PX)
+      if math.abs(dy) < ARC_SLOPE * dx and off < ARC_RIM_PX then
+        local rim, core = clamp01(ARC_RIM_PX - off), clamp01(ARC_CORE_PX + 0.5 - off)
+        for p = (y * S + x) * 3, (y * S + x) * 3 + 2 do
+          im[p] = (im[p] * (1 - rim) + DARK * rim) * (1 - core) + LIGHT * core
+        end
+      end
+    end
+  end
+end
+
 --- Paint one object over the picture.
 local function paint_object(im, o)
-  local radius = scenes.RADIUS_PX[o.size]
+  local radius = radius_of(o)
   local cx, cy = centre(o)
+  if o.calling then paint_call(im, cx, cy, radius) end
   local x0, y0, x1, y1 = bounds(cx, cy, radius)
   local w = x1 - x0 + 1
   local f = shape.fill(o.kind, x0, y0, w, y1 - y0 + 1, cx, cy, radius)
@@ -137,7 +164,7 @@ function M.depth_into(scene, out)
   for i = 0, S * S - 1 do out[i] = 1 - 0.4 * floor(i / S) / (S - 1) end
   for n = #scene.objects, 1, -1 do
     local o = scene.objects[n]
-    local radius, depth = scenes.RADIUS_PX[o.size], DEPTH[o.size]
+    local radius, depth = radius_of(o), DEPTH[o.size]
     local cx, cy = centre(o)
     local x0, y0, x1, y1 = bounds(cx, cy, radius)
     local w = x1 - x0 + 1

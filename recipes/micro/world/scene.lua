@@ -14,6 +14,8 @@ local rng = require "world.rng"
 ---@field cell integer     0..8, row by row
 ---@field jx number        px off the cell's centre, never described
 ---@field jy number        px
+---@field scale? number     of the body, in a frame of a video
+---@field calling? boolean  with arcs beside it, in a frame of a video
 
 ---@class world.Scene
 ---@field objects world.Object[]  1..3, the first painted last
