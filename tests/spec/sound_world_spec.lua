@@ -15,6 +15,7 @@ local rng = require "world.rng"
 local scene = require "world.scene"
 local sound = require "world.sound"
 local synth = require "world.synth"
+local tune = require "world.tune"
 local vocabulary = require "world.vocabulary"
 
 local N = audio.N_SAMPLES
@@ -297,13 +298,25 @@ describe("world.listen", function()
     end
   end)
 
+  it("judges what a caption says and nothing else", function()
+    local s = one { ambience = 3 }
+    s.events[2] = { voice = 1, pitch = 0, slot = 5 }
+    local mel = hearing.of { s }:select(1, 1)
+    assert.is_true(listen.caption(mel, "a meow then a low beep"))
+    assert.is_true(listen.caption(mel, "a mid meow then a beep with wind in the background"))
+    assert.is_false(listen.caption(mel, "a mid meow then a high beep"))
+    assert.is_false(listen.caption(mel, "a low beep then a mid meow"))
+    assert.is_false(listen.caption(mel, "a meow then a beep in silence"))
+    assert.is_false(listen.caption(mel, "a meow then a beep with echo"))
+  end)
+
   it("knows music", function()
     for i = 1, 12 do
       local m = music.at("listen", i)
-      assert.is_true(listen.music_attributes(audio.new(m), m).all)
+      assert.is_true(tune.attributes(audio.new(m), m).all)
       local other = music.copy(m)
       other.mode = 1 - m.mode
-      local verdict = listen.music_attributes(audio.new(other), m)
+      local verdict = tune.attributes(audio.new(other), m)
       assert.same({ { false }, { true }, { true }, { true } },
         { verdict.mode, verdict.tempo, verdict.instrument, verdict.root })
     end

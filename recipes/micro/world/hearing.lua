@@ -55,6 +55,19 @@ function M.to_mel(heard)
   return M.mel(heard):select(1, 1)
 end
 
+--- Mean squared difference of two mels.
+---@param a ffi.cdata*  float [64,64]
+---@param b ffi.cdata*  float [64,64]
+---@return number
+function M.mean_square(a, b)
+  local sum = 0
+  for i = 0, M.N_ELEMS - 1 do
+    local d = a[i] - b[i]
+    sum = sum + d * d
+  end
+  return sum / M.N_ELEMS
+end
+
 --- A sound whose mel is nearly this: Griffin-Lim over 65 frames, the last one twice.
 ---@param mel weft.Tensor  [64,64]
 ---@param seed? integer  of the first phases

@@ -4,6 +4,7 @@
 -- a column one slot later; rain, sea and beach, snow, night, city = rain, sea, wind, crickets,
 -- traffic; bright places = major and fast, dark ones = minor and slow. Colour, pattern, row and
 -- style are not heard.
+local caption = require "world.caption"
 local holdout = require "world.holdout"
 local names = require "world.names"
 local sounds = require "world.sound"
@@ -68,6 +69,20 @@ end
 function M.is_seen(scene)
   local s = M.find_sound(scene, 0)
   return s ~= nil and holdout.is_seen(scene) and sounds.is_seen(s)
+end
+
+--- What of an object is heard, in words: "a small cat", with a cell when there is one.
+---@param o { kind: integer, size: integer, cell: integer? }
+---@return string
+function M.phrase(o)
+  return caption.object(o, { colour = true, pattern = true, cell = o.cell == nil })
+end
+
+--- The place as it ends a caption, where its ambience tells it from all others; else nothing.
+---@param place integer
+---@return string
+function M.place_words(place)
+  return #M.places(AMBIENCE[place]) == 1 and " " .. names.place[place] or ""
 end
 
 --- Music in the mood of a place.

@@ -7,9 +7,9 @@
 -- deviations of the bands, averaged over draws. Uses no model and no labels.
 local ffi = require "ffi"
 local hearing = require "world.hearing"
-local music = require "world.music"
 local names = require "world.names"
 local rng = require "world.rng"
+local captions = require "world.sound_caption"
 local sounds = require "world.sound"
 
 local sqrt, log, max, huge = math.sqrt, math.log, math.max, math.huge
@@ -18,16 +18,7 @@ local M = {}
 
 local T, B = hearing.N_FRAMES, hearing.N_BANDS
 local N = hearing.N_ELEMS
-
---- Mean squared difference of two mels; pointers to float [64,64].
-local function distance(a, b)
-  local sum = 0
-  for i = 0, N - 1 do
-    local d = a[i] - b[i]
-    sum = sum + d * d
-  end
-  return sum / N
-end
+local distance = hearing.mean_square
 
 --- Root mean square difference of two things heard, in log10 of magnitude.
 function M.distance(a, b)
@@ -35,13 +26,37 @@ function M.distance(a, b)
   return hearing.LOG10 * sqrt(distance(x:ptr(), y:ptr()))
 end
 
---- The index of the record that sounds most like a mel, and the distances of all.
+-- Draws of the noise that an alternative with an ambience is averaged over.
+local N_DRAWS = 4
+
+--- Mels of sounds, each the mean over draws of its noise; the draws are the same for all.
+---@param list world.Sound[]
+---@param n_draws integer
+---@return weft.Tensor mel  [n,64,64]
+local function mean_mels(list, n_draws)
+  local n = list[1].ambience > 0 and n_draws or 1
+  if n == 1 then return hearing.of(list) end
+  local r, total = rng.new("listen", list[1].seed), nil
+  for _ = 1, n do
+    local seed, drawn = r:int(2 ^ 31), {}
+    for i, s in ipairs(list) do
+      drawn[i] = sounds.copy(s)
+      drawn[i].seed = seed
+    end
+    local mel = hearing.of(drawn)
+    total = total and total:add_(mel) or mel
+  end
+  return total / n
+end
+
+--- The index of the sound that is most like a mel, and the distances of all.
 ---@param mel weft.Tensor  [64,64]
----@param list (world.Sound|world.Music)[]
+---@param list world.Sound[]
+---@param n_draws? integer  default: the sounds' own noise
 ---@return integer best
 ---@return number[] distances
-local function closest(mel, list)
-  local rendered = hearing.of(list)
+local function closest(mel, list, n_draws)
+  local rendered = n_draws and mean_mels(list, n_draws) or hearing.of(list)
   local p, q, best, distances = mel:ptr(), rendered:ptr(), 1, {}
   for i = 1, #list do
     distances[i] = distance(p, q + (i - 1) * N)
@@ -69,16 +84,31 @@ local function slot_choices(n)
   return found
 end
 
+--- The sounds of a list with every pitch of event `index`.
+local function with_pitches(list, index)
+  local more = {}
+  for _, s in ipairs(list) do
+    for pitch = 0, names.pitch.count - 1 do
+      local v = sounds.copy(s)
+      v.events[index].pitch = pitch
+      more[#more + 1] = v
+    end
+  end
+  return more
+end
+
 --- The sound with its events, in their order, moved to the slots in which they are heard.
 ---@param mel weft.Tensor  [64,64]
 ---@param sound world.Sound
+---@param loose? integer[]  events whose pitch is taken from what is heard too
 ---@return world.Sound
-function M.fit(mel, sound)
+function M.fit(mel, sound, loose)
   local list = {}
   for i, slots in ipairs(slot_choices(#sound.events)) do
     list[i] = sounds.copy(sound)
     for k, slot in ipairs(slots) do list[i].events[k].slot = slot end
   end
+  for _, index in ipairs(loose or {}) do list = with_pitches(list, index) end
   return list[(closest(mel, list))]
 end
 
@@ -146,8 +176,7 @@ end
 
 local FLOOR = 1e-4            -- of a variance: keeps the logarithm of steady bands finite
 local DEVIATION_WEIGHT = 0.02 -- of a difference of one in the logarithm of a variance
-local N_DRAWS = 4
-local N_ECHO_DRAWS = 12
+local N_ECHO_DRAWS = 12       -- it repeats softly
 
 --- Means of the bands over time, then logarithms of their variances.
 ---@param p ffi.cdata*  float [64,64]
@@ -202,25 +231,12 @@ function M.ambience(mel, sound)
   return best
 end
 
---- Whether an echo is heard: against the mean of several draws of the noise, which could else
--- drown what repeats softly.
+--- Whether an echo is heard.
 ---@param mel weft.Tensor  [64,64]
 ---@param sound world.Sound
 ---@return boolean
-function M.has_echo(mel, sound)
-  local n = sound.ambience > 0 and N_ECHO_DRAWS or 1
-  local r = rng.new("echo", sound.seed)
-  local d = {}
-  for k, echo in ipairs { false, true } do
-    local list = {}
-    for i = 1, n do
-      list[i] = sounds.copy(sound)
-      list[i].echo, list[i].seed = echo, r:int(2 ^ 31)
-    end
-    local mean = hearing.of(list):mean(1)
-    d[k] = distance(mel:ptr(), mean:ptr())
-  end
-  return d[2] < d[1]
+local function has_echo(mel, sound)
+  return closest(mel, field_variants(sound, "echo", { false, true }), N_ECHO_DRAWS) == 2
 end
 
 -- ---- verdicts ----
@@ -235,6 +251,7 @@ end
 
 ---@class world.ListenOptions
 ---@field free_slots? boolean  events may begin anywhere, in their order: for sounds from words
+---@field loose? integer[]     events whose pitch nobody said, with free_slots
 ---@field said? table  judge only what is here: { events = {{voice, pitch}...}, ambience, echo }
 
 --- Whether every list of a verdict holds only true.
@@ -258,22 +275,40 @@ function M.attributes(heard, sound, opts)
   local known = strange(sound)
   known.ambience = M.ambience(mel, known)      -- as heard, or a wrong one would hide the voices
   local is_ambience_right = known.ambience == said.ambience
-  if opts.free_slots and #known.events > 0 then known = M.fit(mel, known) end
+  if opts.free_slots and #known.events > 0 then known = M.fit(mel, known, opts.loose) end
   local verdict = { voice = {}, pitch = {}, slot = {}, ambience = {}, echo = {} }
   for i, e in ipairs(said.events) do
-    local best = closest(mel, voice_variants(known, i)) - 1
+    local best = closest(mel, voice_variants(known, i), N_DRAWS) - 1
     if e.voice then table.insert(verdict.voice, math.floor(best / 3) == e.voice) end
     if e.pitch then table.insert(verdict.pitch, best % 3 == e.pitch) end
     if not opts.free_slots then
-      verdict.slot[i] = closest(mel, slot_variants(known, i)) - 1 == sound.events[i].slot
+      local slot = sound.events[i].slot
+      verdict.slot[i] = closest(mel, slot_variants(known, i), N_DRAWS) - 1 == slot
     end
   end
   if said.ambience then verdict.ambience[1] = is_ambience_right end
   if said.echo ~= nil or not opts.said then
-    verdict.echo[1] = M.has_echo(mel, known) == (said.echo or false)
+    verdict.echo[1] = has_echo(mel, known) == (said.echo or false)
   end
   verdict.all = is_all_right(verdict)
   return verdict
+end
+
+--- Whether a sound is what a caption says; what it does not say may be anything.
+---@param heard any
+---@param text string  a caption of sounds
+---@return boolean success
+---@return world.SoundVerdict verdict
+function M.caption(heard, text)
+  local said = captions.parse(text)
+  if not said.ok then error("listen: not a caption: " .. text, 2) end
+  local s, loose = { events = {}, ambience = said.ambience or 0, seed = 1, echo = said.echo }, {}
+  for i, e in ipairs(said.events) do
+    s.events[i] = { voice = e.voice, pitch = e.pitch or 1, slot = i - 1 }
+    if not e.pitch then loose[#loose + 1] = i end
+  end
+  local verdict = M.attributes(heard, s, { free_slots = true, loose = loose, said = said })
+  return verdict.all, verdict
 end
 
 --- Every sound that differs from one in a single attribute.
@@ -321,56 +356,19 @@ function M.target(heard, target, source)
   return verdict
 end
 
--- ---- music ----
-
---- All music, 48 pieces.
-local function all_music()
-  local list = {}
-  local function add(m, k)
-    local attribute = music.ATTRIBUTES[k]
-    if not attribute then
-      list[#list + 1] = music.copy(m)
-      return
-    end
-    for id = 0, music.count(attribute) - 1 do
-      m[attribute] = id
-      add(m, k + 1)
-    end
-  end
-  add({}, 1)
-  return list
-end
-
-local pieces, piece_mels
-
---- The music that is heard.
+--- Judge the outcome of an edit: O3, or where an ambience is drawn that the source had not, O1.
 ---@param heard any
----@return world.Music
-function M.music(heard)
-  if not pieces then
-    pieces = all_music()
-    piece_mels = hearing.of(pieces)
+---@param source world.Sound
+---@param target world.Sound
+---@return boolean success
+---@return world.SoundTarget|world.SoundVerdict verdict
+function M.edit(heard, source, target)
+  if target.ambience == 0 or target.ambience == source.ambience then
+    local verdict = M.target(heard, target, source)
+    return verdict.success, verdict
   end
-  local mel, best, least = hearing.to_mel(heard), 1, huge
-  local p, q = mel:ptr(), piece_mels:ptr()
-  for i = 1, #pieces do
-    local d = distance(p, q + (i - 1) * N)
-    if d < least then best, least = i, d end
-  end
-  return music.copy(pieces[best])
-end
-
---- Which attributes of the expected music are heard.
----@param heard any
----@param expected world.Music
----@return table<string, boolean[]|boolean> verdict
-function M.music_attributes(heard, expected)
-  local found, verdict = M.music(heard), {}
-  for _, attribute in ipairs(music.ATTRIBUTES) do
-    verdict[attribute] = { found[attribute] == expected[attribute] }
-  end
-  verdict.all = is_all_right(verdict)
-  return verdict
+  local verdict = M.attributes(heard, target)
+  return verdict.all, verdict
 end
 
 return M

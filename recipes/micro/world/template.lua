@@ -4,6 +4,7 @@
 -- verb and reference occurs in the others. "[0]", "[1]" ... stand for input media.
 local forms = require "world.forms"
 local holdout = require "world.holdout"
+local sound_forms = require "world.sound_forms"
 
 local M = {}
 
@@ -34,6 +35,9 @@ function M.draw(r, held)
   end
 end
 
+--- The phrases of a task, on pictures or on sounds.
+local function task_of(name) return forms.tasks[name] or sound_forms.tasks[name] end
+
 --- Put slots into a text; a slot's value may hold slots itself, once.
 local function fill(text, slots)
   local once = text:gsub("{(%a+)}", slots)
@@ -49,12 +53,12 @@ local function slots_of(task, reference, slots)
 end
 
 --- The whole instruction, with "[0]" where the first medium stands.
----@param name string  a task of world.forms
+---@param name string  a task of world.forms or world.sound_forms
 ---@param form integer
 ---@param slots table<string, string>
 ---@return string
 function M.expand(name, form, slots)
-  local task = forms.tasks[name]
+  local task = task_of(name)
   local o, v, reference = M.split(form)
   local opener = (task.openers or forms.OPENERS)[o]
   local all = slots_of(task, reference, slots)
@@ -68,7 +72,7 @@ end
 ---@param slots table<string, string>
 ---@return string
 function M.command(name, form, slots)
-  local task = forms.tasks[name]
+  local task = task_of(name)
   local o, v = M.split(form)
   local opener = (task.openers or forms.OPENERS)[o]
   slots.it = "it"

@@ -29,6 +29,15 @@ end
 ---@return string
 function M.complete(v, r) return caption.complete(v.scene, r) .. tail(v) end
 
+--- Everything but where the object is.
+---@param v world.Video
+---@return string
+function M.without_cell(v)
+  local style = v.scene.style > 0 and " in " .. names.style[v.scene.style] .. " style" or ""
+  return caption.object(v.scene.objects[1], { cell = true }) .. " " .. names.place[v.scene.place]
+    .. style .. tail(v)
+end
+
 --- A caption that leaves attributes out as those of pictures do.
 function M.partial(v, r, drop)
   return caption.partial(v.scene, r, drop) .. tail(v, r:chance(drop or 0.3))

@@ -12,6 +12,7 @@ local oracle = require "world.oracle"
 local render = require "world.render"
 local statistic = require "world.statistic"
 local videos = require "world.video"
+local captions = require "world.video_caption"
 
 local abs, max, min = math.abs, math.max, math.min
 
@@ -146,6 +147,65 @@ function M.call(frames, v)
   return best and best > 1 and best - 1 or nil
 end
 
+-- ---- what a caption leaves open ----
+
+--- All places, sizes and motions that were not said, together: one hides the other.
+local function joint_alternatives(v, said)
+  local list = { v }
+  for _, attribute in ipairs { "motion", "cell", "size" } do
+    if said[attribute] == nil then
+      local more = {}
+      for _, w in ipairs(list) do
+        for _, x in ipairs((alternatives(w, attribute))) do more[#more + 1] = x end
+      end
+      list = more
+    end
+  end
+  local valid = {}
+  for _, w in ipairs(list) do
+    if videos.is_valid(w) then valid[#valid + 1] = w end
+  end
+  return valid
+end
+
+--- The closest video of a list, keeping one rendering at a time.
+local function closest_of(bytes, list)
+  local best, least = list[1], math.huge
+  local frames = ffi.new("uint8_t[?]", ALL)
+  for _, v in ipairs(list) do
+    videos.into(v, frames)
+    local sum = 0
+    for k = 0, ALL - 1 do
+      local d = frames[k] - bytes[k]
+      sum = sum + d * d
+    end
+    if sum < least then best, least = v, sum end
+  end
+  return best
+end
+
+--- A video with what was not said of it taken from frames.
+---@param bytes ffi.cdata*  uint8_t [8,64,64,3]
+---@param v world.Video     anything where nothing was said
+---@param said table<string, any>  attributes that are kept
+---@return world.Video
+function M.settle(bytes, v, said)
+  v = videos.copy(v)
+  if said.place == nil then v.scene.place = statistic.closest(bytes, v.scene, "place") end
+  for sweep = 1, 2 do
+    if sweep == 1 or said.cell == nil then v = closest_of(bytes, joint_alternatives(v, said)) end
+    v = M.fit(bytes, v)
+    for _, attribute in ipairs { "colour", "pattern", "size", "call", "motion" } do
+      if said[attribute] == nil then
+        local list = alternatives(v, attribute)
+        local best = find_closest(bytes, list)
+        if best and videos.is_valid(list[best]) then v = list[best] end
+      end
+    end
+  end
+  return v
+end
+
 ---@class world.WatchOptions
 ---@field free_texture? boolean  place and style are judged by statistics, as in world.oracle
 ---@field said? table<string, boolean>  judge these attributes only
@@ -181,6 +241,30 @@ function M.attributes(frames, v, opts)
   end
   verdict.all = all
   return verdict
+end
+
+--- Whether frames show what a caption says; what it does not say may be anything.
+---@param frames ffi.cdata*  uint8_t or float [8,64,64,3]
+---@param text string         a caption of videos
+---@return boolean success
+---@return table verdict  and `video`, what was taken to be shown
+function M.caption(frames, text)
+  local parsed = captions.parse(text)
+  if not parsed.ok or #parsed.scene.objects ~= 1 then error("watch: not a caption: " .. text, 2) end
+  local bytes, o = M.to_bytes(frames), parsed.scene.objects[1]
+  local said = { motion = parsed.motion, place = parsed.scene.place, style = parsed.scene.style,
+                 kind = o.kind, colour = o.colour, size = o.size, pattern = o.pattern,
+                 cell = o.cell }
+  local v = { motion = parsed.motion or 0, scene = { texture = 0,
+    place = said.place or 0, style = said.style, objects = { {
+      kind = o.kind, colour = o.colour or 0, size = o.size or 1, pattern = o.pattern or 0,
+      cell = o.cell or 4, jx = 0, jy = 0 } } } }
+  v = M.settle(bytes, v, said)
+  local verdict = M.attributes(bytes, v, { free_texture = true, said = said })
+  verdict.call = { (v.call and captions.time(v.call)) == parsed.call }
+  verdict.all = verdict.all and verdict.call[1]
+  verdict.video = v
+  return verdict.all, verdict
 end
 
 -- ---- sound and picture ----
