@@ -4,7 +4,7 @@ local template = require "world.template"
 ---@class world.Example
 ---@field task string
 ---@field prompt (string|{image: world.Scene}|{audio: world.Sound}|{video: world.Video})[]
----@field media (world.Scene|world.Sound|world.Music|world.Video)[]  in order of their first mention
+---@field media (world.Scene|world.Sound|world.Music|world.Video)[]  by their first mention
 ---@field image? world.Scene    the picture wanted
 ---@field audio? world.Sound|world.Music  the sound wanted
 ---@field video? world.Video    the video wanted
