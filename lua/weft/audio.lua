@@ -87,8 +87,9 @@ end
 
 Audio.__tostring = function(self)
   local kinds = { "mono", "stereo" }
-  return ("Audio %s %g Hz %.2f s  peak %.1f dB"):format(
-    kinds[self.channels] or self.channels .. " channels", self.rate, self.seconds, self:peak())
+  return ("Audio %s %g Hz %.2f s  peak %.1f dB  %.1f LUFS"):format(
+    kinds[self.channels] or self.channels .. " channels", self.rate, self.seconds, self:peak(),
+    self:loudness())
 end
 
 --- Integrated loudness in LUFS; -inf for silence. Sounds under 400 ms count as one block.

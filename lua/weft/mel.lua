@@ -1,7 +1,7 @@
 --- What audio models hear: sounds as mel bands, and back.
 -- A front end is a name ("audioldm", "clap", "clap-fusion") or a table of what differs from one:
 -- { front = "audioldm", rate, n_fft, hop, bins, low, high, scale = "htk" | "slaney",
---   norm = "none" | "slaney" | "unit", pad, power = 1 | 2, eps, floor, log = "ln" | "log10" | "db" }.
+--   norm = "none" | "slaney" | "unit", pad, power = 1 | 2, eps, floor, log = "ln"|"log10"|"db" }.
 local core = require "weft.core"
 local check = require "weft.check"
 
@@ -60,6 +60,73 @@ function M.sound(mel, front, opts)
     return core.mel_sound(mel.rank == 2 and mel:unsqueeze(1) or mel, opts, front)
   end)
   return require("weft.audio").from(y:t():clone(), rate)
+end
+
+-- ---- what models are given ----
+
+--- Mean folded into one channel at this rate, [1,S].
+local function mono_row(a, rate) return a:mono():resample(rate).data:t() end
+
+--- CLAP's input: 10 s at 48 kHz, whole copies of a shorter sound and silence, of a longer one the
+-- beginning. front: "clap" for checkpoints that cut, "clap-fusion" for fused ones.
+---@param a weft.Audio
+---@param opts? { front: string, seconds: number }
+---@return weft.Tensor mel  [1001,64] in dB
+function M.clap(a, opts)
+  opts = check.keys("mel.clap", opts, { "front", "seconds" })
+  return core.scope(function()
+    local samples = math.floor(48000 * (opts.seconds or 10))
+    local x = core.fit_audio(mono_row(a, 48000), samples, "repeatpad")
+    return M.log(x, opts.front or "clap")
+  end)
+end
+
+--- AudioLDM's input to its VAE: the mean taken off, the peak at a half, 10 ms a frame.
+---@param a weft.Audio
+---@param opts? { frames: integer }  default: the sound's own, rounded up to a multiple of 4
+---@return weft.Tensor mel  [frames,64]
+function M.audioldm(a, opts)
+  opts = check.keys("mel.audioldm", opts, { "frames" })
+  return core.scope(function()
+    local x = mono_row(a, 16000)
+    local frames = opts.frames or math.ceil(x:size(2) / 640) * 4
+    x = x - x:mean():item()
+    x = x * (0.5 / (x:abs():max():item() + 1e-8))
+    return M.log(core.fit_audio(x, 160 * frames, "pad"), "audioldm"):narrow(1, 1, frames):clone()
+  end)
+end
+
+-- What ImageBind's audio tower was trained with.
+local BIND = { rate = 16000, bins = 128, frames = 204, mean = -4.268, deviation = 9.138 }
+
+--- ImageBind's input: clips of 2 s spread over the sound, Kaldi's features, normalised. Each clip's
+-- mean is taken off a copy; in_place takes it off the sound itself as the reference does, where
+-- clips that overlap get a step.
+---@param a weft.Audio  its first channel is heard
+---@param opts? { clips: integer, seconds: number, in_place: boolean }
+---@return weft.Tensor mel  [clips,204,128]
+function M.imagebind(a, opts)
+  opts = check.keys("mel.imagebind", opts, { "clips", "seconds", "in_place" })
+  local clips, seconds = opts.clips or 3, opts.seconds or 2
+  check.int("mel.imagebind: clips", clips, nil, 1)
+  return core.scope(function()
+    local x = a:resample(BIND.rate).data:narrow(2, 1, 1):clone():t()
+    local long, list = x:size(2), {}
+    local spare = math.max(long / BIND.rate - seconds, 0)
+    for k = 0, clips - 1 do
+      local start = clips > 1 and k * spare / (clips - 1) or 0
+      local from = math.floor(BIND.rate * start)
+      local to = math.min(math.floor(BIND.rate * (start + seconds)), long)
+      local clip = x:narrow(2, from + 1, to - from)
+      if not opts.in_place then clip = clip:clone() end
+      clip:copy_(clip - clip:mean():item())
+      local y = core.kaldi_fbank(clip, BIND.rate, BIND.bins)
+      local n = math.min(y:size(2), BIND.frames)
+      y = require("weft.ops").pad(y:narrow(2, 1, n), { 0, 0, 0, BIND.frames - n, 0, 0 })
+      list[k + 1] = (y - BIND.mean) / BIND.deviation
+    end
+    return require("weft.ops").cat(list, 1)
+  end)
 end
 
 return M
