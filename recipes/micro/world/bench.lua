@@ -1,4 +1,4 @@
---- Scenes a second on one core: sampling, rendering to floats and a caption each.
+--- Scenes, sounds and videos a second on one core: sampling, rendering and a caption each.
 --   luajit recipes/micro/world/bench.lua [n]
 package.path = "./recipes/micro/?.lua;" .. package.path
 
@@ -8,6 +8,13 @@ local edit = require "world.edit"
 local render = require "world.render"
 local rng = require "world.rng"
 local scene = require "world.scene"
+local audio = require "world.audio"
+local music = require "world.music"
+local sound = require "world.sound"
+local sound_caption = require "world.sound_caption"
+local sound_tasks = require "world.sound_tasks"
+local video = require "world.video"
+local video_caption = require "world.video_caption"
 
 local n = tonumber(arg and arg[1]) or 6000
 local picture = ffi.new("float[?]", render.N_ELEMS)
@@ -43,3 +50,24 @@ measure("pairs of edits", 1, function(i)
   render.float_into(e.source, picture)
   render.float_into(e.target, picture)
 end)
+
+local samples = ffi.new("float[?]", audio.N_SAMPLES)
+local frames = ffi.new("float[?]", video.N_FRAMES * render.N_ELEMS)
+
+measure("sounds", 1, function(i)
+  local r = rng.new("bench-sounds", i)
+  local s = sound.sample(r)
+  audio.into(s, samples)
+  sound_caption.sample(s, r)
+end)
+
+measure("music", 1, function(i) audio.into(music.at("bench", i), samples) end)
+
+measure("videos of eight frames", 1, function(i)
+  local r = rng.new("bench-videos", i)
+  local v = video.sample(r)
+  video.float_into(v, frames)
+  video_caption.sample(v, r)
+end)
+
+measure("examples with sound", 1, function(i) sound_tasks.sample(rng.new("bench-tasks", i)) end)

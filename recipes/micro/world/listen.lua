@@ -109,7 +109,7 @@ function M.fit(mel, sound, loose)
     for k, slot in ipairs(slots) do list[i].events[k].slot = slot end
   end
   for _, index in ipairs(loose or {}) do list = with_pitches(list, index) end
-  return list[(closest(mel, list))]
+  return list[(closest(mel, list, N_DRAWS))]
 end
 
 --- A sound with another noise than its own, which nobody could know.
