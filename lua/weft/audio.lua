@@ -261,6 +261,10 @@ local function has_program(name)
   return os.execute("command -v " .. name .. " >/dev/null 2>&1") == 0
 end
 
+--- Show it in the terminal, as far as that can; gives it back.
+---@param opts? { width: integer, height: integer, protocol: string }
+function Audio:show(opts) return require("weft.show").show(self, opts) end
+
 --- Play it, where a player is there and the loudspeaker near; else write a WAV and say where.
 ---@return string? path  of the WAV when it was not played
 function Audio:play()

@@ -301,6 +301,10 @@ function M.vcat(list) return join("vcat", list, "height", "width") end
 
 -- ---- saving ----
 
+--- Show it in the terminal, as far as that can; gives it back.
+---@param opts? { width: integer, height: integer, protocol: string }
+function Image:show(opts) return require("weft.show").show(self, opts) end
+
 --- Write PNG or JPEG by the path's extension, atomically.
 ---@param opts? { quality: integer, overwrite: boolean, provenance: string }
 ---@return string path

@@ -144,6 +144,10 @@ function Video:strip(opts)
   return require("weft.sheet")(list, { columns = opts.columns or #list, gap = 2 })
 end
 
+--- Show it in the terminal, as far as that can; gives it back.
+---@param opts? { width: integer, height: integer, protocol: string }
+function Video:show(opts) return require("weft.show").show(self, opts) end
+
 --- Write an animated PNG; a sound goes into a WAV of the same name beside it.
 ---@param opts? { fps: number, overwrite: boolean, provenance: string }
 ---@return string path, string? wav
