@@ -109,7 +109,8 @@ static void add_queries(const attn *h, const bench *w, const float *weights, con
         for (int64_t j = 0; j < n; j += mr) {
             const gemm_tile_fn tile =
                 WF_K(tile)(WF_DTYPE_F32, (int)min_i(mr, n - j), h->Dp - d > VL ? 2 : 1);
-            tile(w->rows, weights + j, LD, rows + d, LD, out + j * h->Dp + d, h->Dp, true);
+            float *to = out + j * h->Dp + d;
+            tile(w->rows, weights + j, LD, rows + d, LD, to, h->Dp, to, h->Dp);
         }
 }
 

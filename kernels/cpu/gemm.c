@@ -1,5 +1,5 @@
 /*
- * gemm.c - the micro-kernels and the loops over panels.
+ * gemm.c - the loops over panels, and what is done to a row at the end.
  *
  * A part is MB rows of C by a run of columns: it packs its rows of A once for each stretch of k and
  * takes them, from the cache, through all panels of B. Parts depend on the shape alone.
@@ -9,124 +9,6 @@
 #include "kernels/cpu/simd_math.h"
 
 #include <string.h>
-
-/* ---- micro-kernels ---- */
-
-WF_INLINE vf load_b(const void *b, int64_t i, wf_dtype t)
-{
-    if (t == WF_DTYPE_F32) return vf_load((const float *)b + i);
-    if (t == WF_DTYPE_F16) return vf_from_f16((const uint16_t *)b + i);
-    return vf_from_bf16((const uint16_t *)b + i);
-}
-
-WF_INLINE void tile_body(int mr, int nv, wf_dtype t, int64_t kc, const float *a, int64_t as,
-                         const void *b, int64_t bs, float *c, int64_t ldc, bool add)
-{
-    vf s[MR][2];
-#pragma GCC unroll 16
-    for (int i = 0; i < mr; i++) {
-#pragma GCC unroll 2
-        for (int v = 0; v < nv; v++) s[i][v] = add ? vf_load(c + i * ldc + v * VL) : vf_zero();
-    }
-    for (int64_t k = 0; k < kc; k++) {
-        vf x[2];
-#pragma GCC unroll 2
-        for (int v = 0; v < nv; v++) x[v] = load_b(b, k * bs + v * VL, t);
-#pragma GCC unroll 16
-        for (int i = 0; i < mr; i++) {
-            const vf y = vf_set1(a[i]);
-#pragma GCC unroll 2
-            for (int v = 0; v < nv; v++) s[i][v] = vf_fma(y, x[v], s[i][v]);
-        }
-        a += as;
-    }
-#pragma GCC unroll 16
-    for (int i = 0; i < mr; i++) {
-#pragma GCC unroll 2
-        for (int v = 0; v < nv; v++) vf_store(c + i * ldc + v * VL, s[i][v]);
-    }
-}
-
-#if defined(WF_LEVEL_avx2)
-#define EACH_MR(X, T, V) X(T, V, 1) X(T, V, 2) X(T, V, 3) X(T, V, 4) X(T, V, 5) X(T, V, 6)
-#else
-#define EACH_MR(X, T, V)                                                                 \
-    X(T, V, 1) X(T, V, 2) X(T, V, 3) X(T, V, 4) X(T, V, 5) X(T, V, 6) X(T, V, 7)         \
-    X(T, V, 8) X(T, V, 9) X(T, V, 10) X(T, V, 11) X(T, V, 12) X(T, V, 13) X(T, V, 14)
-#endif
-#define EACH_TILE(X)                                                                     \
-    EACH_MR(X, F32, 1) EACH_MR(X, F32, 2) EACH_MR(X, F16, 1) EACH_MR(X, F16, 2)          \
-    EACH_MR(X, BF16, 1) EACH_MR(X, BF16, 2)
-
-#define DEFINE_TILE(T, V, M)                                                             \
-    static void tile_##T##_##V##_##M(int64_t kc, const float *a, int64_t as,             \
-                                     const void *b, int64_t bs, float *c, int64_t ldc,   \
-                                     bool add)                                           \
-    {                                                                                    \
-        tile_body(M, V, WF_DTYPE_##T, kc, a, as, b, bs, c, ldc, add);                    \
-    }
-EACH_TILE(DEFINE_TILE)
-
-#define ROW_OF_TILES(T, V, M) [M] = tile_##T##_##V##_##M,
-static const gemm_tile_fn tiles[3][2][MR + 1] = {
-    {{EACH_MR(ROW_OF_TILES, F32, 1)}, {EACH_MR(ROW_OF_TILES, F32, 2)}},
-    {{EACH_MR(ROW_OF_TILES, F16, 1)}, {EACH_MR(ROW_OF_TILES, F16, 2)}},
-    {{EACH_MR(ROW_OF_TILES, BF16, 1)}, {EACH_MR(ROW_OF_TILES, BF16, 2)}},
-};
-
-/* ---- the same on pairs of bf16 ---- */
-
-#if defined(WF_LEVEL_avx512bf16)
-
-WF_INLINE void pairs_body(int mr, int nv, int64_t kc, const float *a, int64_t as, const float *b,
-                          int64_t bs, float *c, int64_t ldc, bool add)
-{
-    vf s[MR][2];
-#pragma GCC unroll 16
-    for (int i = 0; i < mr; i++) {
-#pragma GCC unroll 2
-        for (int v = 0; v < nv; v++) s[i][v] = add ? vf_load(c + i * ldc + v * VL) : vf_zero();
-    }
-    for (int64_t k = 0; k < kc; k++, a += as, b += bs) {
-        __m512bh x[2];
-#pragma GCC unroll 2
-        for (int v = 0; v < nv; v++) x[v] = (__m512bh)vf_load(b + v * VL);
-#pragma GCC unroll 16
-        for (int i = 0; i < mr; i++) {
-            const __m512bh y = (__m512bh)vf_set1(a[i]);
-#pragma GCC unroll 2
-            for (int v = 0; v < nv; v++) s[i][v] = _mm512_dpbf16_ps(s[i][v], y, x[v]);
-        }
-    }
-#pragma GCC unroll 16
-    for (int i = 0; i < mr; i++) {
-#pragma GCC unroll 2
-        for (int v = 0; v < nv; v++) vf_store(c + i * ldc + v * VL, s[i][v]);
-    }
-}
-
-#define DEFINE_PAIRS(T, V, M)                                                            \
-    static void tile_##T##_##V##_##M(int64_t kc, const float *a, int64_t as,             \
-                                     const void *b, int64_t bs, float *c, int64_t ldc,   \
-                                     bool add)                                           \
-    {                                                                                    \
-        pairs_body(M, V, kc, a, as, b, bs, c, ldc, add);                                 \
-    }
-EACH_MR(DEFINE_PAIRS, PAIRS, 1)
-EACH_MR(DEFINE_PAIRS, PAIRS, 2)
-static const gemm_tile_fn pair_tiles[2][MR + 1] = {{EACH_MR(ROW_OF_TILES, PAIRS, 1)},
-                                                   {EACH_MR(ROW_OF_TILES, PAIRS, 2)}};
-
-#endif
-
-gemm_tile_fn WF_K(tile)(wf_dtype b, int mr, int nv)
-{
-#if defined(WF_LEVEL_avx512bf16)
-    if (b == PAIRS) return pair_tiles[nv - 1][mr];
-#endif
-    const int t = b == WF_DTYPE_F32 ? 0 : b == WF_DTYPE_F16 ? 1 : 2;
-    return tiles[t][nv - 1][mr];
-}
 
 /* ---- epilogue ---- */
 
@@ -172,10 +54,14 @@ void WF_K(finish_row)(float *c, const float *bias, int64_t n, wf_act act)
 /* Of one worker, beside its panels: a tile, or a panel of A before it becomes pairs. */
 enum { TMP_ELEMS = MR * 2 * KC + PACK_SLACK };
 
+/* Columns up to which packing a panel of A costs more than its rows' distances do. */
+enum { LYING_COLUMNS = 1024 };
+
 typedef struct plan {
     const gemm *g;
     int64_t m_blocks, n_chunks, chunk;   /* chunk: columns, a multiple of NR */
     int64_t steps, kc;                   /* of k: in all, of a stretch */
+    bool lying;                          /* A's rows are read where they lie */
     float *scratch;
     int64_t scratch_elems;               /* of one worker */
 } plan;
@@ -185,21 +71,43 @@ static float *row_at(const gemm *g, int64_t batch, int64_t m)
     return g->row ? g->row(g, m) : g->c + batch * g->cs + m * g->ldc;
 }
 
+/* C's rows m .. m+mr, columns n .. n+width: where they are and what they start from. */
+typedef struct corner {
+    int64_t batch, m, n;
+    int mr, width;
+    bool first, last;                    /* stretches of k */
+} corner;
+
 /* One pair of panels; where C cannot take whole vectors at one row distance, by way of tmp. */
-static void multiply(const gemm *g, int64_t batch, int64_t m, int mr, int64_t n, int width,
-                     const float *a, const void *b, int64_t kc, bool add, float *tmp)
+static void multiply(const gemm *g, const corner *at, gemm_tile_fn tile, const float *a, int64_t as,
+                     const void *b, int64_t kc, float *tmp)
 {
-    const int64_t valid = min_i(width, g->n - n);
-    const gemm_tile_fn tile = WF_K(tile)(g->b.t, mr, width / VL);
-    if (valid == width && !g->row) {
-        tile(kc, a, mr, b, width, row_at(g, batch, m) + n, g->ldc, add);
+    const int64_t valid = min_i(at->width, g->n - at->n);
+    const bool add = !at->first || g->add;
+    const float *bias = g->bias && at->first && !g->add ? g->bias + at->n : NULL;
+    if (valid == at->width && !g->row) {
+        float *c = row_at(g, at->batch, at->m) + at->n;
+        if (bias) tile(kc, a, as, b, at->width, c, g->ldc, bias, 0);
+        else tile(kc, a, as, b, at->width, c, g->ldc, add ? c : NULL, g->ldc);
         return;
     }
-    for (int i = 0; add && i < mr; i++)
-        memcpy(tmp + i * NR, row_at(g, batch, m + i) + n, (size_t)valid * sizeof *tmp);
-    tile(kc, a, mr, b, width, tmp, NR, add);
-    for (int i = 0; i < mr; i++)
-        memcpy(row_at(g, batch, m + i) + n, tmp + i * NR, (size_t)valid * sizeof *tmp);
+    for (int i = 0; (add || bias) && i < at->mr; i++) {
+        const float *from = add ? row_at(g, at->batch, at->m + i) + at->n : bias;
+        memcpy(tmp + i * NR, from, (size_t)valid * sizeof *tmp);
+    }
+    tile(kc, a, as, b, at->width, tmp, NR, add || bias ? tmp : NULL, NR);
+    for (int i = 0; i < at->mr; i++)
+        memcpy(row_at(g, at->batch, at->m + i) + at->n, tmp + i * NR, (size_t)valid * sizeof *tmp);
+}
+
+static void finish_corner(const gemm *g, const corner *at)
+{
+    const int64_t valid = min_i(at->width, g->n - at->n);
+    const bool bias_left = g->bias && g->add;              /* else it was there from the start */
+    if (!at->last || (g->act == WF_ACT_NONE && !bias_left)) return;
+    for (int r = 0; r < at->mr; r++)
+        WF_K(finish_row)(row_at(g, at->batch, at->m + r) + at->n,
+                         bias_left ? g->bias + at->n : NULL, valid, g->act);
 }
 
 /* One panel of A: steps k0 .. k0+kc of its rows, by way of tmp where they are pairs. */
@@ -224,24 +132,26 @@ static void run_block(const plan *p, int64_t batch, int64_t m0, int64_t m1, int6
     const int64_t am = g->a.index ? g->a.index[batch] : batch;
     const int64_t bm = g->b.index ? g->b.index[batch] : batch;
     const char *b = (const char *)g->b.p + bm * g->b.size * panel_bytes(g->b.t);
+    const float *lying = p->lying ? (const float *)g->a.p + am * g->a.size : NULL;
     float *tmp = scratch, *apack = scratch + TMP_ELEMS;
     for (int64_t k0 = 0; k0 < p->steps; k0 += p->kc) {
         const int64_t kc = min_i(p->kc, p->steps - k0), step = mr * kc + PACK_SLACK;
-        const bool last = k0 + kc == p->steps;
-        for (int64_t i = 0, m = m0; m < m1; i++, m += mr) {
-            const int rows = (int)min_i(mr, m1 - m);
-            pack_a(g, am, m, rows, k0, kc, apack + i * step, tmp);
-        }
+        if (WF_K(is_columns)(&g->a, g->b.t))
+            WF_K(pack_columns)(&g->a, am, m0, m1 - m0, mr, k0, kc, apack, step);
+        else
+            for (int64_t i = 0, m = m0; !lying && m < m1; i++, m += mr)
+                pack_a(g, am, m, (int)min_i(mr, m1 - m), k0, kc, apack + i * step, tmp);
         for (int64_t n = n0; n < n1; n += NR) {
-            const int width = gemm_width(g->n, n);
+            const int width = gemm_width(g->n, n), nv = width / VL;
             const char *panel = b + (n * p->steps + k0 * width) * panel_bytes(g->b.t);
             for (int64_t i = 0, m = m0; m < m1; i++, m += mr) {
                 const int rows = (int)min_i(mr, m1 - m);
-                multiply(g, batch, m, rows, n, width, apack + i * step, panel, kc, k0 > 0 || g->add,
-                         tmp);
-                for (int r = 0; last && (g->bias || g->act != WF_ACT_NONE) && r < rows; r++)
-                    WF_K(finish_row)(row_at(g, batch, m + r) + n, g->bias ? g->bias + n : NULL,
-                                     min_i(width, g->n - n), g->act);
+                const corner at = {batch, m, n, rows, width, k0 == 0, k0 + kc == p->steps};
+                const gemm_tile_fn tile =
+                    lying ? WF_K(row_tile)(rows, nv) : WF_K(tile)(g->b.t, rows, nv);
+                multiply(g, &at, tile, lying ? lying + m * g->a.row + k0 : apack + i * step,
+                         lying ? g->a.row : rows, panel, kc, tmp);
+                finish_corner(g, &at);
             }
         }
     }
@@ -265,6 +175,8 @@ wf_status WF_K(gemm)(wf_ctx *c, const gemm *g)
     p.chunk = div_up(panels, wanted) * NR;
     p.n_chunks = div_up(g->n, p.chunk);
     p.steps = panel_steps(g->b.t, g->k);
+    p.lying = !g->a.pack && g->a.t == WF_DTYPE_F32 && g->a.col == 1 && g->b.t == WF_DTYPE_F32
+           && p.chunk <= LYING_COLUMNS;
     p.kc = div_up(p.steps, div_up(p.steps, KC));
     p.scratch_elems = div_up(TMP_ELEMS + min_i(MB, g->m) * p.kc + (MP + 1) * PACK_SLACK, 16) * 16;
     p.scratch = scratch_alloc(c, p.scratch_elems * count_workers(c), sizeof *p.scratch);

@@ -70,11 +70,20 @@ void WF_K(pack)(const gemm_src *s, int64_t matrix, int64_t i0, int n, int width,
  * May write PACK_SLACK values behind the panel when width is not a multiple of VL. */
 void WF_K(pack_rows)(const void *const *row, wf_dtype t, int n, int width, int64_t kc, float *dst);
 
-/* C (+)= A B for a panel pair: mr <= MR rows, nv <= 2 vectors, rows of A as apart, of B bs apart.
- */
+/* Whether A's columns lie side by side, and are packed as f32: then pack_columns will do. */
+bool WF_K(is_columns)(const gemm_src *a, wf_dtype panels);
+/* m rows of A from m0 on as panels of mr rows, step values apart. Goes k by k, in memory's order:
+ * columns far apart fall on the same lines of a cache. */
+void WF_K(pack_columns)(const gemm_src *a, int64_t matrix, int64_t m0, int64_t m, int64_t mr,
+                        int64_t k0, int64_t kc, float *dst, int64_t step);
+
+/* C = init + A B for a panel pair: mr <= MR rows, nv <= 2 vectors; rows of a panel of A as apart,
+ * of B bs, of C ldc, of init ld_init (0 repeats one; NULL is zeros). */
 typedef void (*gemm_tile_fn)(int64_t kc, const float *a, int64_t as, const void *b, int64_t bs,
-                             float *c, int64_t ldc, bool add);
+                             float *c, int64_t ldc, const float *init, int64_t ld_init);
 gemm_tile_fn WF_K(tile)(wf_dtype b, int mr, int nv);
+/* The same on A as it lies, rows of values side by side as apart; B of f32. */
+gemm_tile_fn WF_K(row_tile)(int mr, int nv);
 
 /* Elements of all panels of n columns and k rows. */
 int64_t WF_K(panels_elems)(int64_t n, int64_t k, wf_dtype t);

@@ -21,52 +21,82 @@ typedef struct job {
     int64_t scratch_elems;
 } job;
 
-static void multiply(const gemm *g, int rows, int64_t kc, const float *a, const float *b,
-                     float *out, int64_t n, bool add, float *tmp)
+/* A stretch of an operand: a panel, or columns read where they lie. */
+typedef struct stretch {
+    const float *p;
+    int64_t step;                        /* from one k to the next */
+} stretch;
+
+static void multiply(const gemm *g, int rows, int64_t kc, stretch a, stretch b, float *out,
+                     int64_t n, bool add, float *tmp)
 {
     const int width = gemm_width(g->n, n);
     const int64_t valid = min_i(width, g->n - n);
     const gemm_tile_fn tile = WF_K(tile)(g->b.t, rows, width / VL);
     if (valid == width) {
-        tile(kc, a, rows, b, width, out, g->n, add);
+        tile(kc, a.p, a.step, b.p, b.step, out, g->n, add ? out : NULL, g->n);
         return;
     }
     for (int i = 0; add && i < rows; i++)
         memcpy(tmp + i * NR, out + i * g->n, (size_t)valid * sizeof *tmp);
-    tile(kc, a, rows, b, width, tmp, NR, add);
+    tile(kc, a.p, a.step, b.p, b.step, tmp, NR, add ? tmp : NULL, NR);
     for (int i = 0; i < rows; i++)
         memcpy(out + i * g->n, tmp + i * NR, (size_t)valid * sizeof *tmp);
 }
 
-/* A panel of either operand, by way of tmp where it becomes pairs. */
-static void pack_panel(const gemm *g, const gemm_src *s, int64_t i0, int n, int width, int64_t k0,
-                       int64_t kc, float *dst, float *tmp)
+/* Columns as wide apart as this fall on the same few lines of a cache: they are packed. */
+enum { FAR_APART = 256 };
+
+/* Whether s's columns can be read where they lie, k by k. */
+static bool lies(const gemm *g, const gemm_src *s)
+{
+    return WF_K(is_columns)(s, g->b.t) && s->col < FAR_APART;
+}
+
+static stretch lying(const gemm_src *s, int64_t i0, int64_t k0)
+{
+    return (stretch){(const float *)s->p + i0 + k0 * s->col, s->col};
+}
+
+/* n columns of width from i0 on as a panel at dst, by way of tmp where it becomes pairs. */
+static stretch pack(const gemm *g, const gemm_src *s, int64_t i0, int n, int width, int64_t k0,
+                    int64_t kc, float *dst, float *tmp)
 {
     WF_K(pack)(s, 0, i0, n, width, k0, kc, g->b.t == PAIRS ? tmp : dst);
     if (g->b.t == PAIRS) WF_K(pair)(tmp, width, kc, dst);
+    return (stretch){dst, width};
 }
 
 static void run_stretch(void *arg, int64_t part, int worker)
 {
     const job *s = arg;
     const gemm *g = s->g;
-    const int64_t stretch = part / s->chunks, n0 = part % s->chunks * COLUMNS,
+    const int64_t number = part / s->chunks, n0 = part % s->chunks * COLUMNS,
                   n1 = min_i(g->n, n0 + COLUMNS);
     float *tmp = s->scratch + worker * s->scratch_elems, *pa = tmp + TMP_ELEMS;
-    float *pb = pa + div_up(g->m, MR) * s->panel, *out = s->sums + stretch * g->m * g->n;
-    const int64_t begin = stretch * STRETCH, end = min_i(g->k, begin + STRETCH);
+    float *pb = pa + div_up(g->m, MR) * s->panel, *out = s->sums + number * g->m * g->n;
+    const bool a_lies = lies(g, &g->a), b_lies = lies(g, s->b);
+    const int64_t begin = number * STRETCH, end = min_i(g->k, begin + STRETCH);
     for (int64_t k0 = begin; k0 < end; k0 += KC) {
         const int64_t kc = min_i(KC, end - k0), steps = panel_steps(g->b.t, kc);
-        for (int64_t m = 0; m < g->m; m += MR) {
-            const int rows = (int)min_i(MR, g->m - m);
-            pack_panel(g, &g->a, m, rows, rows, k0, kc, pa + m / MR * s->panel, tmp);
-        }
+        if (!a_lies && WF_K(is_columns)(&g->a, g->b.t))
+            WF_K(pack_columns)(&g->a, 0, 0, g->m, MR, k0, kc, pa, s->panel);
+        else
+            for (int64_t m = 0; !a_lies && m < g->m; m += MR) {
+                const int rows = (int)min_i(MR, g->m - m);
+                (void)pack(g, &g->a, m, rows, rows, k0, kc, pa + m / MR * s->panel, tmp);
+            }
         for (int64_t n = n0; n < n1; n += NR) {
-            const int width = gemm_width(g->n, n);
-            pack_panel(g, s->b, n, (int)min_i(width, g->n - n), width, k0, kc, pb, tmp);
-            for (int64_t m = 0; m < g->m; m += MR)
-                multiply(g, (int)min_i(MR, g->m - m), steps, pa + m / MR * s->panel, pb,
-                         out + m * g->n + n, n, k0 > begin, tmp);
+            const int width = gemm_width(g->n, n), valid = (int)min_i(width, g->n - n);
+            const stretch b = b_lies && valid == width
+                                  ? lying(s->b, n, k0)
+                                  : pack(g, s->b, n, valid, width, k0, kc, pb, tmp);
+            for (int64_t m = 0; m < g->m; m += MR) {
+                const int rows = (int)min_i(MR, g->m - m);
+                const stretch panel = {pa + m / MR * s->panel, rows};
+                const stretch a = a_lies ? lying(&g->a, m, k0) : panel;
+                multiply(g, rows, steps, a, b, out + m * g->n + n, n, k0 > begin, tmp);
+            }
         }
     }
 }

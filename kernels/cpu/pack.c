@@ -68,14 +68,40 @@ void WF_K(pack_rows)(const void *const *row, wf_dtype t, int n, int width, int64
     }
 }
 
+/* Whole vectors but at the last k: what is read too much is there, what is written too much the
+ * next k writes over. */
 static void pack_cols_f32(const float *src, int64_t col, int n, int width, int64_t kc, float *dst)
 {
-    for (int64_t k = 0; k < kc; k++, src += col, dst += width) {
+    int64_t k = 0;
+    for (; n == width && col >= VL && k + 1 < kc; k++, src += col, dst += width)
+        for (int i = 0; i < n; i += VL) vf_store(dst + i, vf_load(src + i));
+    for (; k < kc; k++, src += col, dst += width) {
         int i = 0;
         for (; i + VL <= n; i += VL) vf_store(dst + i, vf_load(src + i));
         if (i < n) vf_store_n(dst + i, n - i, vf_load_n(src + i, n - i));
         for (i = n; i < width; i++) dst[i] = 0.0f;
     }
+}
+
+bool WF_K(is_columns)(const gemm_src *a, wf_dtype panels)
+{
+    return !a->pack && a->t == WF_DTYPE_F32 && a->row == 1 && a->col >= VL && panels != PAIRS;
+}
+
+void WF_K(pack_columns)(const gemm_src *a, int64_t matrix, int64_t m0, int64_t m, int64_t mr,
+                        int64_t k0, int64_t kc, float *dst, int64_t step)
+{
+    const float *p = (const float *)a->p + matrix * a->size + m0 + k0 * a->col;
+    for (int64_t k = 0; k < kc; k++, p += a->col)
+        for (int64_t i = 0; i * mr < m; i++) {
+            const int64_t rows = min_i(mr, m - i * mr);
+            float *to = dst + i * step + k * rows;
+            for (int64_t r = 0; r < rows; r += VL) {
+                const int64_t n = min_i(VL, rows - r);
+                if (k + 1 < kc) vf_store(to + r, vf_load(p + i * mr + r));
+                else vf_store_n(to + r, n, vf_load_n(p + i * mr + r, n));
+            }
+        }
 }
 
 static void pack_strided(const gemm_src *s, const char *p, int n, int width, int64_t kc, float *dst)

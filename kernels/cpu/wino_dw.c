@@ -65,8 +65,9 @@ static void sum_part(void *arg, int64_t part, int worker)
         for (int64_t o = 0; o < n; o += mr) {
             const int nv = j->v_row - i > VL ? 2 : 1;
             const gemm_tile_fn tile = WF_K(tile)(WF_DTYPE_F32, (int)min_i(mr, n - o), nv);
-            tile(j->count, d + o, j->d_row, v + i, j->v_row, u + o * j->v_row + i, j->v_row,
-                 j->first > 0);
+            float *to = u + o * j->v_row + i;
+            tile(j->count, d + o, j->d_row, v + i, j->v_row, to, j->v_row, j->first > 0 ? to : NULL,
+                 j->v_row);
         }
 }
 
