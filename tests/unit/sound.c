@@ -3,6 +3,7 @@
 #include "core/file/sound.h"
 
 #include <math.h>
+#include <sndfile.h>
 
 #include "core/file/bytes.h"
 #include "tests/unit/files.h"
@@ -176,6 +177,85 @@ static void refuses_to_write_nonsense(void **state)
     s = nan;
     s.samples = 0;
     expect_refused(b, "a.wav", s, 0, WF_EARG, "0 samples");
+}
+
+/* ---- what others write: by libsndfile itself ---- */
+
+typedef struct kind {
+    const char *name;
+    int format;
+    double tolerance;                   /* a step of the coding; below 0: refused */
+} kind;
+
+static const kind kinds[] = {
+    {"WAV of 8 bits", SF_FORMAT_WAV | SF_FORMAT_PCM_U8, 1.0 / 128},
+    {"WAV of 32 bits", SF_FORMAT_WAV | SF_FORMAT_PCM_32, 1e-7},
+    {"WAV of doubles", SF_FORMAT_WAV | SF_FORMAT_DOUBLE, 1e-7},
+    {"extensible WAV", SF_FORMAT_WAVEX | SF_FORMAT_PCM_24, 1.0 / 8388608},
+    {"AIFF of 8 bits", SF_FORMAT_AIFF | SF_FORMAT_PCM_S8, 1.0 / 128},
+    {"AIFF", SF_FORMAT_AIFF | SF_FORMAT_PCM_16, 1.0 / 32768},
+    {"little-endian AIFF", SF_FORMAT_AIFF | SF_FORMAT_PCM_16 | SF_ENDIAN_LITTLE, 1.0 / 32768},
+    {"AIFF of floats", SF_FORMAT_AIFF | SF_FORMAT_FLOAT, 0},
+    {"FLAC of 8 bits", SF_FORMAT_FLAC | SF_FORMAT_PCM_S8, 1.0 / 128},
+    {"WAV of u-law", SF_FORMAT_WAV | SF_FORMAT_ULAW, -1},
+    {"WAV of ADPCM", SF_FORMAT_WAV | SF_FORMAT_IMA_ADPCM, -1},
+    {"AIFF of ADPCM", SF_FORMAT_AIFF | SF_FORMAT_IMA_ADPCM, -1},
+    {"Sun's AU", SF_FORMAT_AU | SF_FORMAT_PCM_16, -1},
+    {"64-bit RIFF", SF_FORMAT_RF64 | SF_FORMAT_PCM_16, -1},
+    {"Core Audio", SF_FORMAT_CAF | SF_FORMAT_PCM_16, -1},
+};
+
+static void write_kind(const char *path, int format, const wf_sound *s)
+{
+    SF_INFO info = {.samplerate = s->rate_hz, .channels = (int)s->channels, .format = format};
+    SNDFILE *f = sf_open(path, SFM_WRITE, &info);
+    assert_non_null(f);
+    sf_command(f, SFC_SET_CLIPPING, NULL, SF_TRUE);
+    assert_int_equal(sf_writef_float(f, s->data, s->samples), s->samples);
+    sf_close(f);
+}
+
+static void reads_what_others_write(void **state)
+{
+    bench *b = *state;
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        const kind *k = &kinds[i];
+        wf_sound back, s = make_sound(b->c, SAMPLES, k->tolerance < 0 ? 1 : 2, 16000);
+        write_kind(in(b, "other"), k->format, &s);
+        const wf_status st = wf_sound_load(b->c, b->path, WF_SOUND_REFUSE, &back, NULL);
+        if (k->tolerance < 0) {
+            if (st == WF_OK) print_error("%s was read\n", k->name);
+            assert_int_not_equal(st, WF_OK);
+            expect_ok_or_refused(b->c);
+        } else {
+            expect_ok(b->c);
+            const double d = distance(&s, &back, false);
+            if (d > 1.001 * k->tolerance) print_error("%s: off by %g\n", k->name, d);
+            assert_true(d <= 1.001 * k->tolerance);
+        }
+        wf_sound_free(&back);
+        wf_sound_free(&s);
+    }
+}
+
+/* MP3 adds silence at both ends, so only its tone is looked for. */
+static void reads_mp3(void **state)
+{
+    bench *b = *state;
+    SF_INFO info = {
+        .samplerate = 16000, .channels = 1, .format = SF_FORMAT_MPEG | SF_FORMAT_MPEG_LAYER_III};
+    if (!sf_format_check(&info)) skip();
+    wf_sound back, s = make_sound(b->c, 16000, 1, 16000);
+    for (int64_t i = 0; i < s.samples; i++) s.data[i] = 0.5f * sinf((float)i * 0.2f);
+    write_kind(in(b, "a.mp3"), info.format, &s);
+    (void)wf_sound_load(b->c, b->path, WF_SOUND_REFUSE, &back, NULL);
+    expect_ok(b->c);
+    assert_true(back.samples >= s.samples && back.samples < s.samples + 4000);
+    int n_rises = 0;
+    for (int64_t i = 4000; i < 12000; i++) n_rises += back.data[i] < 0 && back.data[i + 1] >= 0;
+    assert_true(abs(n_rises - 255) <= 2);           /* 8000 * 0.2 / (2 pi) */
+    wf_sound_free(&back);
+    wf_sound_free(&s);
 }
 
 /* ---- hostile files ---- */
@@ -402,6 +482,8 @@ int main(void)
         TEST(sounds_come_back),
         TEST(saving_is_repeatable_and_exact),
         TEST(texts_come_back),
+        TEST(reads_what_others_write),
+        TEST(reads_mp3),
         TEST(refuses_to_write_nonsense),
         TEST(refuses_lying_headers),
         TEST(refuses_values_that_are_no_sound),

@@ -75,7 +75,7 @@ end
 ---@return world.Object
 function M.copy_object(o)
   return { kind = o.kind, colour = o.colour, size = o.size, pattern = o.pattern,
-           cell = o.cell, jx = o.jx, jy = o.jy }
+           cell = o.cell, jx = o.jx, jy = o.jy, scale = o.scale, calling = o.calling }
 end
 
 --- A deep copy of a scene.
