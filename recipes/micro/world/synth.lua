@@ -132,67 +132,85 @@ function M.add_voice(y, voice, pitch, slot)
   for i = 0, min(VOICE_SAMPLES, N - at) - 1 do y[at + i] = y[at + i] + from[i] end
 end
 
--- ---- ambiences: gain x value added to y, drawn by seed ----
+-- ---- ambiences: all samples, drawn by seed ----
 
 --- High-passed noise, and drops: bursts of noise at 50 a second on average.
-local function rain(y, seed, gain)
+local function rain(y, seed)
   local last, drop = 0, 0
   for i = 0, N - 1 do
     local w = noise(seed, i)
     if noise(seed + 2, i) > 1 - 2 / 160 then drop = 1 end
-    y[i] = y[i] + gain * (0.3 * (w - last) + 0.5 * drop * noise(seed + 1, i))
+    y[i] = 0.3 * (w - last) + 0.5 * drop * noise(seed + 1, i)
     last, drop = w, drop * 0.93
   end
 end
 
 --- Low-passed noise under a swell of 1 Hz.
-local function sea(y, seed, gain)
+local function sea(y, seed)
   local low, start = 0, noise(seed, -1)
   for i = 0, N - 1 do
     low = low + 0.08 * (noise(seed, i) - low)
     local swell = 0.5 + 0.5 * wave(i / RATE + start)
-    y[i] = y[i] + gain * 2.2 * low * (0.35 + 0.65 * swell * swell)
+    y[i] = 2.2 * low * (0.35 + 0.65 * swell * swell)
   end
 end
 
 --- Noise through a state-variable band-pass that wanders between 300 and 900 Hz.
-local function wind(y, seed, gain)
+local function wind(y, seed)
   local low, mid, start = 0, 0, noise(seed, -1)
   for i = 0, N - 1 do
     local q = 2 * sin(pi * (600 + 300 * wave(0.8 * i / RATE + start)) / RATE)
     low = low + q * mid
     mid = mid + q * (noise(seed, i) - low - 0.15 * mid)
-    y[i] = y[i] + gain * 0.22 * mid
+    y[i] = 0.22 * mid
   end
 end
 
 --- 3.3 kHz in pulses of 16 Hz, resting now and then.
-local function crickets(y, seed, gain)
+local function crickets(y, seed)
   local start = 0.5 + 0.5 * noise(seed, -1)
   for i = 0, N - 1 do
     local t = i / RATE
-    if (16 * t + start) % 1 < 0.45 and (2 * t + start) % 1 < 0.7 then
-      y[i] = y[i] + gain * 0.5 * wave(3300 * t)
-    end
+    local sings = (16 * t + start) % 1 < 0.45 and (2 * t + start) % 1 < 0.7
+    y[i] = sings and 0.5 * wave(3300 * t) or 0
   end
 end
 
 --- Low-passed noise and a hum.
-local function traffic(y, seed, gain)
+local function traffic(y, seed)
   local low = 0
   for i = 0, N - 1 do
     local t = i / RATE
     low = low + 0.05 * (noise(seed, i) - low)
-    y[i] = y[i] + gain * (1.2 * low + 0.25 * wave(90 * t) + 0.12 * wave(180 * t))
+    y[i] = 1.2 * low + 0.25 * wave(90 * t) + 0.12 * wave(180 * t)
   end
 end
 
 local AMBIENCE = { rain, sea, wind, crickets, traffic }
 
+-- The last draws: who compares sounds renders each of them many times.
+local MEMORY = 16
+local drawn, oldest = {}, 0
+for k = 0, MEMORY - 1 do drawn[k] = { samples = ffi.new("double[?]", N) } end
+
+--- The samples of a draw, shared until MEMORY others were asked for.
+local function ambience_of(ambience, seed)
+  for k = 0, MEMORY - 1 do
+    if drawn[k].ambience == ambience and drawn[k].seed == seed then return drawn[k].samples end
+  end
+  local slot = drawn[oldest]
+  oldest = (oldest + 1) % MEMORY
+  slot.ambience, slot.seed = ambience, seed
+  AMBIENCE[ambience](slot.samples, seed)
+  return slot.samples
+end
+
 --- Add an ambience; id 0 is silence.
 ---@param y ffi.cdata*  float or double [8192]
 function M.add_ambience(y, ambience, seed, gain)
-  if ambience > 0 then AMBIENCE[ambience](y, seed, gain) end
+  if ambience == 0 then return end
+  local from = ambience_of(ambience, seed)
+  for i = 0, N - 1 do y[i] = y[i] + gain * from[i] end
 end
 
 -- ---- effects on the whole ----
