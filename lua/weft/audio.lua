@@ -289,6 +289,7 @@ local function texts_for(self, path, how)
   local texts = provenance.texts(self, how)
   local bytes = #(texts.weft or "") + #(texts.parameters or "")
   if path:lower():find("%.wav$") or bytes <= 50000 then return texts end
+  require("weft").log("%s: keeps the hash of the recipe, its text is too long for a comment", path)
   return provenance.texts(self, "hash")
 end
 

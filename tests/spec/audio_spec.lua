@@ -84,7 +84,10 @@ describe("files", function()
     local a = sine(440, -6, 0.25, 16000, 2)
     for _, name in ipairs{ "a.wav", "a.flac", "a.ogg", "a.opus" } do
       a.meta = meta
+      local log = stub(weft, "log")
       local path = a:save(folder .. "/" .. name)
+      log:revert()
+      assert.stub(log).was_called(name == "a.wav" and 0 or 1)      -- says what is left out
       local b = audio.load(path)
       assert.are.same({ 4000, 2, 16000 }, { b.samples, b.channels, b.rate })
       assert.are.near(a:loudness(), b:loudness(), 0.5)
