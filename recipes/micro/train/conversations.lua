@@ -1,12 +1,15 @@
 --- Examples of the small world as sequences of the language model, in batches.
 local weft = require "weft"
 local data = require "data"
+local dialogue = require "world.dialogue"
 local rng = require "world.rng"
 local sequence = require "weft.pipeline.sequence"
 local tasks = require "world.tasks"
 
 local M = {}
 
+-- Share of conversations of several rounds.
+local DIALOGUES = 0.08
 -- How often a description is given as its feature instead of words: text made multimodal.
 local AS_FEATURE = 0.15
 
@@ -58,17 +61,36 @@ function M.sequence(tok, example, r)
   return s
 end
 
---- n sequences of batch `step`, and their examples.
+--- A conversation of several rounds as one sequence.
+---@param rounds world.Round[]
+---@return weft.Sequence
+function M.dialogue(tok, rounds)
+  local s = sequence.new(tok)
+  for _, round in ipairs(rounds) do
+    s:ask(round.prompt, kind_of)
+    if round.text then
+      s:reply_text(round.text)
+    else
+      s:reply_medium("image", round.image, round.source)
+    end
+    s:stop()
+  end
+  return s
+end
+
+--- n sequences of batch `step`.
 ---@return weft.Sequence[]
----@return world.Example[]
 function M.sequences(tok, stage, step, n)
-  local list, examples = {}, {}
+  local list = {}
   for i = 1, n do
     local r = rng.new(stage, step * n + i)
-    examples[i] = tasks.sample(r)
-    list[i] = M.sequence(tok, examples[i], r)
+    if r:chance(DIALOGUES) then
+      list[i] = M.dialogue(tok, dialogue.sample(r))
+    else
+      list[i] = M.sequence(tok, tasks.sample(r), r)
+    end
   end
-  return list, examples
+  return list
 end
 
 --- Where each distinct medium of the sequences stands among the features: pictures first, then
@@ -105,43 +127,92 @@ local function features(towers, tok, scenes, texts)
 end
 
 ---@class micro.Batch
----@field ids weft.Tensor      [B,T] padded with 0
----@field wanted weft.Tensor   [B,T] the token to say next; -100 where the model need not
----@field features weft.Tensor [N,128] of all media
----@field place_at weft.Tensor [P] rows of [B*T] where features stand
----@field place_of weft.Tensor [P] their rows of features
----@field reply_at weft.Tensor [R] rows of [B*T] whose state foretells a feature; nil for none
----@field reply_of weft.Tensor [R]
+---@field groups { n: integer, tokens: integer }[]  sequences of like length, padded to one
+---@field ids weft.Tensor       [1,R] of all groups' rows, group after group
+---@field words weft.Tensor     [R,1] 1 where a token's own embedding stands, 0 for a feature
+---@field place_at weft.Tensor  [P] rows where features stand; nil for none
+---@field place_of weft.Tensor  [P] their rows of features
+---@field say_at weft.Tensor    [S] rows whose state says the next token
+---@field say weft.Tensor       [S] that token
+---@field reply_at weft.Tensor  [M] rows whose state foretells a feature; nil for none
+---@field reply_of weft.Tensor  [M]
+---@field features weft.Tensor  [N,128] of all media
 
-local function i64(list) return weft.tensor(list, { dtype = "i64" }) end
+-- Shares of a batch, shortest first, that are padded to one length each.
+local SHARES = { 0.5, 0.8, 1 }
 
---- Sequences as one padded batch.
+--- The sequences in groups of like length.
+local function grouped(list)
+  local sorted, groups, from = {}, {}, 1
+  for i, s in ipairs(list) do sorted[i] = { s = s, i = i } end
+  table.sort(sorted, function(a, b)
+    if #a.s.ids ~= #b.s.ids then return #a.s.ids < #b.s.ids end
+    return a.i < b.i
+  end)
+  for _, share in ipairs(SHARES) do
+    local last, group = math.floor(share * #list + 0.5), {}
+    for k = from, last do group[#group + 1] = sorted[k].s end
+    if group[1] then groups[#groups + 1] = group end
+    from = math.max(from, last + 1)
+  end
+  return groups
+end
+
+local function i64(list) return list[1] and weft.tensor(list, { dtype = "i64" }) end
+
+--- Sequences as one batch, features by the towers.
+---@param towers { image: weft.Model, text: weft.Model }
 ---@return micro.Batch
 function M.batch(tok, towers, list)
-  local T = 0
-  for _, s in ipairs(list) do T = math.max(T, #s.ids) end
   local scenes, texts, row_of = number_media(list)
-  local ids, wanted = {}, {}
-  local at, of, reply_at, reply_of = {}, {}, {}, {}
-  for b, s in ipairs(list) do
-    ids[b], wanted[b] = {}, {}
-    for t = 1, T do
-      ids[b][t] = s.ids[t] or 0
-      wanted[b][t] = s.learned[t + 1] and s.ids[t + 1] or -100
-    end
-    for _, place in ipairs(s.places) do
-      at[#at + 1], of[#of + 1] = (b - 1) * T + place.at - 1, row_of(place.medium)
-    end
-    for _, reply in ipairs(s.replies) do
-      reply_at[#reply_at + 1] = (b - 1) * T + reply.at - 1
-      reply_of[#reply_of + 1] = row_of(reply.medium)
+  local groups, ids, words = {}, {}, {}
+  local place_at, place_of, say_at, say, reply_at, reply_of = {}, {}, {}, {}, {}, {}
+  for g, group in ipairs(grouped(list)) do
+    local T = #group[#group].ids
+    groups[g] = { n = #group, tokens = T }
+    for _, s in ipairs(group) do
+      local base = #ids
+      for t = 1, T do ids[base + t], words[base + t] = s.ids[t] or 0, { 1 } end
+      for t = 2, #s.ids do
+        if s.learned[t] then say_at[#say_at + 1], say[#say + 1] = base + t - 2, s.ids[t] end
+      end
+      for _, place in ipairs(s.places) do
+        words[base + place.at] = { 0 }
+        place_at[#place_at + 1] = base + place.at - 1
+        place_of[#place_of + 1] = row_of(place.medium)
+      end
+      for _, reply in ipairs(s.replies) do
+        reply_at[#reply_at + 1] = base + reply.at - 1
+        reply_of[#reply_of + 1] = row_of(reply.medium)
+      end
     end
   end
   return {
-    ids = i64(ids), wanted = i64(wanted), features = features(towers, tok, scenes, texts),
-    place_at = i64(at), place_of = i64(of),
-    reply_at = reply_at[1] and i64(reply_at), reply_of = reply_at[1] and i64(reply_of),
+    groups = groups, ids = weft.tensor({ ids }, { dtype = "i64" }), words = weft.tensor(words),
+    place_at = i64(place_at), place_of = i64(place_of), say_at = i64(say_at), say = i64(say),
+    reply_at = i64(reply_at), reply_of = i64(reply_of),
+    features = features(towers, tok, scenes, texts),
   }
+end
+
+--- States [R,C] of a batch's rows after the final norm.
+---@param net { lm: weft.Model, feature_in: weft.Model }
+---@param b micro.Batch
+function M.states(net, b)
+  local x = net.lm:call("embed", { ids = b.ids })
+  x = x:reshape(x:size(2), x:size(3)) * b.words
+  if b.place_at then
+    local f = b.features:index_select(1, b.place_of) * math.sqrt(b.features:size(2))
+    x = x:index_add(1, b.place_at, net.feature_in { x = f })
+  end
+  local list, from = {}, 1
+  for g, group in ipairs(b.groups) do
+    local n = group.n * group.tokens
+    local hidden = net.lm { embeds = x:narrow(1, from, n):reshape(group.n, group.tokens, -1) }.hidden
+    list[g] = hidden:reshape(n, -1)
+    from = from + n
+  end
+  return weft.cat(list, 1)
 end
 
 return M
