@@ -202,13 +202,14 @@ function M.states(net, b)
   local x = net.lm:call("embed", { ids = b.ids })
   x = x:reshape(x:size(2), x:size(3)) * b.words
   if b.place_at then
-    local f = b.features:index_select(1, b.place_of) * math.sqrt(b.features:size(2))
-    x = x:index_add(1, b.place_at, net.feature_in { x = f })
+    local f = b.features:index_select(b.place_of, 1) * math.sqrt(b.features:size(2))
+    x = x:index_add(b.place_at, net.feature_in { x = f }, 1)
   end
   local list, from = {}, 1
   for g, group in ipairs(b.groups) do
     local n = group.n * group.tokens
-    local hidden = net.lm { embeds = x:narrow(1, from, n):reshape(group.n, group.tokens, -1) }.hidden
+    local rows = x:narrow(1, from, n):reshape(group.n, group.tokens, -1)
+    local hidden = net.lm { embeds = rows }.hidden
     list[g] = hidden:reshape(n, -1)
     from = from + n
   end

@@ -45,12 +45,12 @@ end
 local function step(i)
   local b = conversations.batch(tok, towers,
     conversations.sequences(tok, "language", i, p.batch))
-  local wanted = b.features:index_select(1, b.reply_of)
+  local wanted = b.features:index_select(b.reply_of, 1)
   local loss, grads, l_text, cosine = weft.grad(function()
     local states = conversations.states(net, b)
-    local logits = states:index_select(1, b.say_at):matmul(words_of:t())
+    local logits = states:index_select(b.say_at, 1):matmul(words_of:t())
     local l_text = weft.cross_entropy(logits, b.say)
-    local c = weft.normalize(net.feature_out { x = states:index_select(1, b.reply_at) })
+    local c = weft.normalize(net.feature_out { x = states:index_select(b.reply_at, 1) })
     local cosine = (c * wanted):sum() / wanted:size(1)
     return l_text * p.text + (2 - cosine * 2) * (p.alpha * p.mse), l_text, cosine
   end, params)

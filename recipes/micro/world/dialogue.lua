@@ -19,6 +19,7 @@ local ASK = { "describe it", "what can you see", "tell me what is in it", "capti
 ---@field image? world.Scene   what the round makes
 ---@field text? string         or what it answers
 ---@field source? world.Scene  the picture that the new one is made from
+---@field shown world.Scene    the picture that is the newest after the round
 ---@field op string            "generate", an edit, "undo" or "describe"
 
 --- The first round.
@@ -34,9 +35,9 @@ local function begin(r, opts)
   return { prompt = e.prompt, image = e.image, source = e.media[1], op = e.op }
 end
 
---- A later round; pictures holds all that were shown or made, the newest last.
-local function go_on(r, opts, pictures, previous)
-  local now = pictures[#pictures]
+--- A later round.
+local function go_on(r, opts, previous)
+  local now = previous.shown
   local draw = r:float()
   if draw < 0.12 and previous.image and previous.source then
     return { prompt = { r:pick(UNDO) }, image = previous.source, source = previous.source,
@@ -55,10 +56,10 @@ end
 function M.sample(r, opts)
   opts = opts or {}
   local rounds = { begin(r, opts) }
-  local pictures = { rounds[1].image }
+  rounds[1].shown = rounds[1].image
   for i = 2, opts.rounds or 2 + r:int(2) do
-    rounds[i] = go_on(r, opts, pictures, rounds[i - 1])
-    pictures[#pictures + 1] = rounds[i].image
+    rounds[i] = go_on(r, opts, rounds[i - 1])
+    rounds[i].shown = rounds[i].image or rounds[i - 1].shown
   end
   return rounds
 end

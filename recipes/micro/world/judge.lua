@@ -128,6 +128,15 @@ function M.example(picture, example)
   return M.caption(picture, example.caption)
 end
 
+--- Whether the picture of a conversation's round shows all that it should. Its texture is free: the
+-- model goes on from its own pictures, whose textures are its own.
+---@param picture ffi.cdata*  uint8_t or float [64,64,3]
+---@param round world.Round   one that makes a picture
+---@return boolean success
+function M.round(picture, round)
+  return oracle.attributes(picture, round.image, { free_texture = true }).all
+end
+
 --- The copy baseline: whether handing back the source already succeeds.
 ---@param example world.Example  with a source
 ---@return boolean
