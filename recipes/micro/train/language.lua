@@ -64,9 +64,8 @@ run.loop {
   params = params, optim = opt, ema = ema, steps = p.steps, stop = p.stop, work = p.work,
   step = step,
   finish = function()
-    net.lm:save(p.out .. "/language_model", { dtype = "f16", file = "model.safetensors" })
-    for _, name in ipairs { "feature_in", "feature_out" } do
-      net[name]:save(p.out .. "/" .. name, { dtype = "f16", file = "model.safetensors" })
-    end
+    run.save(p.out, "language_model", net.lm)
+    run.save(p.out, "feature_in", net.feature_in)
+    run.save(p.out, "feature_out", net.feature_out)
   end,
 }
