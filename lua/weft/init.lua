@@ -81,7 +81,7 @@ end
 --- Functions that live in parts of their own.
 local functions = {
   params = "params", exists = "tools", glob = "tools", slug = "tools", sweep = "tools",
-  show = "show",
+  show = "show", weigh = "prompt", example = "prompt", prompt = "prompt",
 }
 
 local parts = {

@@ -297,7 +297,9 @@ end
 function Micro:generate(opts)
   local o = options.check("generate", opts, self)
   local images, stopped = make(self, o, "generate")
-  return result.new { images = images, seed = o.seed, params = o, stopped = stopped }
+  local seeds = {}
+  for i = 1, #images do seeds[i] = o.seed + i - 1 end
+  return result.new { parts = images, seeds = seeds, params = o, stopped = stopped }
 end
 
 --- A picture changed towards a description: the source is concatenated; with strength or mask the
