@@ -46,7 +46,7 @@ function Reader:embeds(s, feature_of)
     words[place.at] = { 0 }
     at[i], features[i] = place.at - 1, feature_of(place.medium)
   end
-  local x = self.lm:call("embed", { ids = tensor({ s.ids }, { dtype = "i64" }) })
+  local x = self.lm:embed { ids = tensor({ s.ids }, { dtype = "i64" }) }
   if not at[1] then return x end
   x = x:reshape(x:size(2), x:size(3)) * tensor(words)
   local inner = self:inner(ops.cat(features, 1))
@@ -115,7 +115,7 @@ end
 --- Say a token: put it into the sequence and feed it.
 local function say(self, run, id)
   run.s:push(id)
-  feed(self, run, self.lm:call("embed", { ids = tensor({ { id } }, { dtype = "i64" }) }))
+  feed(self, run, self.lm:embed { ids = tensor({ { id } }, { dtype = "i64" }) })
 end
 
 --- The next id among the allowed ones.

@@ -199,7 +199,7 @@ end
 ---@param net { lm: weft.Model, feature_in: weft.Model }
 ---@param b micro.Batch
 function M.states(net, b)
-  local x = net.lm:call("embed", { ids = b.ids })
+  local x = net.lm:embed { ids = b.ids }
   x = x:reshape(x:size(2), x:size(3)) * b.words
   if b.place_at then
     local f = b.features:index_select(b.place_of, 1) * math.sqrt(b.features:size(2))
