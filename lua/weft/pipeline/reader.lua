@@ -23,8 +23,19 @@ function M.is_in(parts)
   return parts.language_model ~= nil and parts.feature_in ~= nil and parts.feature_out ~= nil
 end
 
+--- The ids that write text: no control pieces, markers or pieces without use.
+local function word_ids(tok)
+  local out = {}
+  for id = 0, tok:size() - 1 do
+    local piece = tok:piece(id)
+    out[id] = not piece:find "^<.+>$" or piece:find "^<0x%x%x>$" ~= nil
+  end
+  return out
+end
+
 function M.new(parts)
   return setmetatable({
+    is_word = word_ids(parts.tokenizer),
     lm = parts.language_model, feature_in = parts.feature_in, feature_out = parts.feature_out,
     tok = parts.tokenizer, marker = sequence.markers(parts.tokenizer),
     context = parts.language_model.config.max_position_embeddings,
@@ -146,14 +157,11 @@ end
 
 --- Words until something else comes; that id, nil at the end of the room.
 local function reply_words(self, run, ids, stops)
-  local m = self.marker
-  local function allowed(id)
-    return id > m.stop and id ~= m.feature and id ~= m.user and id ~= m.bot and not stops.never[id]
-      or id == m.stop
-  end
+  local stop = self.marker.stop
+  local function allowed(id) return self.is_word[id] or id == stop or stops[id] ~= nil end
   while run.left > 1 do
     local id = next_id(run, allowed)
-    if id == m.stop or stops.open[id] then return id end
+    if id == stop or stops[id] then return id end
     ids[#ids + 1] = id
     if run.o.on_token then run.o.on_token(self.tok:decode(ids)) end
     say(self, run, id)
@@ -161,16 +169,13 @@ local function reply_words(self, run, ids, stops)
   return nil
 end
 
---- Which tags end words, and which may not come at all: kinds is a set, nil for all.
+--- The tags that may end words, by id: kinds is a set.
 local function stops_for(self, kinds)
-  local open, never = {}, {}
+  local open = {}
   for _, kind in ipairs(sequence.KINDS) do
-    local may = kind ~= "text" and kinds[kind]
-    if may then open[self.marker.open[kind]] = kind else never[self.marker.open[kind]] = true end
-    never[self.marker.close[kind]] = true
+    if kind ~= "text" and kinds[kind] then open[self.marker.open[kind]] = kind end
   end
-  for _, id in pairs(self.marker.source) do never[id] = true end
-  return { open = open, never = never }
+  return open
 end
 
 --- The reply as the model wants it: words and media until it stops.
@@ -180,8 +185,8 @@ local function reply_freely(self, run, kinds)
     local ids = {}
     local id = reply_words(self, run, ids, stops)
     if ids[1] then parts[#parts + 1] = { kind = "text", text = self.tok:decode(ids) } end
-    if not stops.open[id] or n_media == MAX_MEDIA or run.left < 4 then return parts end
-    parts[#parts + 1] = reply_medium(self, run, stops.open[id])
+    if not stops[id] or n_media == MAX_MEDIA or run.left < 4 then return parts end
+    parts[#parts + 1] = reply_medium(self, run, stops[id])
     n_media = n_media + 1
   end
 end
