@@ -13,7 +13,8 @@ local M = {}
 ---@field ids integer[]      from 0
 ---@field learned boolean[]  whether the model is to say the token at i itself
 ---@field places { at: integer, medium: any }[]    where features stand
----@field replies { at: integer, kind: string, medium: any }[]  where features are to be foretold
+---@field replies { at: integer, kind: string, medium: any, source: any }[]  where features are to
+--- be foretold
 ---@field media any[]        in the order of their first mention
 local Sequence = {}
 Sequence.__index = Sequence
@@ -89,13 +90,16 @@ end
 function Sequence:reply_text(text) self:push_text(text, true) end
 
 --- A reply's medium, as the model is to give it; source is a medium of the conversation or nil.
+-- Returns its row of replies.
 function Sequence:reply_medium(kind, medium, source)
   self:push(self.marker.open[kind], true)
   self:push(self.marker.source[source and self:number(source) or 0], true)
-  self.replies[#self.replies + 1] = { at = #self.ids, kind = kind, medium = medium }
+  local reply = { at = #self.ids, kind = kind, medium = medium, source = source }
+  self.replies[#self.replies + 1] = reply
   self:push_feature(medium)
   self:push(self.marker.close[kind], true)
   self:number(medium)
+  return reply
 end
 
 --- The end of a turn.

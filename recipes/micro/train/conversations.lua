@@ -55,7 +55,7 @@ function M.sequence(tok, example, r)
     s:reply_text(example.text)
   else
     local target = example.exact and example.image or { text = example.caption }
-    s:reply_medium("image", target, example.media[example.source])
+    s:reply_medium("image", target, example.media[example.source]).target = example.image
   end
   s:stop()
   return s
@@ -71,7 +71,7 @@ function M.dialogue(tok, rounds)
     if round.text then
       s:reply_text(round.text)
     else
-      s:reply_medium("image", round.image, round.source)
+      s:reply_medium("image", round.image, round.source).target = round.image
     end
     s:stop()
   end
@@ -136,6 +136,7 @@ end
 ---@field say weft.Tensor       [S] that token
 ---@field reply_at weft.Tensor  [M] rows whose state foretells a feature; nil for none
 ---@field reply_of weft.Tensor  [M]
+---@field replies { target: world.Scene, source: world.Scene? }[]  [M]
 ---@field features weft.Tensor  [N,128] of all media
 
 -- Shares of a batch, shortest first, that are padded to one length each.
@@ -167,6 +168,7 @@ function M.batch(tok, towers, list)
   local scenes, texts, row_of = number_media(list)
   local groups, ids, words = {}, {}, {}
   local place_at, place_of, say_at, say, reply_at, reply_of = {}, {}, {}, {}, {}, {}
+  local replies = {}
   for g, group in ipairs(grouped(list)) do
     local T = #group[#group].ids
     groups[g] = { n = #group, tokens = T }
@@ -182,6 +184,7 @@ function M.batch(tok, towers, list)
         place_of[#place_of + 1] = row_of(place.medium)
       end
       for _, reply in ipairs(s.replies) do
+        replies[#replies + 1] = reply
         reply_at[#reply_at + 1] = base + reply.at - 1
         reply_of[#reply_of + 1] = row_of(reply.medium)
       end
@@ -190,7 +193,7 @@ function M.batch(tok, towers, list)
   return {
     groups = groups, ids = weft.tensor({ ids }, { dtype = "i64" }), words = weft.tensor(words),
     place_at = i64(place_at), place_of = i64(place_of), say_at = i64(say_at), say = i64(say),
-    reply_at = i64(reply_at), reply_of = i64(reply_of),
+    reply_at = i64(reply_at), reply_of = i64(reply_of), replies = replies,
     features = features(towers, tok, scenes, texts),
   }
 end
