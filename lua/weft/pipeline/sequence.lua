@@ -65,23 +65,25 @@ function Sequence:push_feature(medium)
   self.places[#self.places + 1] = { at = #self.ids, medium = medium }
 end
 
---- A medium as it is shown to the model.
+--- A medium as it is shown to the model: by its own feature, or by those of its frames.
 ---@param kind "image"|"audio"|"video"|"text"
-function Sequence:show(kind, medium)
+---@param frames? any[]
+function Sequence:show(kind, medium, frames)
   if kind ~= "text" then self:number(medium) end
   self:push(self.marker.open[kind])
-  self:push_feature(medium)
+  for _, part in ipairs(frames or { medium }) do self:push_feature(part) end
   self:push(self.marker.close[kind])
 end
 
---- What the user says. kind_of(part) is nil for a string's words, else the kind of a medium.
+--- What the user says. kind_of(part) is nil for a string's words, else the kind of a medium, the
+-- medium, and the frames of a video.
 ---@param parts any[]
----@param kind_of fun(part: any): string?, any
+---@param kind_of fun(part: any): string?, any, any[]?
 function Sequence:ask(parts, kind_of)
   self:push(self.marker.user)
   for _, part in ipairs(parts) do
-    local kind, medium = kind_of(part)
-    if kind then self:show(kind, medium) else self:push_text(part) end
+    local kind, medium, frames = kind_of(part)
+    if kind then self:show(kind, medium, frames) else self:push_text(part) end
   end
   self:push(self.marker.bot)
 end

@@ -22,13 +22,15 @@ local p = run.params {
   steps = 8000, batch = 64, lr = 1.5e-3, warmup = 200, alpha = 5, mse = 1, text = 1, seed = 31,
   dm = { 0, min = 0, help = "weight of the denoiser's loss" },
   dm_batch = { 16, min = 1, help = "pictures of a step that it is taken of" },
+  sounds = { 0, help = "1 trains with sounds and videos too" },
   more = { 0, help = "1 goes on from the weights in out" },
   out = "recipes/micro/weights", work = "checkpoints/language", stop = 0,
 }
 
 local tok = run.tokenizer(p.out)
 local towers = { image = run.trained(p.out, "image_encoder"),
-  text = run.trained(p.out, "text_encoder") }
+  text = run.trained(p.out, "text_encoder"),
+  audio = p.sounds == 1 and run.trained(p.out, "audio_encoder") or nil }
 local NAMES = { lm = "language_model", feature_in = "feature_in", feature_out = "feature_out" }
 local net, order = {}, { "lm", "feature_in", "feature_out" }
 for i, key in ipairs(order) do
@@ -93,7 +95,7 @@ end
 
 local function step(i)
   local b = conversations.batch(tok, towers,
-    conversations.sequences(tok, "language", i, p.batch))
+    conversations.sequences(tok, "language", i, p.batch, p.sounds == 1))
   local wanted = b.features:index_select(b.reply_of, 1)
   local d = frozen and noised(b, i)
   local loss, grads, l_text, cosine, l_dm = weft.grad(function()
