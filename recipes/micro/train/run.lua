@@ -35,12 +35,7 @@ function M.trained(folder, name)
   return weft.model.load(folder .. "/" .. name, { dtype = "f32" })
 end
 
-local function write(path, text)
-  local file = assert(io.open(path .. ".part", "w"))
-  file:write(text, "\n")
-  file:close()
-  assert(os.rename(path .. ".part", path))
-end
+local function write(path, text) weft.core.save_text(path, text .. "\n", true) end
 
 local function exists(path)
   local file = io.open(path)
