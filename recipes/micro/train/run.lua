@@ -48,14 +48,21 @@ local function exists(path)
   return file ~= nil
 end
 
---- Set keys of a saved part's config.json.
-function M.set_config(folder, keys)
-  local path = folder .. "/config.json"
+--- Set keys of the JSON object in a file.
+local function set_keys(path, keys)
   local file = assert(io.open(path))
-  local config = weft.json.decode(file:read "*a")
+  local object = weft.json.decode(file:read "*a")
   file:close()
-  for k, v in pairs(keys) do config[k] = v end
-  write(path, weft.json.encode(config))
+  for k, v in pairs(keys) do object[k] = v end
+  write(path, weft.json.encode(object))
+end
+
+--- Set keys of a saved part's config.json.
+function M.set_config(folder, keys) set_keys(folder .. "/config.json", keys) end
+
+--- Name a part that not every small model has in the folder's index, so that it is loaded.
+function M.add_part(folder, name)
+  set_keys(folder .. "/model_index.json", { [name] = { "weft", name } })
 end
 
 --- The tokenizer; it, the scheduler and the index of the parts are written first where the folder
