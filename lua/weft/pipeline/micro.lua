@@ -48,7 +48,8 @@ function M.new(name, list)
   return setmetatable({
     name = name, kind = "micro", parts = list, defaults = M.defaults, dtype = "f32", device = "cpu",
     noise = noise_of(list.scheduler),
-    caps = { input = { "text", "image" }, output = { "image" } },
+    caps = { input = { "text", "image" },
+      output = { "image", list.unet_video and "video" } },
   }, Micro)
 end
 
@@ -313,6 +314,10 @@ function Micro:edit(src, opts)
   return make(self, o, "edit")[1]
 end
 
+--- A video, for models with the part `unet_video`; see weft.pipeline.micro_video.
+---@return weft.Video
+function Micro:video(opts) return require("weft.pipeline.micro_video").video(self, opts) end
+
 --- A picture through the autoencoder and back: the ceiling of what the model can draw.
 ---@param im weft.Image
 function Micro:decode_encode(im)
@@ -336,8 +341,8 @@ function Micro:info()
 end
 
 Micro.__tostring = function(self)
-  return ("Model %s %.1f MB %s %s | text image -> image"):format(self.name,
-    self:info().bytes / 1e6, self.dtype, self.device)
+  return ("Model %s %.1f MB %s %s | text image -> %s"):format(self.name, self:info().bytes / 1e6,
+    self.dtype, self.device, table.concat(self.caps.output, " "))
 end
 
 return M
