@@ -10,6 +10,7 @@ M.latent_channels = 8
 M.latent_size = 16
 M.map_channels = 16
 M.text_tokens = 40
+M.language_width = 192
 
 -- The id of </text> in tokenizer.json, where the text tower reads its feature.
 local END_OF_TEXT = 266
@@ -89,6 +90,26 @@ M.micro = {
   vae = vae(3), unet = unet(), conditioner = conditioner(),
   audio_encoder = tower(1), audio_vae = vae(1), audio_unet = unet(),
   audio_conditioner = conditioner(),
+  language_model = {
+    arch = "llama",
+    config = {
+      architectures = { "LlamaForCausalLM" }, model_type = "llama", vocab_size = 768,
+      hidden_size = M.language_width, intermediate_size = 512, num_hidden_layers = 5,
+      num_attention_heads = 6, num_key_value_heads = 6, max_position_embeddings = 512,
+      rms_norm_eps = 1e-5, rope_theta = 10000, tie_word_embeddings = true, hidden_act = "silu",
+      bos_token_id = 1, eos_token_id = 2, pad_token_id = 0, initializer_range = 0.02,
+    },
+  },
+  feature_in = {
+    arch = "projector",
+    config = { _class_name = "FeatureProjector", in_dim = M.feature_width,
+               hidden_dim = M.language_width, out_dim = M.language_width },
+  },
+  feature_out = {
+    arch = "projector",
+    config = { _class_name = "FeatureProjector", in_dim = M.language_width,
+               hidden_dim = M.feature_width, out_dim = M.feature_width },
+  },
   scheduler = {
     _class_name = "DDIMScheduler", num_train_timesteps = 1000, beta_schedule = "squaredcos_cap_v2",
     prediction_type = "v_prediction", timestep_spacing = "trailing", clip_sample = false,
