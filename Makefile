@@ -86,7 +86,7 @@ $(BUILD)/tests/unit/%: tests/unit/%.c $(LIB)
 unit: $(UNIT)
 	$(Q)LSAN_OPTIONS=suppressions=tests/lsan.supp:print_suppressions=0 luajit tests/run.lua $(UNIT)
 
-SPECS := $(wildcard tests/spec/*_spec.lua)
+SPECS := $(wildcard tests/spec/*_spec.lua) $(wildcard tests/fault/*_spec.lua)
 # The two commands of the README install what is missing first; the build needs what pkg-config
 # then says, so it is a make of its own.
 test: deps

@@ -258,11 +258,20 @@ static int l_trim(lua_State *L)
     return 0;
 }
 
-/* core.fail_alloc(n): the nth allocation from now fails; 0 turns it off. For tests. */
+/* core.fail_alloc(n, on?): the nth allocation from now fails, and with on all after it; 0 turns it
+ * off. For tests. */
 static int l_fail_alloc(lua_State *L)
 {
-    wf_mem_fail_nth(wf_ctx_get_mem(lwf_ctx(L)),
-                    (uint64_t)lwf_check_int(L, 1, "fail_alloc: n", 0, (int64_t)1 << 52));
+    const uint64_t n = (uint64_t)lwf_check_int(L, 1, "fail_alloc: n", 0, (int64_t)1 << 52);
+    (lua_toboolean(L, 2) ? wf_mem_fail_from : wf_mem_fail_nth)(wf_ctx_get_mem(lwf_ctx(L)), n);
+    return 0;
+}
+
+/* core.fail_io(n): the nth step of writing a file from now fails; 0 turns it off. For tests. */
+static int l_fail_io(lua_State *L)
+{
+    wf_ctx_fail_io(lwf_ctx(L),
+                   (uint64_t)lwf_check_int(L, 1, "fail_io: n", 0, (int64_t)1 << 52));
     return 0;
 }
 
@@ -318,6 +327,7 @@ static const luaL_Reg functions[] = {
     {"raise", l_raise},     {"where", l_where},           {"set_home", l_set_home},
     {"memory", l_memory},   {"trim", l_trim},             {"threads", l_threads},
     {"bf16", l_bf16},       {"fail_alloc", l_fail_alloc}, {"clock", l_clock},
+    {"fail_io", l_fail_io},
     {"cpu_level", l_cpu_level}, {"to_device", l_to_device}, {NULL, NULL},
 };
 

@@ -163,13 +163,13 @@ static int l_save_npy(lua_State *L)
     return st == WF_OK ? 0 : lwf_raise(L);
 }
 
-/* core.save_text(path, text, overwrite): whole or not at all */
+/* core.save_text(path, text, overwrite): a whole file or none */
 static int l_save_text(lua_State *L)
 {
-    wf_ctx *c = lwf_ctx(L);
-    size_t bytes;
+    size_t bytes = 0;
     const char *path = luaL_checkstring(L, 1), *text = luaL_checklstring(L, 2, &bytes);
-    return wf_file_save(c, path, text, bytes, lua_toboolean(L, 3)) == WF_OK ? 0 : lwf_raise(L);
+    const wf_status st = wf_file_save(lwf_ctx(L), path, text, bytes, lua_toboolean(L, 3));
+    return st == WF_OK ? 0 : lwf_raise(L);
 }
 
 void lwf_open_file(lua_State *L, lwf_state *s)

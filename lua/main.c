@@ -143,6 +143,8 @@ int main(int argc, char **argv)
         printf("weft %s  %s\n", WF_VERSION, LUAJIT_VERSION);
         return 0;
     }
+    signal(SIGPIPE, SIG_IGN);            /* a write that fails says so, and what to do is known */
+    signal(SIGXFSZ, SIG_IGN);
     program p = {argc, argv, EXIT_FAULT};
     const int status = run_on_thread(&p);
     return fflush(stdout) == 0 || status ? status : 1;

@@ -25,7 +25,8 @@ local r = reader.new(parts)
 local tok = parts.tokenizer
 
 local function picture(seed)
-  return { kind = "image", feature = weft.normalize(weft.tensor.randn({ 1, 128 }, { seed = seed })) }
+  local feature = weft.normalize(weft.tensor.randn({ 1, 128 }, { seed = seed }))
+  return { kind = "image", feature = feature }
 end
 local function feature_of(medium) return medium.feature end
 local function kind_of(part) if type(part) == "table" then return part.kind, part end end
@@ -52,8 +53,9 @@ describe("weft.pipeline.reader", function()
     local list = r:reply(s, feature_of, { to = { "image", "audio" }, can = ALL })
     assert.equal(2, #list)
     assert.same({ "image", "audio" }, { list[1].kind, list[2].kind })
-    local text = spelled(s, n + 1)
-    assert.truthy(text:match "^<image> <#%d+> <feature> </image> <audio> <#%d+> <feature> </audio> </s>$")
+    local medium = "<%s> <#%%d+> <feature> </%s>"
+    assert.truthy(spelled(s, n + 1):match(("^" .. medium .. " " .. medium .. " </s>$")
+      :format("image", "image", "audio", "audio")))
     for _, part in ipairs(list) do
       assert.is_true(math.abs(part.feature:norm():item() - 1) < 1e-5)
       assert.is_true(part.source == nil or part.source == a or part.source == list[1])

@@ -462,7 +462,7 @@ static void make_rope(sample *s, wf_op_id id)
 {
     const int64_t T = size(s, 12), D = draw_from(2, 40), R = draw_from(1, D / 2);
     (void)id;
-    s->rel = 1e-6, s->abs = 2e-7;
+    s->rel = 1e-6, s->abs = 2e-6; /* two products of up to about 16, each rounded to 6e-8 */
     SET_IN(s, NORMAL(size(s, 2), T, draw_from(1, 4), D), NORMAL(T, R, 2));
     SET_ATTR(s, draw() % 2, draw() % 2);
 }

@@ -13,7 +13,8 @@ local M = {}
 ---@field ids integer[]      from 0
 ---@field learned boolean[]  whether the model is to say the token at i itself
 ---@field places { at: integer, medium: any }[]    where features stand
----@field replies { at: integer, kind: string, medium: any }[]  where features are to be foretold
+---@field replies { at: integer, kind: string, medium: any, source: any }[]  where features are to
+--- be foretold
 ---@field media any[]        in the order of their first mention
 local Sequence = {}
 Sequence.__index = Sequence
@@ -64,23 +65,25 @@ function Sequence:push_feature(medium)
   self.places[#self.places + 1] = { at = #self.ids, medium = medium }
 end
 
---- A medium as it is shown to the model.
+--- A medium as it is shown to the model: by its own feature, or by those of its frames.
 ---@param kind "image"|"audio"|"video"|"text"
-function Sequence:show(kind, medium)
+---@param frames? any[]
+function Sequence:show(kind, medium, frames)
   if kind ~= "text" then self:number(medium) end
   self:push(self.marker.open[kind])
-  self:push_feature(medium)
+  for _, part in ipairs(frames or { medium }) do self:push_feature(part) end
   self:push(self.marker.close[kind])
 end
 
---- What the user says. kind_of(part) is nil for a string's words, else the kind of a medium.
+--- What the user says. kind_of(part) is nil for a string's words, else the kind of a medium, the
+-- medium, and the frames of a video.
 ---@param parts any[]
----@param kind_of fun(part: any): string?, any
+---@param kind_of fun(part: any): string?, any, any[]?
 function Sequence:ask(parts, kind_of)
   self:push(self.marker.user)
   for _, part in ipairs(parts) do
-    local kind, medium = kind_of(part)
-    if kind then self:show(kind, medium) else self:push_text(part) end
+    local kind, medium, frames = kind_of(part)
+    if kind then self:show(kind, medium, frames) else self:push_text(part) end
   end
   self:push(self.marker.bot)
 end
@@ -89,13 +92,16 @@ end
 function Sequence:reply_text(text) self:push_text(text, true) end
 
 --- A reply's medium, as the model is to give it; source is a medium of the conversation or nil.
+-- Returns its row of replies.
 function Sequence:reply_medium(kind, medium, source)
   self:push(self.marker.open[kind], true)
   self:push(self.marker.source[source and self:number(source) or 0], true)
-  self.replies[#self.replies + 1] = { at = #self.ids, kind = kind, medium = medium }
+  local reply = { at = #self.ids, kind = kind, medium = medium, source = source }
+  self.replies[#self.replies + 1] = reply
   self:push_feature(medium)
   self:push(self.marker.close[kind], true)
   self:number(medium)
+  return reply
 end
 
 --- The end of a turn.

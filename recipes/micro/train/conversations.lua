@@ -1,13 +1,20 @@
 --- Examples of the small world as sequences of the language model, in batches.
 local weft = require "weft"
+local audio_data = require "audio_data"
 local data = require "data"
 local dialogue = require "world.dialogue"
 local rng = require "world.rng"
 local sequence = require "weft.pipeline.sequence"
+local sound_tasks = require "world.sound_tasks"
 local tasks = require "world.tasks"
+local videos = require "world.video"
 
 local M = {}
 
+--- The frames of a video that stand for it: first, middle, last.
+local SHOWN_FRAMES = { 0, 3, 7 }
+-- Share of tasks with sounds and videos, where they are wanted at all.
+local SOUNDING = 0.45
 -- Share of conversations of several rounds.
 local DIALOGUES = 0.08
 -- How often a description is given as its feature instead of words: text made multimodal.
@@ -16,11 +23,15 @@ local AS_FEATURE = 0.15
 ---@class micro.Words  a text that stands in a sequence by its feature
 ---@field text string
 
---- Kind and medium of a prompt's part, as weft.pipeline.sequence asks.
+--- Kind, medium and frames of a prompt's part, as weft.pipeline.sequence asks.
 local function kind_of(part)
   if type(part) == "string" then return nil end
   if part.image then return "image", part.image end
-  return "text", part
+  if part.audio then return "audio", part.audio end
+  if not part.video then return "text", part end
+  local frames = {}
+  for i, k in ipairs(SHOWN_FRAMES) do frames[i] = videos.frame(part.video, k) end
+  return "video", part.video, frames
 end
 
 --- The prompt's parts, now and then with the whole description as one feature.
@@ -42,8 +53,26 @@ local function parts_of(example, r)
   return out
 end
 
---- One example as a sequence. Its target's medium is the scene, or the caption's words where the
--- prompt leaves something free: then no one picture is right, but the description is.
+--- Put the media that an example wants into a reply. A medium's feature is its own where the
+-- prompt says all of it; where something is left free no one picture or sound is right, but the
+-- description of what was asked for is.
+local function reply_media(s, example)
+  local words, source = { text = example.caption }, example.media[example.source]
+  if example.video then
+    s:reply_medium("video", words).target = example.video
+  end
+  if example.image then
+    local whole = example.exact or example.audio
+    s:reply_medium("image", whole and example.image or words, source).target = example.image
+  end
+  if example.audio then
+    local whole = example.exact or example.video
+    local seen = not example.image and source or nil
+    s:reply_medium("audio", whole and example.audio or words, seen).target = example.audio
+  end
+end
+
+--- One example as a sequence.
 ---@param tok weft.Tokenizer
 ---@param example world.Example
 ---@param r world.Rng
@@ -51,12 +80,7 @@ end
 function M.sequence(tok, example, r)
   local s = sequence.new(tok)
   s:ask(parts_of(example, r), kind_of)
-  if example.text then
-    s:reply_text(example.text)
-  else
-    local target = example.exact and example.image or { text = example.caption }
-    s:reply_medium("image", target, example.media[example.source])
-  end
+  if example.text then s:reply_text(example.text) else reply_media(s, example) end
   s:stop()
   return s
 end
@@ -71,20 +95,22 @@ function M.dialogue(tok, rounds)
     if round.text then
       s:reply_text(round.text)
     else
-      s:reply_medium("image", round.image, round.source)
+      s:reply_medium("image", round.image, round.source).target = round.image
     end
     s:stop()
   end
   return s
 end
 
---- n sequences of batch `step`.
+--- n sequences of batch `step`; with sounds, music and videos among them where sounding.
 ---@return weft.Sequence[]
-function M.sequences(tok, stage, step, n)
+function M.sequences(tok, stage, step, n, sounding)
   local list = {}
   for i = 1, n do
     local r = rng.new(stage, step * n + i)
-    if r:chance(DIALOGUES) then
+    if sounding and r:chance(SOUNDING) then
+      list[i] = M.sequence(tok, sound_tasks.sample(r), r)
+    elseif r:chance(DIALOGUES) then
       list[i] = M.dialogue(tok, dialogue.sample(r))
     else
       list[i] = M.sequence(tok, tasks.sample(r), r)
@@ -93,35 +119,48 @@ function M.sequences(tok, stage, step, n)
   return list
 end
 
---- Where each distinct medium of the sequences stands among the features: pictures first, then
--- words.
+local function sense_of(medium)
+  if medium.text then return "text" end
+  return (medium.events or medium.instrument) and "sound" or "picture"
+end
+
+local SENSES = { "picture", "sound", "text" }
+
+--- The distinct media of the sequences by sense, and the row of each among the features: pictures
+-- first, then sounds, then words.
 local function number_media(list)
-  local scenes, texts, index = {}, {}, {}
+  local by_sense, index = { picture = {}, sound = {}, text = {} }, {}
   local function add(medium)
     if index[medium] then return end
-    local to = medium.text and texts or scenes
+    local sense = sense_of(medium)
+    local to = by_sense[sense]
     to[#to + 1] = medium.text or medium
-    index[medium] = { text = medium.text ~= nil, k = #to }
+    index[medium] = { sense = sense, k = #to }
   end
   for _, s in ipairs(list) do
     for _, place in ipairs(s.places) do add(place.medium) end
     for _, reply in ipairs(s.replies) do add(reply.medium) end
   end
-  return scenes, texts, function(medium)
-    local at = index[medium]
-    return (at.text and #scenes or 0) + at.k - 1
-  end
+  local first = { picture = 0, sound = #by_sense.picture,
+    text = #by_sense.picture + #by_sense.sound }
+  return by_sense, function(medium) return first[index[medium].sense] + index[medium].k - 1 end
 end
 
---- Unit features [N,128] of pictures and words.
----@param towers { image: weft.Model, text: weft.Model }
-local function features(towers, tok, scenes, texts)
+local read = {
+  picture = function(towers, _, list) return towers.image { pixels = data.pictures(list) } end,
+  sound = function(towers, _, list) return towers.audio { pixels = audio_data.mels(list) } end,
+  text = function(towers, tok, list) return towers.text { ids = (data.text_ids(tok, list)) } end,
+}
+
+--- Unit features [N,128] of media.
+---@param towers { image: weft.Model, text: weft.Model, audio: weft.Model? }
+local function features(towers, tok, by_sense)
   local list = {}
-  if scenes[1] then
-    list[1] = weft.normalize(towers.image { pixels = data.pictures(scenes) }.embeds)
-  end
-  if texts[1] then
-    list[#list + 1] = weft.normalize(towers.text { ids = (data.text_ids(tok, texts)) }.embeds)
+  for _, sense in ipairs(SENSES) do
+    local media = by_sense[sense]
+    if media[1] then
+      list[#list + 1] = weft.normalize(read[sense](towers, tok, media).embeds)
+    end
   end
   return weft.cat(list, 1)
 end
@@ -136,6 +175,7 @@ end
 ---@field say weft.Tensor       [S] that token
 ---@field reply_at weft.Tensor  [M] rows whose state foretells a feature; nil for none
 ---@field reply_of weft.Tensor  [M]
+---@field replies { target: world.Scene, source: world.Scene? }[]  [M]
 ---@field features weft.Tensor  [N,128] of all media
 
 -- Shares of a batch, shortest first, that are padded to one length each.
@@ -164,9 +204,10 @@ local function i64(list) return list[1] and weft.tensor(list, { dtype = "i64" })
 ---@param towers { image: weft.Model, text: weft.Model }
 ---@return micro.Batch
 function M.batch(tok, towers, list)
-  local scenes, texts, row_of = number_media(list)
+  local by_sense, row_of = number_media(list)
   local groups, ids, words = {}, {}, {}
   local place_at, place_of, say_at, say, reply_at, reply_of = {}, {}, {}, {}, {}, {}
+  local replies = {}
   for g, group in ipairs(grouped(list)) do
     local T = #group[#group].ids
     groups[g] = { n = #group, tokens = T }
@@ -182,6 +223,7 @@ function M.batch(tok, towers, list)
         place_of[#place_of + 1] = row_of(place.medium)
       end
       for _, reply in ipairs(s.replies) do
+        replies[#replies + 1] = reply
         reply_at[#reply_at + 1] = base + reply.at - 1
         reply_of[#reply_of + 1] = row_of(reply.medium)
       end
@@ -190,8 +232,8 @@ function M.batch(tok, towers, list)
   return {
     groups = groups, ids = weft.tensor({ ids }, { dtype = "i64" }), words = weft.tensor(words),
     place_at = i64(place_at), place_of = i64(place_of), say_at = i64(say_at), say = i64(say),
-    reply_at = i64(reply_at), reply_of = i64(reply_of),
-    features = features(towers, tok, scenes, texts),
+    reply_at = i64(reply_at), reply_of = i64(reply_of), replies = replies,
+    features = features(towers, tok, by_sense),
   }
 end
 

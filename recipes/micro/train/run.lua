@@ -49,12 +49,7 @@ function M.further(p, name)
   return weft.model.load(first):to "f32", weft.model.load(first)
 end
 
-local function write(path, text)
-  local file = assert(io.open(path .. ".part", "w"))
-  file:write(text, "\n")
-  file:close()
-  assert(os.rename(path .. ".part", path))
-end
+local function write(path, text) weft.core.save_text(path, text .. "\n", true) end
 
 function read_json(path)
   local file = io.open(path)
