@@ -7,7 +7,8 @@ local M = {}
 
 local files = {
   image_encoder = "model.safetensors", text_encoder = "model.safetensors",
-  conditioner = "model.safetensors",
+  conditioner = "model.safetensors", audio_encoder = "model.safetensors",
+  audio_conditioner = "model.safetensors",
 }
 
 -- Widths that keep every kind of layer and make a step some ten times cheaper.
@@ -19,7 +20,16 @@ local narrow = {
   vae = { block_out_channels = { 16 } },
   unet = { block_out_channels = { 16, 32 }, cross_attention_dim = 32, time_embedding_dim = 32 },
   conditioner = { context_dim = 32, context_hidden_dim = 32, map_hidden_dim = 32 },
+  audio_encoder = { hidden_size = 32, intermediate_size = 64, num_hidden_layers = 1,
+    num_attention_heads = 2, stem = { type = "unshuffle", patch = 4, channels = { 16, 16, 16 } } },
 }
+for _, name in ipairs { "vae", "unet", "conditioner" } do
+  narrow["audio_" .. name] = narrow[name]
+end
+
+local pictures = { "image_encoder", "text_encoder", "vae", "unet", "conditioner" }
+local sounds = { "image_encoder", "text_encoder", "audio_encoder", "audio_vae", "audio_unet",
+  "audio_conditioner" }
 
 function M.write(path, text)
   local file = assert(io.open(path, "wb"))
@@ -46,13 +56,17 @@ function M.config(name, is_narrow)
 end
 
 --- Write the model into dir. Returns dir.
----@param opts? { narrow: boolean, seed: integer }
+---@param opts? { narrow: boolean, seed: integer, sounds: boolean, pictures: boolean }  pictures
+--- is true when not given
 function M.make(dir, opts)
   opts = opts or {}
   local index = { _class_name = "MicroPipeline", _name = "micro", tokenizer = { "weft", "tok" } }
-  for _, name in ipairs { "image_encoder", "text_encoder", "vae", "unet", "conditioner" } do
+  local names = {}
+  for _, name in ipairs(opts.pictures ~= false and pictures or {}) do names[name] = true end
+  for _, name in ipairs(opts.sounds and sounds or {}) do names[name] = true end
+  for name in pairs(names) do
     local config = M.config(name, opts.narrow)
-    if name == "vae" then
+    if name:find "vae$" then
       config.latents_mean, config.latents_std = {}, {}
       for i = 1, 8 do config.latents_mean[i], config.latents_std[i] = 0, 1 end
     end

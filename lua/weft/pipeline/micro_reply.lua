@@ -12,11 +12,21 @@ local media = { image = true, audio = true, video = true }
 
 --- The kind of a part and the part, as weft.pipeline.sequence asks; nil for words. A feature of
 -- the aligned space stands where a text's would.
+-- Frames of a video that stand for it: first, middle, last, as shares of its length.
+local SHOWN = { 0, 3 / 7, 1 }
+
 local function kind_of(part)
   if type(part) == "string" then return nil end
   local inner = type(part) == "table" and part.weft_weight and part.part or part
   if embedding.is(inner) then return "text", part end
   if type(inner) == "string" then return "text", part end
+  if type(inner) == "table" and inner.kind == "video" then
+    local frames = {}
+    for i, share in ipairs(SHOWN) do
+      frames[i] = inner[1 + math.floor(share * (#inner - 1) + 0.5)]
+    end
+    return "video", part, frames
+  end
   if type(inner) == "table" and media[inner.kind] then return inner.kind, part end
   return check.fail("prompt: a %s is no part of a prompt", type(inner))
 end
@@ -79,7 +89,7 @@ end
 
 --- What the language model wants made of turns: a list of { kind, text | feature, source }.
 ---@return weft.Reply[]
-function M.plan(self, turns, o)
+function M.plan(self, turns, o, to)
   if not reader.is_in(self.parts) then
     core.raise("model", ("%s: has no language model, which reads conversations and answers")
       :format(self.name), "a folder with language_model, feature_in and feature_out")
@@ -89,7 +99,7 @@ function M.plan(self, turns, o)
   core.scope(function()
     local s = sequence_of(self, turns)
     kept = self.reader:reply(s, feature_reader(self),
-      { to = o.to, can = can(self), temperature = o.temperature, top_p = o.top_p,
+      { to = to, can = can(self), temperature = o.temperature, top_p = o.top_p,
         max_tokens = o.max_tokens, seed = o.seed, on_token = o.on_token })
     local features = {}
     for _, part in ipairs(kept) do
@@ -112,13 +122,14 @@ local function concat_of(o, planned)
     or nil
 end
 
---- Reply to turns whose last is the user's, with options that were checked; o.to says what is
--- wanted. make[kind](self, o, feature, source) makes media of a kind.
+--- Reply to turns whose last is the user's, with options that were checked.
+-- make[kind](self, o, feature, source) makes media of a kind.
+---@param to string|string[]  kinds wanted, or "auto"
 ---@return weft.Result r
 ---@return weft.Turn answer  the reply as a turn of the conversation
-function M.respond(self, turns, o, make)
+function M.respond(self, turns, o, to, make)
   local parts, seeds, sources = {}, {}, {}
-  for _, planned in ipairs(M.plan(self, turns, o)) do
+  for _, planned in ipairs(M.plan(self, turns, o, to)) do
     if planned.kind == "text" then
       parts[#parts + 1] = planned.text
     else

@@ -2,6 +2,8 @@
 --
 --   weft run recipes/micro/train/tower_audio.lua steps=3000 out=recipes/micro/weights
 --
+-- A step takes about 1.1 s of one core.
+--
 -- The image tower stays as it is: sounds of scenes are drawn to its features. Most sounds have no
 -- picture, so the text tower goes on learning, now with captions of sounds; what it makes of
 -- captions of pictures is held where it was (states and features), because the denoiser of

@@ -1,6 +1,8 @@
 --- Stage C for sounds: the denoiser of mel latents, conditioned on the aligned feature.
 --
 --   weft run recipes/micro/train/unet_audio.lua steps=12000 out=recipes/micro/weights
+--
+-- A step takes about 0.6 s of one core.
 package.path = "./recipes/micro/?.lua;./recipes/micro/train/?.lua;" .. package.path
 
 local data = require "audio_data"

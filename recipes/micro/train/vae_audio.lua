@@ -1,6 +1,8 @@
 --- Stage B for sounds: the autoencoder of mels, 64x64x1 <-> 16x16x8.
 --
 --   weft run recipes/micro/train/vae_audio.lua steps=4000 out=recipes/micro/weights
+--
+-- A step takes about 0.35 s of one core.
 package.path = "./recipes/micro/?.lua;./recipes/micro/train/?.lua;" .. package.path
 
 local autoencoder = require "autoencoder"
