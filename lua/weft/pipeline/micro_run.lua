@@ -12,7 +12,7 @@ local LATENT_SIDE, LATENT_CHANNELS = 16, 8
 
 --- Conditions of each branch for one sample: { class_labels, context, mask, map, source }. The
 -- negative prompt stands in the branches without the feature (the paper's reading) or, with mode =
--- "code", in all of them, as the official code has it: the branches then differ in the feature only.
+-- "code", in all of them, as the official code has it: then they differ in the feature only.
 local function conditions(m, medium, o, feature, source)
   local negative = type(o.negative) == "table" and prompts.split(o.negative) or o.negative
   local empty, empty_mask = prompts.words(m, "")
