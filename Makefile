@@ -51,7 +51,8 @@ help:
 	@echo "make test       run every test this machine can run"
 	@echo "make bench      measure; make bench-peers: beside PyTorch"
 	@echo "make lint       warnings, style and luacheck"
-	@echo "make install    into PREFIX (now $(PREFIX)), DESTDIR"
+	@echo "make install    into PREFIX (now $(PREFIX)), below DESTDIR if set; make uninstall"
+	@echo "make clean      remove what was built"
 	@echo "SAN=1 builds with sanitizers, CUDA=1 with the CUDA plug-in, V=1 shows commands"
 
 $(BUILD)/%.o: %.c
@@ -112,6 +113,35 @@ deps:
 	elif [ "$$(id -u)" = 0 ]; then \
 	  apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $(DEBS); \
 	else echo "run as root: apt-get install $(DEBS)"; exit 1; fi
+
+# ---- installing: everything stands below PREFIX; the program finds its files relative to itself ----
+BINDIR    ?= $(PREFIX)/bin
+LUADIR    ?= $(PREFIX)/share/lua/5.1
+LUALIBDIR ?= $(PREFIX)/lib/lua/5.1
+DATADIR   ?= $(PREFIX)/share/weft
+DOCDIR    ?= $(PREFIX)/share/doc/weft
+WEIGHTS   := recipes/micro/weights
+ROOT      := $(if $(DESTDIR),$(abspath $(DESTDIR)))
+
+# $(1) a folder of the tree, $(2) names of its files, $(3) where they go
+install_tree = cd $(1) && find . -type f \( $(2) \) -exec install -D -m 644 {} "$(ROOT)$(3)/{}" \;
+
+install: all
+	$(Q)install -D -m 755 weft "$(ROOT)$(BINDIR)/weft"
+	$(Q)install -D -m 755 $(MODULE) "$(ROOT)$(LUALIBDIR)/weft/core.so"
+	$(Q)$(call install_tree,lua/weft,-name '*.lua',$(LUADIR)/weft)
+	$(Q)$(call install_tree,recipes,-name '*.lua',$(DATADIR)/recipes)
+	$(Q)$(call install_tree,docs,-name '*.md' -o -name LICENSE,$(DOCDIR))
+	$(Q)if [ -d $(WEIGHTS) ]; then \
+	  $(call install_tree,$(WEIGHTS),-name '*.json' -o -name '*.safetensors',$(DATADIR)/models/micro); fi
+	@echo "installed: $(BINDIR)/weft, and require \"weft\" for luajit"
+	@case "$(PREFIX)" in /usr|/usr/local) ;; *) \
+	  echo "a plain luajit finds it with LUA_PATH='$(LUADIR)/?.lua;$(LUADIR)/?/init.lua;;'"; \
+	  echo "  and LUA_CPATH='$(LUALIBDIR)/?.so;;'";; esac
+
+uninstall:
+	rm -rf "$(ROOT)$(LUADIR)/weft" "$(ROOT)$(LUALIBDIR)/weft" "$(ROOT)$(DATADIR)" "$(ROOT)$(DOCDIR)"
+	rm -f "$(ROOT)$(BINDIR)/weft"
 
 clean:
 	rm -rf build weft
