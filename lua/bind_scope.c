@@ -22,6 +22,15 @@ static int l_scope(lua_State *L)
     return rc ? lua_error(L) : lua_gettop(L);
 }
 
+/* t = core.own(t): state that no scope's closing frees; the collector does. */
+static int l_own(lua_State *L)
+{
+    wf_tensor *t = lwf_check_tensor(L, 1, "own: t");
+    wf_release(wf_take_owned(lwf_ctx(L), t));
+    lua_settop(L, 1);
+    return 1;
+}
+
 /* ... = weft.no_grad(f, ...): what f computes is a constant to the gradient around it. */
 static int l_no_grad(lua_State *L)
 {
@@ -200,7 +209,7 @@ static int l_checkpoint(lua_State *L)
 void lwf_open_scope(lua_State *L, lwf_state *s)
 {
     const luaL_Reg list[] = {
-        {"scope", l_scope}, {"no_grad", l_no_grad},       {"grad", l_grad},
+        {"own", l_own}, {"scope", l_scope}, {"no_grad", l_no_grad},       {"grad", l_grad},
         {"checkpoint", l_checkpoint}, {NULL, NULL},
     };
     lwf_register(L, s, list);

@@ -219,3 +219,15 @@ wf_tensor *wf_to_dtype_of(wf_ctx *c, wf_tensor *x, const wf_tensor *like)
 {
     return like && x ? wf_cast(c, x, wf_get_dtype(like)) : x;
 }
+
+wf_tensor *wf_stack_states(wf_ctx *c, wf_tensor *const *states, int64_t n)
+{
+    wf_tensor *all = NULL, *part[WF_OP_MAX_IN];
+    for (int64_t i = 0; i < n;) {
+        int k = 0;
+        if (all) part[k++] = all;
+        while (i < n && k < WF_OP_MAX_IN) part[k++] = wf_unsqueeze(c, states[i++], 0);
+        all = k == 1 ? part[0] : wf_concat(c, part, k, 0);
+    }
+    return all;
+}

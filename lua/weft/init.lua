@@ -81,14 +81,14 @@ end
 --- Functions that live in parts of their own.
 local functions = {
   params = "params", exists = "tools", glob = "tools", slug = "tools", sweep = "tools",
-  show = "show",
+  show = "show", weigh = "prompt", example = "prompt", prompt = "prompt",
 }
 
 local parts = {
   spec = true, options = true, config = true,
   train = true, image = true, audio = true, mel = true, video = true, model = true, json = true,
   guidance = true, tokenizer = true, rng = true, nn = true, embedding = true,
-  sampler = true, sheet = true, provenance = true,
+  sampler = true, sheet = true, provenance = true, chat = true,
 }
 
 return setmetatable(weft, {

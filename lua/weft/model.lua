@@ -10,6 +10,9 @@ local M = {}
 ---@class weft.Model
 local Model = {}
 
+--- Methods of an architecture besides those of every model, by the module that holds them.
+local families = { llama = "weft.language" }
+
 --- Outputs of these names are the call's value when they come alone; others make a table by name.
 local alone = { sample = true, image = true, y = true, audio = true }
 
@@ -41,9 +44,12 @@ end
 --- Call a method of the architecture by name with a table of inputs.
 function Model:call(method, inputs)
   check.type(self.arch .. ": inputs", inputs, "table")
-  local given = {}
-  for name, v in pairs(inputs) do given[name] = to_tensor(name, v) end
-  return result(self.core:call(method, given))
+  local given, cache = {}, inputs.cache
+  for name, v in pairs(inputs) do
+    if name ~= "cache" then given[name] = to_tensor(name, v) end
+  end
+  local function call() return result(self.core:call(method, given)) end
+  return cache and require("weft.language").with_cache(cache, given, call) or call()
 end
 
 Model.__call = function(self, inputs) return self:call("forward", inputs) end
@@ -107,6 +113,9 @@ end
 --- `m.config` and `m.scaling` (of a VAE) are read from the config when first asked for.
 Model.__index = function(self, name)
   if Model[name] ~= nil then return Model[name] end
+  local family = families[rawget(self, "arch")]
+  local method = family and require(family)[name]
+  if method then return method end
   if name == "config" then
     local config = json.decode(rawget(self, "core"):config())
     rawset(self, "config", config)

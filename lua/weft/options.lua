@@ -136,7 +136,7 @@ function M.prompt(which, t)
     end
     out[i] = t[i]
   end
-  return out
+  return require("weft.prompt").flat(out)
 end
 
 --- What cannot be together, said before any work.

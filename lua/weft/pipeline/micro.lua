@@ -185,15 +185,25 @@ local function stack(by_name, names, n)
   return out
 end
 
+--- The batches of conditions that the steps of a run ask for, by the branches in them. Made before
+-- the first step, because a step frees what it makes.
+local function batches(guide, by_name, n, has_source)
+  local out = {}
+  for _, names in ipairs { { "full" }, guide:branches(guide.first, has_source) } do
+    local key = table.concat(names, " ")
+    out[key] = out[key] or stack(by_name, names, n)
+  end
+  return out
+end
+
 --- The denoiser with guidance: (z [n,...], t, st) -> v.
 local function denoiser(self, o, by_name, n, has_source)
-  local guide, stacked = guidance(o.guidance), {}
+  local guide = guidance(o.guidance)
+  local stacked = batches(guide, by_name, n, has_source)
   return function(z, t, st)
     local at = st.steps > 1 and (st.step - 1) / (st.steps - 1) or 0
     local names = guide:branches(at, has_source)
-    local key = table.concat(names, " ")
-    stacked[key] = stacked[key] or stack(by_name, names, n)
-    local c, list = stacked[key], {}
+    local c, list = stacked[table.concat(names, " ")], {}
     for i = 1, #names do list[i] = z end
     local v = parts.denoise(self.parts.unet, #names > 1 and ops.cat(list, 1) or z, t, c.source, c)
     local p = {}
@@ -287,7 +297,9 @@ end
 function Micro:generate(opts)
   local o = options.check("generate", opts, self)
   local images, stopped = make(self, o, "generate")
-  return result.new { images = images, seed = o.seed, params = o, stopped = stopped }
+  local seeds = {}
+  for i = 1, #images do seeds[i] = o.seed + i - 1 end
+  return result.new { parts = images, seeds = seeds, params = o, stopped = stopped }
 end
 
 --- A picture changed towards a description: the source is concatenated; with strength or mask the

@@ -4,11 +4,11 @@
 --
 -- Each row is one experiment over n scenes drawn with seeds that no training used. The last line
 -- is JSON.
-package.path = "./recipes/micro/?.lua;" .. package.path
+package.path = "./recipes/micro/?.lua;./recipes/micro/eval/?.lua;" .. package.path
 
-local ffi = require "ffi"
 local weft = require "weft"
 local caption = require "world.caption"
+local common = require "common"
 local edit = require "world.edit"
 local oracle = require "world.oracle"
 local render = require "world.render"
@@ -20,22 +20,7 @@ local p = weft.params {
   model = "micro", seed = 1000, out = { "", path = true, help = "a sheet of the first pictures" },
 }
 local m = weft.load(p.model)
-
---- An image's bytes for the oracle.
-local function bytes_of(im)
-  local t = (im:tensor() * 255 + 0.5):floor():contiguous()
-  local from, out = ffi.cast("float *", t:ptr()), ffi.new("uint8_t[?]", render.N_ELEMS)
-  for i = 0, render.N_ELEMS - 1 do out[i] = math.max(0, math.min(255, from[i])) end
-  return out
-end
-
---- A scene's picture as an Image.
-local function picture_of(s)
-  local t = weft.tensor.empty({ 64, 64, 3 })
-  local to, from = ffi.cast("float *", t:ptr()), render.new(s)
-  for i = 0, render.N_ELEMS - 1 do to[i] = from[i] / 255 end
-  return weft.image.from(t)
-end
+local bytes_of, picture_of = common.bytes_of, common.picture_of
 
 local shown = {}
 

@@ -35,6 +35,20 @@ function M.trained(folder, name)
   return weft.model.load(folder .. "/" .. name, { dtype = "f32" })
 end
 
+local read_json
+
+--- A trained part that is trained further, and another copy that stays. It is kept in the folder of
+-- the checkpoints at first, so that a run which goes on starts from the same.
+---@param p { out: string, work: string }
+function M.further(p, name)
+  local first = ("%s/%s_before"):format(p.work, name)
+  if not read_json(first .. "/config.json") then
+    M.mkdir(first)
+    M.trained(p.out, name):save(first)
+  end
+  return weft.model.load(first):to "f32", weft.model.load(first)
+end
+
 local function write(path, text)
   local file = assert(io.open(path .. ".part", "w"))
   file:write(text, "\n")
@@ -42,37 +56,52 @@ local function write(path, text)
   assert(os.rename(path .. ".part", path))
 end
 
-local function exists(path)
+function read_json(path)
   local file = io.open(path)
-  if file then file:close() end
-  return file ~= nil
-end
-
---- Set keys of a saved part's config.json.
-function M.set_config(folder, keys)
-  local path = folder .. "/config.json"
-  local file = assert(io.open(path))
-  local config = weft.json.decode(file:read "*a")
+  if not file then return nil end
+  local value = weft.json.decode(file:read "*a")
   file:close()
-  for k, v in pairs(keys) do config[k] = v end
-  write(path, weft.json.encode(config))
+  return value
 end
 
---- The tokenizer; it, the scheduler and the index of the parts are written first where the folder
--- has none.
+local function write_json(path, value) write(path, weft.json.encode(value)) end
+
+--- List parts in the index of a folder; other trainings may list theirs meanwhile.
+local function add_to_index(folder, names)
+  local path = folder .. "/model_index.json"
+  local index = read_json(path) or { _class_name = "MicroPipeline", _name = "micro" }
+  for _, name in ipairs(names) do index[name] = { "weft", name } end
+  write_json(path, index)
+end
+
+local is_transformer = { clip_vision = true, clip_text = true, conditioner = true, llama = true,
+  projector = true }
+
+--- Write a trained part into a folder, with more keys of its config, and list it in the index.
+function M.save(folder, name, model, keys)
+  local file = is_transformer[model.arch] and "model.safetensors" or nil
+  model:save(folder .. "/" .. name, { dtype = "f16", file = file })
+  if keys then
+    local path = ("%s/%s/config.json"):format(folder, name)
+    local config = read_json(path)
+    for k, v in pairs(keys) do config[k] = v end
+    write_json(path, config)
+  end
+  add_to_index(folder, { name })
+end
+
+--- The tokenizer; it and the scheduler are written first where the folder has none.
 function M.tokenizer(folder)
-  local path = folder .. "/tokenizer"
-  if not exists(path .. "/tokenizer.json") then
+  local path, scheduler = folder .. "/tokenizer", folder .. "/scheduler/scheduler_config.json"
+  if not read_json(path .. "/tokenizer.json") then
     M.mkdir(path)
     require("tokenizer").write(path)
+    add_to_index(folder, { "tokenizer" })
   end
-  if not exists(folder .. "/model_index.json") then
-    local index = { _class_name = "MicroPipeline", _name = "micro" }
-    for name in pairs(configs.micro) do index[name] = { "weft", name } end
-    index.tokenizer = { "weft", "tokenizer" }
+  if not read_json(scheduler) then
     M.mkdir(folder .. "/scheduler")
-    write(folder .. "/scheduler/scheduler_config.json", weft.json.encode(configs.micro.scheduler))
-    write(folder .. "/model_index.json", weft.json.encode(index))
+    write_json(scheduler, configs.micro.scheduler)
+    add_to_index(folder, { "scheduler" })
   end
   return tokenizer.load(path)
 end

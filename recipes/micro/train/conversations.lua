@@ -1,0 +1,219 @@
+--- Examples of the small world as sequences of the language model, in batches.
+local weft = require "weft"
+local data = require "data"
+local dialogue = require "world.dialogue"
+local rng = require "world.rng"
+local sequence = require "weft.pipeline.sequence"
+local tasks = require "world.tasks"
+
+local M = {}
+
+-- Share of conversations of several rounds.
+local DIALOGUES = 0.08
+-- How often a description is given as its feature instead of words: text made multimodal.
+local AS_FEATURE = 0.15
+
+---@class micro.Words  a text that stands in a sequence by its feature
+---@field text string
+
+--- Kind and medium of a prompt's part, as weft.pipeline.sequence asks.
+local function kind_of(part)
+  if type(part) == "string" then return nil end
+  if part.image then return "image", part.image end
+  return "text", part
+end
+
+--- The prompt's parts, now and then with the whole description as one feature.
+local function parts_of(example, r)
+  if example.task ~= "generate" and example.task ~= "bare" then return example.prompt end
+  if not r:chance(AS_FEATURE) then return example.prompt end
+  local words, out = { text = example.caption }, {}
+  for i, part in ipairs(example.prompt) do
+    local a, b = part:find(example.caption, 1, true)
+    if a then
+      local before, after = part:sub(1, a - 1), part:sub(b + 1)
+      if before:find "%S" then out[#out + 1] = before end
+      out[#out + 1] = words
+      if after:find "%S" then out[#out + 1] = after end
+    else
+      out[i] = part
+    end
+  end
+  return out
+end
+
+--- One example as a sequence. Its target's medium is the scene, or the caption's words where the
+-- prompt leaves something free: then no one picture is right, but the description is.
+---@param tok weft.Tokenizer
+---@param example world.Example
+---@param r world.Rng
+---@return weft.Sequence
+function M.sequence(tok, example, r)
+  local s = sequence.new(tok)
+  s:ask(parts_of(example, r), kind_of)
+  if example.text then
+    s:reply_text(example.text)
+  else
+    local target = example.exact and example.image or { text = example.caption }
+    s:reply_medium("image", target, example.media[example.source])
+  end
+  s:stop()
+  return s
+end
+
+--- A conversation of several rounds as one sequence.
+---@param rounds world.Round[]
+---@return weft.Sequence
+function M.dialogue(tok, rounds)
+  local s = sequence.new(tok)
+  for _, round in ipairs(rounds) do
+    s:ask(round.prompt, kind_of)
+    if round.text then
+      s:reply_text(round.text)
+    else
+      s:reply_medium("image", round.image, round.source)
+    end
+    s:stop()
+  end
+  return s
+end
+
+--- n sequences of batch `step`.
+---@return weft.Sequence[]
+function M.sequences(tok, stage, step, n)
+  local list = {}
+  for i = 1, n do
+    local r = rng.new(stage, step * n + i)
+    if r:chance(DIALOGUES) then
+      list[i] = M.dialogue(tok, dialogue.sample(r))
+    else
+      list[i] = M.sequence(tok, tasks.sample(r), r)
+    end
+  end
+  return list
+end
+
+--- Where each distinct medium of the sequences stands among the features: pictures first, then
+-- words.
+local function number_media(list)
+  local scenes, texts, index = {}, {}, {}
+  local function add(medium)
+    if index[medium] then return end
+    local to = medium.text and texts or scenes
+    to[#to + 1] = medium.text or medium
+    index[medium] = { text = medium.text ~= nil, k = #to }
+  end
+  for _, s in ipairs(list) do
+    for _, place in ipairs(s.places) do add(place.medium) end
+    for _, reply in ipairs(s.replies) do add(reply.medium) end
+  end
+  return scenes, texts, function(medium)
+    local at = index[medium]
+    return (at.text and #scenes or 0) + at.k - 1
+  end
+end
+
+--- Unit features [N,128] of pictures and words.
+---@param towers { image: weft.Model, text: weft.Model }
+local function features(towers, tok, scenes, texts)
+  local list = {}
+  if scenes[1] then
+    list[1] = weft.normalize(towers.image { pixels = data.pictures(scenes) }.embeds)
+  end
+  if texts[1] then
+    list[#list + 1] = weft.normalize(towers.text { ids = (data.text_ids(tok, texts)) }.embeds)
+  end
+  return weft.cat(list, 1)
+end
+
+---@class micro.Batch
+---@field groups { n: integer, tokens: integer }[]  sequences of like length, padded to one
+---@field ids weft.Tensor       [1,R] of all groups' rows, group after group
+---@field words weft.Tensor     [R,1] 1 where a token's own embedding stands, 0 for a feature
+---@field place_at weft.Tensor  [P] rows where features stand; nil for none
+---@field place_of weft.Tensor  [P] their rows of features
+---@field say_at weft.Tensor    [S] rows whose state says the next token
+---@field say weft.Tensor       [S] that token
+---@field reply_at weft.Tensor  [M] rows whose state foretells a feature; nil for none
+---@field reply_of weft.Tensor  [M]
+---@field features weft.Tensor  [N,128] of all media
+
+-- Shares of a batch, shortest first, that are padded to one length each.
+local SHARES = { 0.5, 0.8, 1 }
+
+--- The sequences in groups of like length.
+local function grouped(list)
+  local sorted, groups, from = {}, {}, 1
+  for i, s in ipairs(list) do sorted[i] = { s = s, i = i } end
+  table.sort(sorted, function(a, b)
+    if #a.s.ids ~= #b.s.ids then return #a.s.ids < #b.s.ids end
+    return a.i < b.i
+  end)
+  for _, share in ipairs(SHARES) do
+    local last, group = math.floor(share * #list + 0.5), {}
+    for k = from, last do group[#group + 1] = sorted[k].s end
+    if group[1] then groups[#groups + 1] = group end
+    from = math.max(from, last + 1)
+  end
+  return groups
+end
+
+local function i64(list) return list[1] and weft.tensor(list, { dtype = "i64" }) end
+
+--- Sequences as one batch, features by the towers.
+---@param towers { image: weft.Model, text: weft.Model }
+---@return micro.Batch
+function M.batch(tok, towers, list)
+  local scenes, texts, row_of = number_media(list)
+  local groups, ids, words = {}, {}, {}
+  local place_at, place_of, say_at, say, reply_at, reply_of = {}, {}, {}, {}, {}, {}
+  for g, group in ipairs(grouped(list)) do
+    local T = #group[#group].ids
+    groups[g] = { n = #group, tokens = T }
+    for _, s in ipairs(group) do
+      local base = #ids
+      for t = 1, T do ids[base + t], words[base + t] = s.ids[t] or 0, { 1 } end
+      for t = 2, #s.ids do
+        if s.learned[t] then say_at[#say_at + 1], say[#say + 1] = base + t - 2, s.ids[t] end
+      end
+      for _, place in ipairs(s.places) do
+        words[base + place.at] = { 0 }
+        place_at[#place_at + 1] = base + place.at - 1
+        place_of[#place_of + 1] = row_of(place.medium)
+      end
+      for _, reply in ipairs(s.replies) do
+        reply_at[#reply_at + 1] = base + reply.at - 1
+        reply_of[#reply_of + 1] = row_of(reply.medium)
+      end
+    end
+  end
+  return {
+    groups = groups, ids = weft.tensor({ ids }, { dtype = "i64" }), words = weft.tensor(words),
+    place_at = i64(place_at), place_of = i64(place_of), say_at = i64(say_at), say = i64(say),
+    reply_at = i64(reply_at), reply_of = i64(reply_of),
+    features = features(towers, tok, scenes, texts),
+  }
+end
+
+--- States [R,C] of a batch's rows after the final norm.
+---@param net { lm: weft.Model, feature_in: weft.Model }
+---@param b micro.Batch
+function M.states(net, b)
+  local x = net.lm:embed { ids = b.ids }
+  x = x:reshape(x:size(2), x:size(3)) * b.words
+  if b.place_at then
+    local f = b.features:index_select(b.place_of, 1) * math.sqrt(b.features:size(2))
+    x = x:index_add(b.place_at, net.feature_in { x = f }, 1)
+  end
+  local list, from = {}, 1
+  for g, group in ipairs(b.groups) do
+    local n = group.n * group.tokens
+    local rows = x:narrow(1, from, n):reshape(group.n, group.tokens, -1)
+    local hidden = net.lm { embeds = rows }.hidden
+    list[g] = hidden:reshape(n, -1)
+    from = from + n
+  end
+  return weft.cat(list, 1)
+end
+
+return M
