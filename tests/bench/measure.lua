@@ -38,15 +38,16 @@ local function median(list)
 end
 M.median = median
 
---- The most memory that this process has held since reset_process_peak, in bytes.
-local function process_peak()
+--- A field of /proc/self/status, in bytes: VmRSS now, VmHWM the most since reset_peak.
+local function process_bytes(field)
   for line in io.lines "/proc/self/status" do
-    local kib = line:match "^VmHWM:%s*(%d+)"
+    local kib = line:match("^" .. field .. ":%s*(%d+)")
     if kib then return tonumber(kib) * 1024 end
   end
 end
 
-local function reset_process_peak()
+local function reset_peak()
+  weft.memory(true)
   local file = io.open("/proc/self/clear_refs", "w")
   if file then
     file:write "5"
@@ -72,13 +73,13 @@ Prepared.__index = Prepared
 ---@param row bench.Row
 function M.prepare(row)
   local p = setmetatable({ row = row, seconds = {}, n = 1 }, Prepared)
+  p.before, p.live = process_bytes "VmRSS", weft.memory().live
   weft.bf16(row.dtype == "bf16" and not row.storage)
   p.step = row.make()
   local once = weft.time(weft.scope, p.step)
   if not row.slow then once = math.min(once, (weft.time(weft.scope, p.step))) end
   p.n = math.max(1, math.ceil(SAMPLE_S / once))
-  weft.memory(true)
-  reset_process_peak()
+  reset_peak()
   return p
 end
 
@@ -96,19 +97,18 @@ end
 function Prepared:result()
   local row, fma, pairs_rate = self.row, M.flops()
   local med, best = median(self.seconds)
-  local memory = weft.memory()
   return {
     name = row.name, dtype = row.dtype, level = weft.core.cpu_level(), threads = weft.threads(),
     samples = #self.seconds, median_s = med, best_s = best, flops = row.flops, bytes = row.bytes,
     gflops = row.flops and row.flops / best / 1e9, gbytes_s = row.bytes and row.bytes / best / 1e9,
-    items = row.items, unit = row.unit, peak_bytes = memory.peak, process_bytes = process_peak(),
+    items = row.items, unit = row.unit, peak_bytes = weft.memory().peak - self.live,
+    own_bytes = process_bytes "VmHWM" - self.before,
     fma_gflops = fma, bf16_gflops = pairs_rate,
   }
 end
 
 --- Give back what the row made.
 function Prepared:free()
-  if self.row.free then self.row.free() end
   self.step = nil
   weft.bf16(false)
   collectgarbage()

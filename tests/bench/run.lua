@@ -25,7 +25,7 @@ local function key_of(row) return ("%s %s %s"):format(row.group, row.name, row.d
 --- The rows that were asked for, in order, and by key.
 local function choose()
   local list, by_key = {}, {}
-  for _, part in ipairs { "ops", "micro", "lm", "sd", "process" } do
+  for _, part in ipairs { "ops", "micro", "lm", "sd", "llama", "process" } do
     for _, row in ipairs(require("rows." .. part)) do
       if key_of(row):find(options.rows) and (options.full ~= "" or not row.full) then
         list[#list + 1] = row
@@ -55,8 +55,9 @@ local function serve()
     end,
     machine = function()
       local fma, bf16 = measure.flops()
-      return json.encode { fma_gflops = fma, bf16_gflops = bf16, read_gbytes_s = measure.read_rate(),
-        level = weft.core.cpu_level(), threads = weft.threads() }
+      return json.encode { fma_gflops = fma, bf16_gflops = bf16,
+        read_gbytes_s = measure.read_rate(), level = weft.core.cpu_level(),
+        threads = weft.threads() }
     end,
     prepare = function(key)
       prepared[key] = measure.prepare(by_key[key])
@@ -88,7 +89,8 @@ local function print_table(results, read)
   local last = results[#results]
   if not last then return end
   print(("\n%d threads, kernels for %s; multiply-adds %.0f GFLOP/s, bf16 pairs %.0f; memory is "
-    .. "read at %.1f GB/s"):format(last.threads, last.level, last.fma_gflops, last.bf16_gflops, read))
+    .. "read at %.1f GB/s"):format(last.threads, last.level, last.fma_gflops, last.bf16_gflops,
+    read))
   print(("%-44s %-5s %12s %12s"):format("", "", "median s", "best s"))
   for _, r in ipairs(results) do
     print(("%-44s %-5s %12.5f %12.5f %s"):format(r.name, r.dtype, r.median_s, r.best_s, rate(r)))

@@ -24,7 +24,8 @@ local function block(net, name, rope)
   local D, plain = d / N, { bias = false }
   local norm1 = net:param(name .. ".norm1", { d }, nn.constant(1))
   local norm2 = net:param(name .. ".norm2", { d }, nn.constant(1))
-  local qkv, out = net:linear(name .. ".qkv", d, 3 * d, plain), net:linear(name .. ".out", d, d, plain)
+  local qkv = net:linear(name .. ".qkv", d, 3 * d, plain)
+  local out = net:linear(name .. ".out", d, d, plain)
   local gate, up = net:linear(name .. ".gate", d, spec.mlp, plain),
     net:linear(name .. ".up", d, spec.mlp, plain)
   local down = net:linear(name .. ".down", spec.mlp, d, plain)

@@ -20,7 +20,7 @@ end
 local function conv(k, stride, I, O, side, dtype)
   local out = math.ceil(side / stride)
   add {
-    name = ("conv %dx%d%s %d->%d @%d"):format(k, k, stride > 1 and " /" .. stride or "", I, O, side),
+    name = ("conv %dx%d%s %d->%d @%d"):format(k, k, stride > 1 and " /2" or "", I, O, side),
     dtype = dtype, spec = { op = "conv", k = k, stride = stride, I = I, O = O, side = side },
     flops = 2 * product_sizes(k, k, I, O, out, out),
     bytes = 4 * (side * side * I + out * out * O + k * k * I * O),
@@ -51,8 +51,8 @@ local function attention(tokens, heads, dtype)
     spec = { op = "attention", tokens = tokens, heads = heads, width = D },
     flops = 4 * tokens * tokens * heads * D, bytes = 16 * tokens * heads * D,
     make = function()
-      local q, k, v = T.randn({ 1, tokens, heads, D }, { seed = 1 }),
-        T.randn({ 1, tokens, heads, D }, { seed = 2 }), T.randn({ 1, tokens, heads, D }, { seed = 3 })
+      local function random(seed) return T.randn({ 1, tokens, heads, D }, { seed = seed }) end
+      local q, k, v = random(1), random(2), random(3)
       return function() return weft.attention(q, k, v) end
     end,
   }
@@ -81,7 +81,7 @@ end
 --- One row times matrices in turn, all of them far larger than the caches together.
 local function gemv(dtype)
   local N, elem_bytes = 4096, dtype == "f32" and 4 or 2
-  local n = math.ceil(1.5e9 / (N * N * elem_bytes))
+  local n = math.ceil(1e9 / (N * N * elem_bytes))
   add {
     name = ("gemv %dx%d"):format(N, N), dtype = dtype, storage = true,
     spec = { op = "gemv", N = N, matrices = n }, flops = 2 * N * N, bytes = elem_bytes * N * N,

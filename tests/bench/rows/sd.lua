@@ -30,19 +30,14 @@ local vae_config = {
 -- By the direct formulas, of one picture: a pass of the denoiser, a decoding.
 local unet_flops, vae_flops = { [96] = 2149e9, [64] = 804e9 }, { [96] = 5754e9, [64] = 2514e9 }
 
-local rows, held = {}, nil
+local rows = {}
 
 local function random_model(arch, config)
-  held = weft.model.new(arch, config, { seed = 1 }):to "f16"
-  return held
+  return weft.model.new(arch, config, { seed = 1 }):to "f16"
 end
 
 local function add(row)
   row.group, row.full, row.slow = "sd", true, true
-  row.free = function()
-    held:free()
-    held = nil
-  end
   rows[#rows + 1] = row
 end
 
