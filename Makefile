@@ -49,7 +49,7 @@ help:
 	@echo "make deps       install the Debian packages it needs (prints the line when not root)"
 	@echo "make demo       make pictures with the model that ships"
 	@echo "make test       run every test this machine can run"
-	@echo "make bench      measure; make bench-peers: beside PyTorch"
+	@echo "make bench      measure; make bench-peers: beside PyTorch (docs/performance.md)"
 	@echo "make lint       warnings, style and luacheck"
 	@echo "make install    into PREFIX (now $(PREFIX)), below DESTDIR if set; make uninstall"
 	@echo "make clean      remove what was built"
@@ -98,6 +98,19 @@ tests: $(UNIT)
 demo: deps
 	$(Q)$(MAKE) --no-print-directory all
 	./weft demo
+
+# ROWS is a Lua pattern of "group name dtype", FULL=1 adds the public models (minutes, 12 GB).
+PROBE := build/tests/bench/probe.so
+BENCH  = rows='$(ROWS)' samples=$(or $(SAMPLES),5) full=$(FULL) threads=$(THREADS)
+$(PROBE): tests/bench/probe.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=c17 -D_GNU_SOURCE $(WARN) -O2 -fPIC -shared $< -o $@ -lpthread
+
+bench: all $(PROBE)
+	$(Q)luajit tests/bench/run.lua $(BENCH) out=$(or $(OUT),build/bench.jsonl)
+
+bench-peers: all $(PROBE)
+	$(Q)"$$(sh tests/bench/venv.sh)" tests/bench/peers/run.py $(BENCH) out=$(or $(OUT),build/bench-peers.json)
 
 lint:
 	$(Q)luacheck -q lua recipes tests
