@@ -10,10 +10,9 @@ local weft = require "weft"
 local caption = require "world.caption"
 local data = require "data"
 local names = require "world.names"
-local nn = require "weft.nn"
+local probe = require "eval.probe"
 local rng = require "world.rng"
 local scene = require "world.scene"
-local train = weft.train
 
 local p = weft.params {
   n_train = { 4000, min = 100 }, n = { 1000, min = 50 }, steps = 300, twins = 6,
@@ -22,20 +21,7 @@ local p = weft.params {
 local tok = weft.tokenizer.load(p.out .. "/tokenizer")
 local image = weft.model.load(p.out .. "/image_encoder", { dtype = "f32" })
 local text = weft.model.load(p.out .. "/text_encoder", { dtype = "f32" })
-local BATCH = 100
 
---- Features [n,128] of items, made in batches by embed(list).
-local function features(items, embed)
-  return weft.scope(function()
-    local list = {}
-    for i = 1, #items, BATCH do
-      local part = {}
-      for k = i, math.min(i + BATCH - 1, #items) do part[#part + 1] = items[k] end
-      list[#list + 1] = weft.scope(function() return weft.normalize(embed(part)) end)
-    end
-    return weft.cat(list, 1)
-  end)
-end
 local function of_pictures(list) return image { pixels = data.pictures(list) }.embeds end
 local function of_words(list)
   local texts = {}
@@ -50,46 +36,20 @@ end
 local function labels(list, name)
   local out = {}
   for i, s in ipairs(list) do out[i] = value(s, name) end
-  return weft.tensor(out, { dtype = "i64" })
-end
-
---- Share of right answers of a linear probe of one attribute.
-local function probe(name, x, known, y, asked)
-  local net = nn.new { seed = 5 }
-  local head = net:linear("head", x:size(2), name == "style" and 6 or names[name].count)
-  local params = train.parameters(net)
-  local opt = train.adamw { params, lr = 0.1, weight_decay = 0 }
-  local wanted = labels(known, name)
-  for _ = 1, p.steps do
-    weft.scope(function()
-      local _, grads = weft.grad(function() return train.cross_entropy(head(x), wanted) end, params)
-      opt:step(grads)
-    end)
-  end
-  return weft.scope(function()
-    return head(y):argmax(2):eq(labels(asked, name)):to("f32"):mean():item()
-  end)
+  return out
 end
 
 --- Share of scenes whose picture's nearest caption among the twins' is their own.
 local function retrieval()
-  local hits, scenes = 0, {}
+  local scenes = {}
   for g = 1, p.n do
     local r = rng.new("eval retrieval", g)
     local base = scene.sample(r, { split = "val", objects = 1 })
     scenes[#scenes + 1] = base
     for _, s in ipairs(scene.twins(r, base, p.twins - 1)) do scenes[#scenes + 1] = s end
   end
-  local a, b = features(scenes, of_pictures), features(scenes, of_words)
-  for g = 1, p.n do
-    local from = (g - 1) * p.twins + 1
-    local one = a:narrow(1, from, 1)
-    local scores = one:matmul(b:narrow(1, from, p.twins):t()):reshape(-1):totable()
-    local best = 1
-    for k = 2, p.twins do if scores[k] > scores[best] then best = k end end
-    hits = hits + (best == 1 and 1 or 0)
-  end
-  return hits / p.n
+  return probe.retrieval(probe.features(scenes, of_pictures), probe.features(scenes, of_words),
+    p.twins)
 end
 
 local known, asked = {}, {}
@@ -98,10 +58,12 @@ for i = 1, p.n do asked[i] = scene.at("val", i, { objects = 1 }) end
 local report = {}
 print(("%-10s %s"):format("probe", "  kind colour   size pattern  cell  place  style"))
 for _, sense in ipairs { { "image", of_pictures }, { "text", of_words } } do
-  local x, y, cells = features(known, sense[2]), features(asked, sense[2]), {}
+  local x, y = probe.features(known, sense[2]), probe.features(asked, sense[2])
+  local cells = {}
   report[sense[1]] = {}
   for i, name in ipairs(ATTRIBUTES) do
-    local share = probe(name, x, known, y, asked)
+    local share = probe.linear(x, labels(known, name), y, labels(asked, name),
+      { classes = name == "style" and 6 or names[name].count, steps = p.steps })
     report[sense[1]][name], cells[i] = share, ("%6.3f"):format(share)
   end
   print(("%-10s %s"):format(sense[1], table.concat(cells, " ")))
