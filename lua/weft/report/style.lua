@@ -32,7 +32,7 @@ a { color: var(--accent); }
 .lead { margin-top: 4px; max-width: 44em; }
 
 nav { margin-top: 20px; display: flex; flex-wrap: wrap; gap: 4px 18px; font-size: 0.9rem; }
-nav a { text-decoration: none; }
+nav a { text-decoration: none; min-width: 0; overflow-wrap: anywhere; }
 nav a:hover { text-decoration: underline; }
 .bar { margin-top: 24px; padding: 12px 0; display: flex; flex-wrap: wrap; align-items: end;
   gap: 10px 14px; border-top: 1px solid var(--line); border-bottom: 1px solid var(--line);
