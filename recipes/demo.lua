@@ -61,6 +61,8 @@ end)
 section("Towards a description", PICTURES, "The denoiser sees the picture it changes.", function()
   local words = "a large plain red cat at the left at night"
   show("at night", edit(cat, m:encode(words)), { cat, words })
+  words = "a medium striped yellow frog at the right in a meadow"
+  show("yellow", edit(frog, m:encode(words)), { frog, words })
 end)
 section("Variations", PICTURES, "More like this one, from its feature alone.", function()
   for i = 1, 3 do show("like the frog " .. i, picture(frog)) end

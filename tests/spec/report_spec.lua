@@ -115,16 +115,17 @@ describe("a report", function()
     local out = picture(2, { call = told })
     cat:save(dir .. "/cat.png")
     out:save(dir .. "/out.png")
-    told = nil                                           -- luacheck: ignore
     local again = weft.image.load(dir .. "/cat.png")
     assert.equal(fingerprint.of(cat), fingerprint.of(again))
     local prompt = [[put </span> <span class="thing" title="picture"><img alt="%[picture%]" ]]
       .. [[src="data:image/jpeg;base64,[%w+/=]+"></span> <span class="words"> in the snow]]
     assert.matches(prompt, read(weft.report(dir, dir .. "/page.html")))
     os.remove(dir .. "/cat.png")
-    cat, again = nil, nil                                -- luacheck: ignore
-    collectgarbage()
-    collectgarbage()
+    local known = fingerprint.of(cat)
+    assert.is_truthy(fingerprint.find(known))
+    told, out = nil, nil                                 -- luacheck: ignore
+    for _ = 1, 3 do collectgarbage() end
+    assert.is_nil(fingerprint.find(known))
     assert.matches('<span class="thing chip" title="picture">picture</span>',
       read(weft.report(dir, dir .. "/page.html")), 1, true)
   end)
@@ -254,7 +255,8 @@ im:save "x.png"
   end
 
   it("groups a batch by what it varied and tells what failed", function()
-    assert.equal(3, (run "batch jobs --sweep guidance=1,3 --sweep seed=1..3"))
+    assert.equal(3, (run "batch jobs --sweep guidance=1,3 --sweep seed=1..3 --report all.html"))
+    assert.matches("<h2>guidance 3</h2>.*<h2>Failed</h2>", read(dir .. "/all.html"))
     local rc, text = run "report out"
     assert.equal(0, rc)
     assert.matches("out/report.html", text)
