@@ -221,6 +221,15 @@ describe("a report", function()
     assert.equal(1, count(text, "<audio"))
   end)
 
+  it("finds files from where the page is", function()
+    local function from(path)
+      return require("weft.report.store").new(path, {}):relative "a/b.png"
+    end
+    assert.same({ "a/b.png", "b.png", "../a/b.png", "../../a/b.png" },
+      { from "p.html", from "./a/p.html", from "c/p.html", from "a/x/../../c/d/p.html" })
+    assert.equal(root:match "[^/]+$" .. "/a/b.png", from "../p.html")
+  end)
+
   it("encodes base 64 as others do", function()
     local encode = require("weft.base64").encode
     assert.same({ "", "Zg==", "Zm8=", "Zm9v", "Zm9vYmFy" },
