@@ -14,7 +14,8 @@ local M = {}
 ---@field negative? table[]|string
 ---@field facts { [1]: string, [2]: string }[]   name and text, in order
 ---@field values table<string, any>              scalars by name: what filters and groups see
----@field repro? string       the file to make again
+---@field file? string        the file that it shows, from the page's folder
+---@field lines string[]      of each view, the line that makes it again, or its file
 ---@field rounds? table[]     of a conversation
 
 local el = html.el
@@ -76,6 +77,12 @@ function M.values(meta, params)
   return card.values
 end
 
+--- A path as a word of a shell.
+local function quoted(path)
+  if path:find "^[%w%._/][%w%._/%-]*$" then return path end
+  return "'" .. path:gsub("'", "'\\''") .. "'"
+end
+
 --- A card of views; what was made last says how.
 ---@param views weft.report.View[]
 ---@param given? { title: string, note: string, prompt: table[], params: table }
@@ -92,9 +99,11 @@ function M.new(st, views, given)
     if card.values[name] == nil then card.values[name] = v end
   end
   local told = maker or views[#views]
-  if told and told.path then
-    card.file = st:relative(told.path)
-    card.repro = maker and card.file or nil
+  card.file = told and told.path and st:relative(told.path) or nil
+  card.lines = {}
+  for i, v in ipairs(views) do
+    local file = v.path and st:relative(v.path)
+    card.lines[i] = file and (v.meta and "weft repro " or "") .. quoted(file) or nil
   end
   return card
 end
@@ -107,11 +116,8 @@ end
 
 -- ---- markup ----
 
---- A path as a word of a shell.
-local function quoted(path)
-  if path:find "^[%w%._/][%w%._/%-]*$" then return path end
-  return "'" .. path:gsub("'", "'\\''") .. "'"
-end
+-- Kinds of media whose sizes are told.
+local kinds = { image = "picture", audio = "sound", video = "video" }
 
 local function fact_rows(card)
   local rows = {}
@@ -120,8 +126,13 @@ local function fact_rows(card)
       if row[2] then rows[#rows + 1] = { el("dt", nil, row[1]), el("dd", nil, row[2]) } end
     end
   end
+  local is_told = {}
   for _, v in ipairs(card.views) do
-    rows[#rows + 1] = { el("dt", nil, v.kind), el("dd", nil, v.about) }
+    local name = kinds[v.kind]
+    if name and not is_told[name .. v.about] then
+      rows[#rows + 1] = { el("dt", nil, name), el("dd", nil, v.about) }
+      is_told[name .. v.about] = true
+    end
   end
   return rows
 end
@@ -139,16 +150,13 @@ local function line(card)
 end
 
 local function details(card)
-  local rows = fact_rows(card)
-  local repro
-  if card.repro then
-    repro = el("p", { class = "repro" }, el("code", nil, "weft repro " .. quoted(card.repro)))
-  elseif card.file then
-    repro = el("p", { class = "repro" }, el("code", nil, quoted(card.file)))
+  local rows, lines = fact_rows(card), {}
+  for i = 1, #card.views do
+    local line_of = (card.lines or {})[i]
+    if line_of then lines[#lines + 1] = el("p", { class = "repro" }, el("code", nil, line_of)) end
   end
-  if not rows[1] and not repro then return nil end
-  return el("details", nil, el("summary", nil, "How it was made"),
-    el("dl", nil, rows), repro)
+  if not rows[1] and not lines[1] then return nil end
+  return el("details", nil, el("summary", nil, "How it was made"), el("dl", nil, rows), lines)
 end
 
 local function figures(card)
@@ -199,7 +207,8 @@ end
 
 --- Room on the page: media side by side and conversations take more.
 local function width_of(card)
-  if card.rounds or #card.views > 2 then return " whole" end
+  if card.rounds then return " whole talk" end
+  if #card.views > 2 then return " whole" end
   return #card.views > 1 and " wide" or ""
 end
 

@@ -101,8 +101,8 @@ code { padding: 3px 6px; background: var(--tint); border-radius: 4px; color: var
   overflow-wrap: anywhere; user-select: all; }
 .repro button { font-size: 0.75rem; padding: 1px 7px; }
 
-.rounds { list-style: none; display: flex; flex-direction: column; gap: 12px; padding: 4px 0;
-  max-width: 46em; }
+.rounds { list-style: none; display: flex; flex-direction: column; gap: 12px; padding: 4px 0; }
+.talk { max-width: 46em; }
 .rounds li { max-width: min(34em, 88%); padding: 9px 13px; border-radius: 12px;
   display: flex; flex-direction: column; gap: 6px; min-width: 0; }
 .you { align-self: flex-end; background: var(--tint); border-bottom-right-radius: 3px !important; }
