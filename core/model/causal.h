@@ -42,10 +42,10 @@ wf_status wf_causal_open(wf_ctx *c, const wf_causal_style *s, wf_tensor *const *
 wf_tensor *wf_causal_attend(wf_ctx *c, const wf_causal *call, int64_t layer, wf_tensor *q,
                             wf_tensor *k, wf_tensor *v);
 
-/* The outputs logits hidden layers? from the final state [B,T,C] and the head's weight [V,C].
+/* The outputs logits hidden layers? from the final state [B,T,C] and the head to [..,V].
  * states[0 ... n_layers - 1] must be set when layers are wanted; the last one is hidden. */
-wf_status wf_causal_finish(wf_ctx *c, wf_causal *call, wf_tensor *hidden, wf_tensor *head,
-                           wf_named *out, int *n_out);
+wf_status wf_causal_finish(wf_ctx *c, wf_causal *call, wf_tensor *hidden,
+                           const wf_linear_layer *head, wf_named *out, int *n_out);
 
 /* The method "embed": ids [B,T] -> embeds [B,T,C], rows of the table. */
 wf_status wf_causal_embed(wf_ctx *c, const wf_causal_style *s, const wf_param *table,
