@@ -12,6 +12,7 @@
 /* How a public file lays a parameter out; wf_param.shape is ours. */
 typedef enum wf_layout {
     WF_LAYOUT_PLAIN,        /* as ours: linear [N,K], norms, embeddings */
+    WF_LAYOUT_LINEAR_T,     /* [K,N]; ours [N,K] */
     WF_LAYOUT_CONV2D,       /* [O,I,kh,kw]; ours [O,kh,kw,I] */
     WF_LAYOUT_CONV1D,       /* [O,I,k]; ours [O,k,I] */
     WF_LAYOUT_CONV_T1D      /* [I,O,k]; ours [I,k,O] */

@@ -11,7 +11,7 @@ local M = {}
 local Model = {}
 
 --- Methods of an architecture besides those of every model, by the module that holds them.
-local families = { llama = "weft.language" }
+local families = { llama = "weft.language", gpt2 = "weft.language" }
 
 --- Outputs of these names are the call's value when they come alone; others make a table by name.
 local alone = { sample = true, image = true, y = true, audio = true }
