@@ -155,6 +155,24 @@ describe("adapters", function()
   end)
 end)
 
+describe("adapters of GPT-2", function()
+  it("merge into weights that are stored turned", function()
+    local made = {
+      vocab_size = 40, n_embd = 24, n_layer = 2, n_head = 4, n_positions = 16,
+    }
+    local lm = weft.model.new("gpt2", made, { seed = 5 })
+    local lora, at = lm:adapt{ rank = 3, alpha = 5, seed = 2 }, folder()
+    for name, t in lora:parameters() do
+      if name:find "lora_B" then t:copy_(T.randn(t:size(), { seed = 4 })) end
+    end
+    lora:save(at)
+    local other = weft.model.new("gpt2", made, { seed = 5 })
+    assert.is_true(far(lm{ ids = ids }.logits, other{ ids = ids }.logits) > 1e-3)
+    assert.are.equal("applied 2/2", tostring(other:merge(at)))
+    assert.is_true(far(lm{ ids = ids }.logits, other{ ids = ids }.logits) < 2e-5)
+  end)
+end)
+
 describe("adapters of convolutions", function()
   it("merge in our layout", function()
     local unet = weft.model.load "tests/model/vectors/unet_sd1"
