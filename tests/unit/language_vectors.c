@@ -122,11 +122,11 @@ LANGUAGE_TEST(gpt2)
 /* Load, then two cached calls; the second's logits as one sum, NAN once c has failed. */
 static double cached_sum(wf_ctx *c)
 {
+    wf_scope *s = wf_scope_open(c);
     wf_named out[WF_MODEL_MAX_IO],
         room[] = {{"batch", wf_scalar(c, 1.0)}, {"tokens", wf_scalar(c, 4.0)}};
     int n = 0;
     double sum = NAN;
-    wf_scope *s = wf_scope_open(c);
     wf_model *m = wf_model_load(c, VECTORS "llama_grouped", WF_DTYPE_COUNT);
     if (m && wf_model_call(c, m, "cache", room, 2, out, &n) == WF_OK) {
         const int64_t first[] = {1, 7, 3};
