@@ -55,6 +55,19 @@ describe("the small model's language model", function()
     assert.is_true(differ(with_a, without) > 0)
   end)
 
+  it("warns of words it never met, once, and of more media than it can point at", function()
+    local warnings = {}
+    m.on_warning = function(text) warnings[#warnings + 1] = text end
+    m:image(quick { "draw a unicorn and a cat" })
+    m:image(quick { "draw a unicorn" })
+    assert.same({ "the model never met 'unicorn' and will hardly understand" }, warnings)
+    local a, many = m:image(quick { "a" }), { "look at" }
+    for i = 1, 14 do many[i + 1] = a:clone() end
+    m:image(quick(many))
+    m.on_warning = nil
+    assert.truthy(warnings[2]:find "14 pictures and sounds; only the first 12")
+  end)
+
   it("makes several kinds in turn", function()
     local r = m:generate(quick { "a storm", to = { "image", "audio" } })
     assert.same({ "image", "audio" }, { r[1].kind, r[2].kind })
