@@ -30,7 +30,8 @@ KERNELS := $(filter-out kernels/cpu/fill.c,$(wildcard kernels/cpu/*.c))
 FLAGS_avx2       := -mavx2 -mfma -mf16c
 FLAGS_avx512     := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma -mf16c
 FLAGS_avx512bf16 := $(FLAGS_avx512) -mavx512bf16
-LEVELS  := avx2 avx512 avx512bf16
+FLAGS_amx        := $(FLAGS_avx512bf16) -mamx-tile -mamx-bf16
+LEVELS  := avx2 avx512 avx512bf16 amx
 KOBJ    := $(foreach l,$(LEVELS),$(KERNELS:%.c=$(BUILD)/%.$(l).o))
 endif
 KOBJ    += $(patsubst %.c,$(BUILD)/%.o,$(wildcard kernels/cpu/fill.c))
