@@ -8,7 +8,7 @@ local M = {}
 local files = {
   image_encoder = "model.safetensors", text_encoder = "model.safetensors",
   conditioner = "model.safetensors", audio_encoder = "model.safetensors",
-  audio_conditioner = "model.safetensors",
+  audio_conditioner = "model.safetensors", vocoder = "model.safetensors",
 }
 
 -- Widths that keep every kind of layer and make a step some ten times cheaper.
@@ -56,14 +56,15 @@ function M.config(name, is_narrow)
 end
 
 --- Write the model into dir. Returns dir.
----@param opts? { narrow: boolean, seed: integer, sounds: boolean, pictures: boolean }  pictures
---- is true when not given
+---@param opts? { narrow: boolean, seed: integer, sounds: boolean, pictures: boolean, vocoder:
+--- boolean }  pictures is true when not given
 function M.make(dir, opts)
   opts = opts or {}
   local index = { _class_name = "MicroPipeline", _name = "micro", tokenizer = { "weft", "tok" } }
   local names = {}
   for _, name in ipairs(opts.pictures ~= false and pictures or {}) do names[name] = true end
   for _, name in ipairs(opts.sounds and sounds or {}) do names[name] = true end
+  names.vocoder = opts.vocoder
   for name in pairs(names) do
     local config = M.config(name, opts.narrow)
     if name:find "vae$" then

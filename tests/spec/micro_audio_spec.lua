@@ -9,7 +9,7 @@ describe("sounds of the small model", function()
 
   setup(function()
     dir, only = micro.temp(), micro.temp()
-    m = weft.load(micro.make(dir, { narrow = true, sounds = true }))
+    m = weft.load(micro.make(dir, { narrow = true, sounds = true, vocoder = true }))
     listener = weft.load(micro.make(only, { narrow = true, sounds = true, pictures = false }))
     local t = weft.tensor.arange(0, mel.N_SAMPLES - 1) * (2 * math.pi * 440 / mel.RATE_HZ)
     tone = weft.audio.from(t:sin() * 0.5, mel.RATE_HZ)
@@ -126,6 +126,16 @@ describe("sounds of the small model", function()
     local deaf = weft.load(dir, { parts = { "text_encoder", "tokenizer", "scheduler" } })
     assert.truthy(error_of(deaf.audio, deaf, { "x" }):find("has no audio_unet", 1, true))
     assert.truthy(error_of(deaf.encode, deaf, tone):find("has no audio_encoder", 1, true))
+  end)
+
+  it("are played by the vocoder where one is and is asked for", function()
+    local a = audio { vocoder = "hifigan" }
+    assert.are.same({ 8192, 8000 }, { a.samples, a.rate })
+    assert.is_true(differ(a, audio()) > 1e-4)
+    assert.are.equal("hifigan", a.meta.call.options.vocoder)
+    assert.are.equal(0, differ(audio(), audio { vocoder = "griffin-lim" }))
+    assert.truthy(error_of(listener.audio, listener, { "x", steps = 2, vocoder = "hifigan",
+      progress = false }):find("has no vocoder", 1, true))
   end)
 
   it("show what is there after a step, and stop when told", function()

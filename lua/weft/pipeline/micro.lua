@@ -8,7 +8,6 @@ local core = require "weft.core"
 local check = require "weft.check"
 local embedding = require "weft.embedding"
 local media = require "weft.pipeline.micro_media"
-local mel = require "weft.pipeline.micro_mel"
 local options = require "weft.options"
 local parts = require "weft.pipeline.micro_parts"
 local prompts = require "weft.pipeline.micro_prompt"
@@ -111,15 +110,10 @@ local function make(self, medium, o, fn, feature)
     z, stopped = runs.sample(self, medium, o, o.n or 1, feature, o.concat)
     return parts.pictures(self.parts[medium.vae], z)
   end)
-  local list = runs.write(self, medium, x, o.seed)
+  local list = runs.write(self, medium, x, o)
   for i, made in ipairs(list) do made.meta = describe(self, o, fn, i) end
   return list, stopped
 end
-
---- A sound whose mel [64,64] is this.
----@param seed integer  of the first phases
----@return weft.Audio
-function Micro.vocode(_, x, seed) return mel.sound(x, seed) end
 
 local function make_one(self, kind, opts)
   local o = options.check(kind, opts, self)
@@ -190,7 +184,8 @@ end
 
 --- A picture or sound through its autoencoder and back: the ceiling of what the model can make.
 ---@param v weft.Image|weft.Audio
-function Micro:decode_encode(v)
+---@param opts? { vocoder: string }
+function Micro:decode_encode(v, opts)
   local medium = media.find(v)
   if not medium then check.fail("decode_encode: a picture or a sound, got %s", type(v)) end
   media.need(self, "decode_encode", medium, { "vae" })
@@ -198,7 +193,7 @@ function Micro:decode_encode(v)
   local x = core.scope(function()
     return parts.pictures(vae, parts.latents(vae, medium.read(self, v)))
   end)
-  return runs.write(self, medium, x, 0)[1]
+  return runs.write(self, medium, x, { seed = 0, vocoder = opts and opts.vocoder })[1]
 end
 
 --- Facts about the model.

@@ -20,7 +20,8 @@ local LATENT_SIDE = 16
 ---@field conditioner string
 ---@field is fun(v: any): boolean
 ---@field read fun(m: weft.Micro, v: any): weft.Tensor  [1,64,64,C], what encoder and vae take
----@field write fun(m: weft.Micro, x: weft.Tensor, seed: integer): any  x [64,64,C] from the vae
+---@field write fun(m: weft.Micro, x: weft.Tensor, seed: integer, o: table): any  x [64,64,C] from
+--- the vae, o the call's options
 ---@field mask fun(v: any): weft.Tensor  [1,16,16,1], 1 where to make anew
 
 -- ---- pictures ----
@@ -65,8 +66,18 @@ local function read_sound(m, a)
   return mel.of(fit_sound(m, a)):reshape(1, mel.N_FRAMES, mel.N_BANDS, 1)
 end
 
-local function write_sound(m, x, seed)
-  return m:vocode(x:reshape(mel.N_FRAMES, mel.N_BANDS), seed)
+--- Samples of a mel: by Griffin-Lim from phases of this seed, or by the vocoder of the model.
+local function write_sound(m, x, seed, o)
+  if o.vocoder ~= "hifigan" then
+    return mel.sound(x:reshape(mel.N_FRAMES, mel.N_BANDS), seed)
+  end
+  local voc = m.parts.vocoder
+  if not voc then
+    core.raise("model", ("audio: the model '%s' has no vocoder"):format(m.name),
+      'vocoder = "griffin-lim" needs none')
+  end
+  local y = core.scope(function() return voc(x:reshape(1, mel.N_FRAMES, mel.N_BANDS)) end)
+  return audio.from(y:reshape(-1), mel.RATE_HZ)
 end
 
 --- A sound as a mask: 1 over the stretches of time to make anew, all bands of them.

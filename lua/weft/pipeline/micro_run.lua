@@ -115,7 +115,7 @@ function M.sample(m, medium, o, n, feature, concat)
     on_step = o.on_step and function(st)
       st.preview = function()
         local x = parts.pictures(m.parts[medium.vae], st:x0():narrow(1, 1, 1))
-        return M.write(m, medium, x, o.seed)[1]
+        return M.write(m, medium, x, o)[1]
       end
       local go_on = o.on_step(st)
       stopped = go_on == false
@@ -126,10 +126,11 @@ function M.sample(m, medium, o, n, feature, concat)
 end
 
 --- The pictures or sounds that an autoencoder decoded, [n,64,64,C].
+---@param o table  of the call: seed, vocoder
 ---@return any[]
-function M.write(m, medium, x, seed)
+function M.write(m, medium, x, o)
   local out = {}
-  for i = 1, x:size(1) do out[i] = medium.write(m, x:select(1, i), seed + i - 1) end
+  for i = 1, x:size(1) do out[i] = medium.write(m, x:select(1, i), o.seed + i - 1, o) end
   return out
 end
 

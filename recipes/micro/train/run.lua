@@ -70,7 +70,7 @@ local function add_to_index(folder, names)
 end
 
 local is_transformer = { clip_vision = true, clip_text = true, conditioner = true, llama = true,
-  projector = true }
+  projector = true, hifigan = true }
 
 --- Write a trained part into a folder, with more keys of its config, and list it in the index.
 function M.save(folder, name, model, keys)
