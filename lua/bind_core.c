@@ -296,6 +296,13 @@ static int l_bf16(lua_State *L)
     return 1;
 }
 
+/* core.fence(on): files are written below the current folder only */
+static int l_fence(lua_State *L)
+{
+    wf_ctx_set_fence(lwf_ctx(L), lua_toboolean(L, 1));
+    return 0;
+}
+
 /* core.clock() -> seconds that only go forward */
 static int l_clock(lua_State *L)
 {
@@ -316,7 +323,7 @@ static int l_to_device(lua_State *L)
     return lwf_error(L, "device", "a dtype, or cpu", "to: no dtype or device '%s'", name);
 }
 
-/* core.cpu_level() -> "avx512bf16", "avx512", "avx2" or "plain": which kernels run */
+/* core.cpu_level() -> "amx", "avx512bf16", "avx512", "avx2" or "plain": which kernels run */
 static int l_cpu_level(lua_State *L)
 {
     lua_pushstring(L, wf_cpu_level());
@@ -327,7 +334,7 @@ static const luaL_Reg functions[] = {
     {"raise", l_raise},     {"where", l_where},           {"set_home", l_set_home},
     {"memory", l_memory},   {"trim", l_trim},             {"threads", l_threads},
     {"bf16", l_bf16},       {"fail_alloc", l_fail_alloc}, {"clock", l_clock},
-    {"fail_io", l_fail_io},
+    {"fail_io", l_fail_io}, {"fence", l_fence},
     {"cpu_level", l_cpu_level}, {"to_device", l_to_device}, {NULL, NULL},
 };
 

@@ -52,7 +52,7 @@ static void set_path(lua_State *L)
 {
     char self[PATH_BYTES];
     if (!find_self(self, sizeof self)) return;
-    if (!push_if_there(L, self, "lua") && !push_if_there(L, self, "../share/weft/lua")) return;
+    if (!push_if_there(L, self, "lua") && !push_if_there(L, self, "../share/lua/5.1")) return;
     lua_getglobal(L, "package");
     lua_getfield(L, -1, "path");
     const char *home = lua_tostring(L, -3);

@@ -20,6 +20,7 @@ struct wf_ctx {
     void *log_arg;
     volatile sig_atomic_t *cancel;
     bool bf16;
+    bool fenced;                        /* files are written below the current folder only */
     uint64_t fail_io;                   /* steps of writing until one fails; 0: none does */
 };
 

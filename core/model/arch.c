@@ -3,13 +3,14 @@
 
 #include <string.h>
 
-extern const wf_arch wfi_arch_unet2d, wfi_arch_vae, wfi_arch_clip_text, wfi_arch_clip_vision,
-                     wfi_arch_conditioner, wfi_arch_projector, wfi_arch_llama, wfi_arch_hifigan;
+extern const wf_arch wfi_arch_unet2d, wfi_arch_unet3d, wfi_arch_vae, wfi_arch_clip_text,
+                     wfi_arch_clip_vision, wfi_arch_conditioner, wfi_arch_projector,
+                     wfi_arch_llama, wfi_arch_hifigan;
 
 static const wf_arch *const table[] = {
-    &wfi_arch_unet2d,      &wfi_arch_vae,         &wfi_arch_clip_text,
-    &wfi_arch_clip_vision, &wfi_arch_conditioner, &wfi_arch_projector,
-    &wfi_arch_llama,       &wfi_arch_hifigan,
+    &wfi_arch_unet2d,      &wfi_arch_unet3d,      &wfi_arch_vae,       &wfi_arch_clip_text,
+    &wfi_arch_clip_vision, &wfi_arch_conditioner, &wfi_arch_projector, &wfi_arch_llama,
+    &wfi_arch_hifigan,
 };
 
 enum { N_ARCHS = sizeof table / sizeof *table };

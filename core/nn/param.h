@@ -14,7 +14,8 @@ typedef enum wf_layout {
     WF_LAYOUT_PLAIN,        /* as ours: linear [N,K], norms, embeddings */
     WF_LAYOUT_CONV2D,       /* [O,I,kh,kw]; ours [O,kh,kw,I] */
     WF_LAYOUT_CONV1D,       /* [O,I,k]; ours [O,k,I] */
-    WF_LAYOUT_CONV_T1D      /* [I,O,k]; ours [I,k,O] */
+    WF_LAYOUT_CONV_T1D,     /* [I,O,k]; ours [I,k,O] */
+    WF_LAYOUT_CONV_FRAMES   /* [O,I,k,1,1]; ours [O,k,I] */
 } wf_layout;
 
 /* First values: constant (scale is the value), uniform in -scale..scale, or normal with deviation

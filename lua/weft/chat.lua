@@ -59,7 +59,7 @@ end
 
 --- Forget the last k rounds (1).
 function Chat:undo(k)
-  k = check.int("undo: k", k or 1, 1, math.max(1, #self.turns_made / 2))
+  k = check.int("undo: k", k, 1, 1, math.max(1, #self.turns_made / 2))
   for _ = 1, 2 * k do self.turns_made[#self.turns_made] = nil end
   return self
 end

@@ -49,6 +49,7 @@ function weft.with(opts, more)
 end
 
 for name, f in pairs(require "weft.ops") do weft[name] = f end
+weft.embedding = nil                 -- the part of this name, which is the op when it is called
 weft.tensor = require "weft.tensor"
 
 --- The logarithm of a tensor; with a string, a line on stderr as string.format makes it.

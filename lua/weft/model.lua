@@ -143,6 +143,25 @@ function M.new(arch, config, opts)
   return wrap(core.new_model(arch, json.encode(config), opts.seed or require("weft").seed()))
 end
 
+--- A video model that draws every frame as a picture model does: it has all its parameters, by
+-- name, and what lies over frames starts fresh, which changes nothing until it is trained.
+---@param picture weft.Model  "unet2d"
+---@param config table        of the "unet3d"; sizes as the picture model's
+---@param opts? { seed: integer }
+function M.inflate(picture, config, opts)
+  local video = M.new("unet3d", config, opts)
+  local shapes = {}
+  for name, t in video:parameters() do shapes[name] = table.concat(t:size(), ",") end
+  for name, t in picture:parameters() do
+    if shapes[name] ~= table.concat(t:size(), ",") then
+      check.fail("inflate: %s is [%s] in the picture model, the video model has %s", name,
+        table.concat(t:size(), ","), shapes[name] and "[" .. shapes[name] .. "]" or "none")
+    end
+    video:set(name, t:to "f32")
+  end
+  return video
+end
+
 --- A model from a folder with config.json and safetensors, or from a file and a config.
 ---@param opts? { dtype: string, config: table }
 function M.load(path, opts)

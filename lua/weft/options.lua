@@ -163,7 +163,8 @@ end
 --- Fill out from the model's defaults, as far as the call takes them, and draw a seed.
 local function fill(out, known, model)
   for name, v in pairs(model.defaults or {}) do
-    if out[name] == nil and known[name] then out[name] = v end
+    local is_idle = name == "strength" and out.init == nil       -- it says how much of init stays
+    if out[name] == nil and known[name] and not is_idle then out[name] = v end
   end
   if out.seed == nil and known.seed then out.seed = require("weft").seed() end
   if type(out.seed) == "string" then

@@ -127,4 +127,17 @@ M.micro = {
   },
 }
 
+-- The denoiser of videos: that of pictures with layers over frames, whose attention reads the
+-- context too; a frame's number is embedded beside the time. Trained from the weights of `unet`.
+M.unet_video = { arch = "unet3d", config = {} }
+for key, value in pairs(M.micro.unet.config) do M.unet_video.config[key] = value end
+for key, value in pairs {
+  _class_name = "UNet3DConditionModel", mid_block_type = "UNetMidBlock3DCrossAttn",
+  down_block_types = { "DownBlock3D", "CrossAttnDownBlock3D" },
+  up_block_types = { "UpBlock3D", "UpBlock3D" },
+  attention_head_dim = 24,              -- the width of a head: 4 heads, as of pictures
+  temporal_conv_layers = 1, temporal_cross_attention = true, transformer_in = false,
+  frame_embedding_dim = 32,
+} do M.unet_video.config[key] = value end
+
 return M

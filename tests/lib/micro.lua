@@ -8,7 +8,9 @@ local M = {}
 local files = {
   image_encoder = "model.safetensors", text_encoder = "model.safetensors",
   conditioner = "model.safetensors", audio_encoder = "model.safetensors",
-  audio_conditioner = "model.safetensors", vocoder = "model.safetensors",
+  audio_conditioner = "model.safetensors", language_model = "model.safetensors",
+  feature_in = "model.safetensors", feature_out = "model.safetensors",
+  vocoder = "model.safetensors",
 }
 
 -- Widths that keep every kind of layer and make a step some ten times cheaper.
@@ -23,6 +25,10 @@ local narrow = {
   audio_encoder = { hidden_size = 32, intermediate_size = 64, num_hidden_layers = 1,
     num_attention_heads = 2, stem = { type = "unshuffle", patch = 4, channels = { 16, 16, 16 } } },
 }
+narrow.language_model = { hidden_size = 32, intermediate_size = 64, num_hidden_layers = 2,
+  num_attention_heads = 2, num_key_value_heads = 2 }
+narrow.feature_in = { hidden_dim = 32, out_dim = 32 }
+narrow.feature_out = { in_dim = 32, hidden_dim = 32 }
 for _, name in ipairs { "vae", "unet", "conditioner" } do
   narrow["audio_" .. name] = narrow[name]
 end
@@ -30,6 +36,7 @@ end
 local pictures = { "image_encoder", "text_encoder", "vae", "unet", "conditioner" }
 local sounds = { "image_encoder", "text_encoder", "audio_encoder", "audio_vae", "audio_unet",
   "audio_conditioner" }
+local language = { "language_model", "feature_in", "feature_out" }
 
 function M.write(path, text)
   local file = assert(io.open(path, "wb"))
@@ -56,8 +63,8 @@ function M.config(name, is_narrow)
 end
 
 --- Write the model into dir. Returns dir.
----@param opts? { narrow: boolean, seed: integer, sounds: boolean, pictures: boolean, vocoder:
---- boolean }  pictures is true when not given
+---@param opts? { narrow: boolean, seed: integer, sounds: boolean, pictures: boolean, language:
+--- boolean, vocoder: boolean }  pictures is true when not given
 function M.make(dir, opts)
   opts = opts or {}
   local index = { _class_name = "MicroPipeline", _name = "micro", tokenizer = { "weft", "tok" } }
@@ -65,6 +72,7 @@ function M.make(dir, opts)
   for _, name in ipairs(opts.pictures ~= false and pictures or {}) do names[name] = true end
   for _, name in ipairs(opts.sounds and sounds or {}) do names[name] = true end
   names.vocoder = opts.vocoder
+  for _, name in ipairs(opts.language and language or {}) do names[name] = true end
   for name in pairs(names) do
     local config = M.config(name, opts.narrow)
     if name:find "vae$" then

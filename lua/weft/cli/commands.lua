@@ -20,7 +20,7 @@ M.list = {
   { name = "run", group = "Make", args = "RECIPE [name=value ...]", help = "run a recipe",
     options = { out, model, device, threads, show,
       { name = "set-from", value = "FILE", help = "parameters from a file that weft made" },
-      { name = "sandbox", help = "without files, programs and native code" } },
+      { name = "sandbox", help = "without programs, native code and files elsewhere" } },
     more = "The recipe's folder is importable, and globals are strict: an undefined name is an\n"
       .. "error. Parameters are those that the recipe declares with weft.params; `weft params\n"
       .. "RECIPE` lists them. Exit status: 0 done, 1 the recipe raised, 2 wrong use, 4 model or\n"
@@ -62,8 +62,13 @@ M.list = {
     options = {} },
   { name = "params", group = "Fix", args = "RECIPE", help = "the parameters of a recipe",
     options = {} },
-  { name = "repro", group = "Fix", args = "FILE", help = "make a file again and compare the bytes",
-    options = { out, model, device, threads } },
+  { name = "repro", group = "Fix", args = "FILE",
+    help = "make a file again and compare the bytes",
+    options = { out, model, device, threads,
+      { name = "trust", help = "run the file's recipe with everything" } },
+    more = "A file may carry the recipe that made it. It runs in a folder of its own, fenced in:\n"
+      .. "without programs, native code, and files anywhere else. Exit status: 0 identical,\n"
+      .. "1 differs, 4 the file or something it needs is missing." },
   { name = "doctor", group = "Fix", args = "", help = "what this machine has, one line a problem",
     options = {} },
   { name = "models", group = "Setup", args = "", help = "models in the search path", options = {} },

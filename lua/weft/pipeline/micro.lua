@@ -1,10 +1,14 @@
---- The small model: pictures and sounds from descriptions, from pictures and sounds, and from all
--- of them; edits beside a source.
+--- The small model: pictures, sounds, videos and words from prompts in which words and media are
+-- interleaved; edits beside a source; conversations.
 --
--- A prompt becomes one feature of the aligned space (micro_prompt). The feature conditions the
--- medium's denoiser (micro_run); a source given as `concat` is seen by it as latents; words of the
--- negative prompt stand in the cross-attention of the branch without condition.
+-- A prompt with words is read by the language model, which foretells the feature of what is to be
+-- made and points at its source (micro_reply); a prompt of features and media alone, or a folder
+-- without a language model, becomes one feature of the aligned space directly (micro_prompt). The
+-- feature conditions the medium's denoiser (micro_run); a source given as `concat` is seen by it as
+-- latents; words of the negative prompt stand in the cross-attention of the branch without
+-- condition.
 local core = require "weft.core"
+local chat = require "weft.chat"
 local check = require "weft.check"
 local embedding = require "weft.embedding"
 local media = require "weft.pipeline.micro_media"
@@ -12,6 +16,7 @@ local options = require "weft.options"
 local parts = require "weft.pipeline.micro_parts"
 local prompts = require "weft.pipeline.micro_prompt"
 local provenance = require "weft.provenance"
+local reply = require "weft.pipeline.micro_reply"
 local result = require "weft.result"
 local runs = require "weft.pipeline.micro_run"
 
@@ -92,6 +97,7 @@ end
 
 --- What a file made from this call carries.
 local function describe(self, o, fn, i)
+  self.sha256 = self.sha256 or self.hash and self.hash()
   return provenance.new {
     model = { name = self.name, sha256 = self.sha256 }, call = options.describe(fn, o),
     seed = o.seed + i - 1, index = i, rng = "philox4x32-10", device = "cpu " .. core.cpu_level(),
@@ -101,13 +107,15 @@ end
 
 --- The pictures or sounds of a checked call, and whether a callback ended the run early.
 ---@param feature? weft.Tensor  [1,128]; of the prompt when not given
-local function make(self, medium, o, fn, feature)
+---@param concat? any           what the denoiser sees; o.concat when not given
+local function make(self, medium, o, fn, feature, concat)
   media.need(self, fn, medium, { "unet", "conditioner", "vae" })
+  if concat == nil then concat = o.concat end
   local stopped
   local x = core.scope(function()
     local z
     feature = feature or prompts.feature(self, o.prompt, o.mix)
-    z, stopped = runs.sample(self, medium, o, o.n or 1, feature, o.concat)
+    z, stopped = runs.sample(self, medium, o, o.n or 1, feature, concat)
     return parts.pictures(self.parts[medium.vae], z)
   end)
   local list = runs.write(self, medium, x, o)
@@ -115,11 +123,36 @@ local function make(self, medium, o, fn, feature)
   return list, stopped
 end
 
+--- What the language model makes of a checked call: r, the answer as a turn, whether a callback
+-- ended a run early.
+---@param to string|string[]  kinds wanted, or "auto"
+local function respond(self, turns, o, fn, to)
+  local has_stopped = false
+  local makers = {
+    video = function(m, how, feature)
+      return { require("weft.pipeline.micro_video").make(m, how, fn, feature) }
+    end,
+  }
+  for kind, medium in pairs(media.media) do
+    makers[kind] = function(m, how, feature, source)
+      local list, stopped = make(m, medium, how, fn, feature, source or false)
+      has_stopped = has_stopped or stopped
+      return list
+    end
+  end
+  local r, answer = reply.respond(self, turns, o, to, makers)
+  r.stopped = has_stopped
+  return r, answer
+end
+
+local function ask(prompt) return { { role = "user", parts = prompt } } end
+
 local function make_one(self, kind, opts)
   local o = options.check(kind, opts, self)
   if o.n and o.n > 1 then
     check.fail("%s: makes one; generate{ ..., n = } returns several", kind)
   end
+  if reply.reads(self, o.prompt) then return respond(self, ask(o.prompt), o, kind, kind)[1], o end
   return make(self, media.media[kind], o, kind)[1], o
 end
 
@@ -153,9 +186,38 @@ local function wanted(self, to)
   return list
 end
 
+--- A video, for models with the part `unet_video`; see weft.pipeline.micro_video.
+---@return weft.Video
+function Micro:video(opts) return require("weft.pipeline.micro_video").video(self, opts) end
+
+--- An answer in words.
+---@return string
+function Micro:text(opts)
+  local o = options.check("text", opts, self)
+  return respond(self, ask(o.prompt), o, "text", "text").text or ""
+end
+
+--- A reply to a conversation's turns, the last of which is the user's; for weft.chat.
+---@return weft.Result r
+---@return weft.Turn answer
+---@return table o  the options as they were used
+function Micro:respond(turns, opts)
+  local o = options.check("chat", opts, self)
+  turns[#turns].parts = o.prompt
+  local r, answer = respond(self, turns, o, "chat", o.to or "auto")
+  return r, answer, o
+end
+
+--- A conversation: rounds that remember each other; the options are defaults of every round.
+---@return weft.Chat
+function Micro:chat(opts) return chat.new(self, opts) end
+
 --- Several of a kind, or of several kinds: a Result with images, audios, seeds and params.
 function Micro:generate(opts)
   local o = options.check("generate", opts, self)
+  if reply.reads(self, o.prompt) then
+    return (respond(self, ask(o.prompt), o, "generate", o.to or "auto"))
+  end
   local all, seeds, has_stopped = {}, {}, false
   for _, kind in ipairs(wanted(self, o.to)) do
     local list, stopped = make(self, media.media[kind], o, "generate")
@@ -179,6 +241,9 @@ function Micro:edit(src, opts)
   local more = { concat = opts.concat == nil and src or opts.concat }
   if opts.strength or opts.mask then more.init = opts.init or src end
   local o = options.check("edit", require("weft").with(opts, more), self)
+  if reply.reads(self, o.prompt) then
+    return respond(self, ask { src, unpack(o.prompt) }, o, "edit", medium.kind)[1]
+  end
   return make(self, medium, o, "edit")[1]
 end
 

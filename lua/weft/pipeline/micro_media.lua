@@ -5,6 +5,7 @@ local audio = require "weft.audio"
 local check = require "weft.check"
 local image = require "weft.image"
 local mel = require "weft.pipeline.micro_mel"
+local reader = require "weft.pipeline.reader"
 
 local M = {}
 
@@ -127,6 +128,8 @@ function M.kinds(parts)
       output[#output + 1] = kind
     end
   end
+  if parts.unet_video then output[#output + 1] = "video" end
+  if reader.is_in(parts) then output[#output + 1] = "text" end
   return input, output
 end
 

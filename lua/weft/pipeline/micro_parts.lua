@@ -55,7 +55,7 @@ function M.training_times(B, seed)
 end
 
 --- Where each latent stands: x, y and two waves of each, [1,S,S,6].
-local function coordinates(S)
+function M.coordinates(S)
   local rows = {}
   for y = 1, S do
     rows[y] = {}
@@ -85,7 +85,7 @@ end
 --- v of noisy latents: sample [B,S,S,8] at times t, beside a source's latents (zeros for none).
 function M.denoise(unet, sample, t, source, c)
   local B, S = sample:size(1), sample:size(2)
-  local place = coordinates(S):expand(B, S, S, 6)
+  local place = M.coordinates(S):expand(B, S, S, 6)
   local map = ops.resize_nearest(c.map, { height = S, width = S })
   return unet {
     sample = ops.cat({ sample, source, place, map }, 4), timestep = t,

@@ -3,8 +3,10 @@
 local check = require "weft.check"
 local core = require "weft.core"
 local embedding = require "weft.embedding"
+local prompts = require "weft.pipeline.micro_prompt"
 local reader = require "weft.pipeline.reader"
 local result = require "weft.result"
+local sequence = require "weft.pipeline.sequence"
 
 local M = {}
 
@@ -12,11 +14,21 @@ local media = { image = true, audio = true, video = true }
 
 --- The kind of a part and the part, as weft.pipeline.sequence asks; nil for words. A feature of
 -- the aligned space stands where a text's would.
+-- Frames of a video that stand for it: first, middle, last, as shares of its length.
+local SHOWN = { 0, 3 / 7, 1 }
+
 local function kind_of(part)
   if type(part) == "string" then return nil end
   local inner = type(part) == "table" and part.weft_weight and part.part or part
   if embedding.is(inner) then return "text", part end
   if type(inner) == "string" then return "text", part end
+  if type(inner) == "table" and inner.kind == "video" then
+    local frames = {}
+    for i, share in ipairs(SHOWN) do
+      frames[i] = inner[1 + math.floor(share * (#inner - 1) + 0.5)]
+    end
+    return "video", part, frames
+  end
   if type(inner) == "table" and media[inner.kind] then return inner.kind, part end
   return check.fail("prompt: a %s is no part of a prompt", type(inner))
 end
@@ -24,6 +36,9 @@ end
 --- The turns as a sequence of the language model.
 local function sequence_of(self, turns)
   local s = self.reader:sequence()
+  for _, part in ipairs(turns[#turns].parts) do
+    if type(part) == "string" then prompts.note_words(self, part) end
+  end
   for _, turn in ipairs(turns) do
     if turn.role == "user" then
       s:ask(turn.parts, kind_of)
@@ -37,6 +52,10 @@ local function sequence_of(self, turns)
       end
       s:stop()
     end
+  end
+  if #s.media > sequence.MAX_SOURCE then
+    self:warn("%d pictures and sounds; only the first %d can be sources", #s.media,
+      sequence.MAX_SOURCE)
   end
   return s
 end
@@ -79,7 +98,7 @@ end
 
 --- What the language model wants made of turns: a list of { kind, text | feature, source }.
 ---@return weft.Reply[]
-function M.plan(self, turns, o)
+function M.plan(self, turns, o, to)
   if not reader.is_in(self.parts) then
     core.raise("model", ("%s: has no language model, which reads conversations and answers")
       :format(self.name), "a folder with language_model, feature_in and feature_out")
@@ -89,7 +108,7 @@ function M.plan(self, turns, o)
   core.scope(function()
     local s = sequence_of(self, turns)
     kept = self.reader:reply(s, feature_reader(self),
-      { to = o.to, can = can(self), temperature = o.temperature, top_p = o.top_p,
+      { to = to, can = can(self), temperature = o.temperature, top_p = o.top_p,
         max_tokens = o.max_tokens, seed = o.seed, on_token = o.on_token })
     local features = {}
     for _, part in ipairs(kept) do
@@ -112,13 +131,14 @@ local function concat_of(o, planned)
     or nil
 end
 
---- Reply to turns whose last is the user's, with options that were checked; o.to says what is
--- wanted. make[kind](self, o, feature, source) makes media of a kind.
+--- Reply to turns whose last is the user's, with options that were checked.
+-- make[kind](self, o, feature, source) makes media of a kind.
+---@param to string|string[]  kinds wanted, or "auto"
 ---@return weft.Result r
 ---@return weft.Turn answer  the reply as a turn of the conversation
-function M.respond(self, turns, o, make)
+function M.respond(self, turns, o, to, make)
   local parts, seeds, sources = {}, {}, {}
-  for _, planned in ipairs(M.plan(self, turns, o)) do
+  for _, planned in ipairs(M.plan(self, turns, o, to)) do
     if planned.kind == "text" then
       parts[#parts + 1] = planned.text
     else

@@ -10,7 +10,9 @@ local M = {}
 
 local LATENT_SIDE, LATENT_CHANNELS = 16, 8
 
---- Conditions of each branch for one sample: { class_labels, context, mask, map, source }.
+--- Conditions of each branch for one sample: { class_labels, context, mask, map, source }. The
+-- negative prompt stands in the branches without the feature (the paper's reading) or, with mode =
+-- "code", in all of them, as the official code has it: then they differ in the feature only.
 local function conditions(m, medium, o, feature, source)
   local negative = type(o.negative) == "table" and prompts.split(o.negative) or o.negative
   local empty, empty_mask = prompts.words(m, "")
@@ -25,7 +27,8 @@ local function conditions(m, medium, o, feature, source)
   local three = source and type(o.guidance) ~= "number"
     and (type(o.guidance) == "function" or o.guidance.concat)
   return {
-    full = branch(feature, empty, empty_mask, source or none),
+    full = o.mode == "code" and branch(feature, words, mask, source or none)
+      or branch(feature, empty, empty_mask, source or none),
     source = branch(zero, words, mask, source or none),
     none = branch(zero, words, mask, source and not three and source or none),
   }

@@ -8,18 +8,16 @@ local train = weft.train
 local M = {}
 
 local SAVE_EVERY_S = 300
+-- Rows of the log that are kept beside the weights.
+local KEPT_ROWS = 60
 
---- Defaults, overridden by name=value arguments (under `weft run` by its parameters).
+-- The stage under way: its parameters, the step it is at, the rows of its log.
+local stage = { params = {}, step = 0, rows = {} }
+
+--- The stage's parameters, as weft.params declares them.
 function M.params(defaults)
-  if weft.params then return weft.params(defaults) end
-  local p = {}
-  for k, v in pairs(defaults) do p[k] = v end
-  for _, text in ipairs(arg or {}) do
-    local name, value = text:match("^(%w+)=(.*)$")
-    if not name or defaults[name] == nil then error("unknown parameter: " .. text, 0) end
-    p[name] = type(defaults[name]) == "number" and assert(tonumber(value), text) or value
-  end
-  return p
+  stage.params = weft.params(defaults)
+  return stage.params
 end
 
 function M.mkdir(path) os.execute(("mkdir -p '%s'"):format(path)) end
@@ -72,6 +70,23 @@ end
 local is_transformer = { clip_vision = true, clip_text = true, conditioner = true, llama = true,
   projector = true, hifigan = true }
 
+--- How a part was made, as it stands beside its weights: the recipe and its parameters, and rows
+-- of the log, evenly spread.
+local function write_history(folder)
+  local recipe, params = weft.config.recipe, {}
+  for k, v in pairs(stage.params) do
+    if k ~= "out" and k ~= "work" and k ~= "stop" then params[k] = v end
+  end
+  local rows, n = {}, #stage.rows
+  for k = 1, math.min(KEPT_ROWS, n) do
+    rows[k] = stage.rows[math.floor(k * n / math.min(KEPT_ROWS, n))]
+  end
+  write_json(folder .. "/training.json", {
+    recipe = recipe and recipe.name, params = params, step = stage.step, log = rows,
+    engine = "weft " .. weft.version, level = weft.core.cpu_level(),
+  })
+end
+
 --- Write a trained part into a folder, with more keys of its config, and list it in the index.
 function M.save(folder, name, model, keys)
   local file = is_transformer[model.arch] and "model.safetensors" or nil
@@ -82,6 +97,7 @@ function M.save(folder, name, model, keys)
     for k, v in pairs(keys) do config[k] = v end
     write_json(path, config)
   end
+  write_history(folder .. "/" .. name)
   add_to_index(folder, { name })
 end
 
@@ -113,6 +129,12 @@ function M.loop(o)
   local log = train.log(o.work .. "/log.jsonl", { steps = o.steps, every = 50, from = first })
   local last = o.stop > 0 and math.min(o.stop, o.steps) or o.steps
   local saved = os.time()
+  stage.rows = log.rows
+  local function finish(i)
+    stage.step = i
+    if o.ema then o.ema:with(o.finish) else o.finish() end
+  end
+  if first >= last then finish(first) end
   for i = first + 1, last do
     local row = weft.scope(o.step, i)
     if row.loss ~= row.loss then error(("step %d: the loss is not a number"):format(i), 0) end
@@ -120,7 +142,7 @@ function M.loop(o)
     log:add(row)
     if os.time() - saved >= SAVE_EVERY_S or i == last then
       checkpoint:save(i)
-      if o.ema then o.ema:with(o.finish) else o.finish() end
+      finish(i)
       saved = os.time()
     end
   end
