@@ -2,9 +2,9 @@
 --
 --   weft run recipes/micro/eval/sound_edits.lua n=30
 --
--- Edits are described by the target's caption; "by feature" gives the target's own feature instead
--- of words; "copy" is the source unchanged, "ceiling" the target through autoencoder and
--- Griffin-Lim. The last line is JSON.
+-- Edits are described by the target's caption (via=feature: by its feature from the text tower;
+-- via=language: read by the language model); "feature" gives the target's own; "copy" is the
+-- source unchanged, "ceiling" the target through autoencoder and Griffin-Lim. The last line is JSON.
 package.path = "./recipes/micro/?.lua;./recipes/micro/train/?.lua;" .. package.path
 
 local weft = require "weft"
@@ -16,7 +16,8 @@ local rng = require "world.rng"
 
 local p = weft.params {
   n = { 30, min = 1, help = "edits an operation" }, steps = 25, guidance = 2, model = "micro",
-  seed = 2000,
+  seed = 2000, keep = { 1, help = "pull towards the source" },
+  via = { "feature", choices = { "feature", "language" }, help = "how words become a condition" },
 }
 local m = weft.load(p.model)
 local report = {}
@@ -26,10 +27,11 @@ local COLUMNS = { "words", "feature", "ceiling", "copy" }
 local function outputs_of(e, i)
   local source, target = common.sound_of(e.source), common.sound_of(e.target)
   local function towards(part)
-    return m:edit(source, { part, steps = p.steps, guidance = p.guidance, seed = p.seed + i,
-      progress = false })
+    return m:edit(source, { part, steps = p.steps, seed = p.seed + i, progress = false,
+      guidance = p.keep ~= 1 and { p.guidance, concat = p.keep } or p.guidance })
   end
-  return { copy = source, words = towards(data.complete(e.target)),
+  local text = data.complete(e.target)
+  return { copy = source, words = towards(p.via == "feature" and m:encode(text) or text),
     feature = towards(m:encode(target)), ceiling = m:decode_encode(target) }
 end
 

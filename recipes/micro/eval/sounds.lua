@@ -2,8 +2,9 @@
 --
 --   weft run recipes/micro/eval/sounds.lua n=100
 --
--- Each row is one experiment over n sounds drawn with seeds that no training used; edits stand in
--- sound_edits.lua. The last line is JSON.
+-- via=feature takes the text tower's feature of the words as the condition; via=language has the
+-- language model read them. Each row is one experiment over n sounds drawn with seeds that no
+-- training used; edits stand in sound_edits.lua. The last line is JSON.
 package.path = "./recipes/micro/?.lua;" .. package.path
 
 local weft = require "weft"
@@ -22,6 +23,8 @@ local tune = require "world.tune"
 local p = weft.params {
   n = { 100, min = 1, help = "sounds a row" },
   steps = 25, guidance = 2, model = "micro", seed = 1000,
+  via = { "feature", choices = { "feature", "language" }, help = "how words become a condition" },
+  vocoder = { "griffin-lim", choices = { "griffin-lim", "hifigan" } },
   out = { "", path = true, help = "folder for the first sounds" },
 }
 local m = weft.load(p.model)
@@ -32,9 +35,12 @@ local function options(i, prompt)
     progress = false })
 end
 
+--- Words as a part of a prompt.
+local function words(text) return p.via == "feature" and m:encode(text) or text end
+
 --- One sound of a prompt; the first of a run are kept as files.
 local function make(i, prompt)
-  local a = m:audio(options(i, prompt))
+  local a = m:audio(weft.with(options(i, prompt), { vocoder = p.vocoder }))
   if p.out ~= "" and kept < 32 then
     kept = kept + 1
     os.execute(("mkdir -p '%s'"):format(p.out))
@@ -78,19 +84,19 @@ local function words_to_sounds()
   for _, row in ipairs { { "val", 1 }, { "val", 2 }, { "heldout", 2 } } do
     local texts = texts_of(row[1], { events = row[2] })
     show(("words, %d event%s, %s"):format(row[2], row[2] > 1 and "s" or "", row[1]),
-      judged(texts, function(i) return { texts[i] } end))
+      judged(texts, function(i) return { words(texts[i]) } end))
   end
   local texts = texts_of("val", { events = 1 })
   show("control: another's words",
-    judged(texts, function(i) return { texts[(i + math.floor(p.n / 2)) % p.n + 1] } end))
-  show("control: no words", judged(texts, function() return { "" } end))
+    judged(texts, function(i) return { words(texts[(i + math.floor(p.n / 2)) % p.n + 1]) } end))
+  show("control: no words", judged(texts, function() return { words "" } end))
 end
 
 local function words_to_music()
   local verdicts = {}
   for i = 1, p.n do
     local text = caption.music(music.at("val", i))
-    verdicts[i] = tune.attributes(make(i, { text }), caption.parse_music(text))
+    verdicts[i] = tune.attributes(make(i, { words(text) }), caption.parse_music(text))
   end
   show("words, music", verdicts)
 end
@@ -104,7 +110,7 @@ local function from_sounds()
     given.seed = (s.seed + 7919) % 2 ^ 31
     local x = common.sound_of(given)
     made[i] = listen.attributes(make(i, { x }), s)
-    coded[i] = listen.attributes(m:decode_encode(x), s)
+    coded[i] = listen.attributes(m:decode_encode(x, { vocoder = p.vocoder }), s)
     played[i] = listen.attributes(hearing.sound(hearing.to_mel(x), i), s)
     truth[i] = listen.attributes(x, s)
   end
