@@ -64,7 +64,18 @@ describe("sounds of the small model", function()
 
   it("are as long as asked, up to what the model makes", function()
     assert.are.equal(4000, audio { seconds = 0.5 }.samples)
+    local r = m:generate { "x", to = "audio", seconds = 0.25, steps = 2, progress = false }
+    assert.are.equal(2000, r.audio.samples)
     assert.truthy(error_of(audio, { seconds = 3 }):find("1.024 s at most, asked for 3 s", 1, true))
+  end)
+
+  it("start from the noise that is given", function()
+    local latents = weft.tensor.randn({ 1, 16, 16, 8 }, { seed = 4 })
+    assert.are.equal(0, differ(audio(), audio { latents = latents }))
+    assert.is_true(differ(audio(), audio { latents = latents * 0.5 }) > 1e-4)
+    assert.truthy(error_of(audio, { latents = latents:narrow(2, 1, 8) })
+      :find("latents are [1,8,16,8], wanted [1,16,16,8]", 1, true))
+    assert.truthy(error_of(m.image, m, { "x", size = "32x32" }):find("makes 64x64, not 32x32"))
   end)
 
   it("are parts of prompts beside words and pictures, by their weights", function()
@@ -102,7 +113,7 @@ describe("sounds of the small model", function()
     assert.are.same({ "sound of 2 channels at 48000 Hz heard as one at 8000 Hz",
       "sound of 2.000 s cut to 1.024 s" }, warnings)
     warnings = {}
-    edit(weft.audio.silence(0.5, 8000), { strength = 0.5 })
+    assert.are.equal(4000, edit(weft.audio.silence(0.5, 8000), { strength = 0.5 }).samples)
     assert.are.same({ "sound of 0.500 s followed by silence, to 1.024 s" }, warnings)
   end)
 

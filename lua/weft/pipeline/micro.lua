@@ -110,6 +110,7 @@ end
 ---@param concat? any           what the denoiser sees; o.concat when not given
 local function make(self, medium, o, fn, feature, concat)
   media.need(self, fn, medium, { "unet", "conditioner", "vae" })
+  medium.check(fn, o)
   if concat == nil then concat = o.concat end
   local stopped
   local x = core.scope(function()
@@ -164,14 +165,7 @@ function Micro:image(opts) return (make_one(self, "image", opts)) end
 --- One sound, of 1.024 s or of `seconds` less.
 ---@param opts table  the prompt, then options; see weft.spec
 ---@return weft.Audio
-function Micro:audio(opts)
-  local samples = media.samples("audio", opts.seconds)
-  local a = make_one(self, "audio", opts)
-  if samples == a.samples then return a end
-  local short = a:slice(0, samples / a.rate)
-  short.meta = a.meta
-  return short
-end
+function Micro:audio(opts) return (make_one(self, "audio", opts)) end
 
 --- The kinds that a call of generate is to make, in order.
 local function wanted(self, to)
@@ -240,6 +234,7 @@ function Micro:edit(src, opts)
   end
   local more = { concat = opts.concat == nil and src or opts.concat }
   if opts.strength or opts.mask then more.init = opts.init or src end
+  if medium.length then more.seconds = opts.seconds or medium.length(src) end
   local o = options.check("edit", require("weft").with(opts, more), self)
   if reply.reads(self, o.prompt) then
     return respond(self, ask { src, unpack(o.prompt) }, o, "edit", medium.kind)[1]
