@@ -4,7 +4,8 @@
 --
 -- Edits are described by the target's caption (via=feature: by its feature from the text tower;
 -- via=language: read by the language model); "feature" gives the target's own; "copy" is the
--- source unchanged, "ceiling" the target through autoencoder and Griffin-Lim. The last line is JSON.
+-- source unchanged, "ceiling" the target through autoencoder and Griffin-Lim. The last line is
+-- JSON.
 package.path = "./recipes/micro/?.lua;./recipes/micro/train/?.lua;" .. package.path
 
 local weft = require "weft"
