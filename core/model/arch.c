@@ -9,6 +9,7 @@
     X(clip_vision) \
     X(conditioner) \
     X(gpt2) \
+    X(hifigan) \
     X(llama) \
     X(projector) \
     X(unet2d) \

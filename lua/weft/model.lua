@@ -52,7 +52,13 @@ function Model:call(method, inputs)
   return cache and require("weft.language").with_cache(cache, given, call) or call()
 end
 
-Model.__call = function(self, inputs) return self:call("forward", inputs) end
+-- The input of architectures that have one alone, which may be given without its name.
+local only = { hifigan = "mel", projector = "x" }
+
+Model.__call = function(self, inputs)
+  if only[self.arch] and check.is_tensor(inputs) then inputs = { [only[self.arch]] = inputs } end
+  return self:call("forward", inputs)
+end
 
 --- vae:encode(x [B,H,W,3]) -> { mean, logvar } [B,h,w,c]; other models take a table.
 function Model:encode(x) return self:call("encode", check.is_tensor(x) and { x = x } or x) end

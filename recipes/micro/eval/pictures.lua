@@ -81,8 +81,8 @@ local function edits(split)
     local e = edit.sample(rng.new("eval-edit-" .. split, i),
       { split = split == "heldout" and split or nil })
     local im = m:edit(picture_of(e.source), {
-      words(e.caption), steps = p.steps,
-      guidance = p.keep ~= 1 and { p.guidance, concat = p.keep } or p.guidance, seed = p.seed + i, progress = false,
+      words(e.caption), steps = p.steps, seed = p.seed + i, progress = false,
+      guidance = p.keep ~= 1 and { p.guidance, concat = p.keep } or p.guidance,
     })
     local b = bytes_of(im)
     local ok, verdict = oracle.edit(b, e.source, e.target)
