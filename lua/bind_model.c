@@ -169,11 +169,14 @@ static int l_call(lua_State *L)
     wf_scope *scope = wf_scope_open(s->ctx);
     if (wf_model_call(s->ctx, m, method, in, n_in, out, &n) != WF_OK) n = 0;
     for (int i = 0; i < n; i++) {
+        out[i].t = wf_take(s->ctx, out[i].t);        /* first: keeping may fail and release */
         wf_scope_keep(s->ctx, out[i].t);
-        out[i].t = wf_take(s->ctx, out[i].t);
     }
     wf_scope_close(s->ctx, scope, NULL);
-    if (wf_has_failed(s->ctx)) return lwf_raise(L);
+    if (wf_has_failed(s->ctx)) {
+        for (int i = 0; i < n; i++) wf_release(out[i].t);
+        return lwf_raise(L);
+    }
     lua_createtable(L, 0, n);
     for (int i = 0; i < n; i++) {
         lwf_push_tensor(L, s, out[i].t);

@@ -19,6 +19,7 @@ static int l_scope(lua_State *L)
     const int rc = lua_pcall(L, lua_gettop(L) - 1, LUA_MULTRET, 0);
     for (int i = 1; rc == 0 && i <= lua_gettop(L); i++) lwf_keep(L, s, i);
     wf_scope_close(s->ctx, scope, NULL);
+    if (rc == 0 && wf_has_failed(s->ctx)) return lwf_raise(L);
     return rc ? lua_error(L) : lua_gettop(L);
 }
 
@@ -95,7 +96,7 @@ static int grad_body(lua_State *L)
     push_grads(L, s, g);
     lua_insert(L, 2);
     for (int i = 1; i <= lua_gettop(L); i++) lwf_keep(L, s, i);
-    return lua_gettop(L);
+    return wf_has_failed(s->ctx) ? lwf_raise(L) : lua_gettop(L);
 }
 
 /* loss, grads, ... = weft.grad(f, params): f returns the loss, and more if it likes. */

@@ -55,6 +55,10 @@ void wf_ctx_set_cancel(wf_ctx *c, volatile sig_atomic_t *flag);
 void wf_ctx_fail_io(wf_ctx *c, uint64_t n);
 bool wf_ctx_find_io_failure(wf_ctx *c);               /* counts one step; true: this one fails */
 
+/* Refuse to write files anywhere but below the current folder, for code that is not trusted. */
+void wf_ctx_set_fence(wf_ctx *c, bool on);
+bool wf_ctx_is_fenced(const wf_ctx *c);
+
 /* Choose bf16 products on the CPU (dtype = "bf16"); off unless the user asked. */
 void wf_ctx_set_bf16(wf_ctx *c, bool on);
 bool wf_ctx_get_bf16(const wf_ctx *c);

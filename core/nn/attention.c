@@ -42,8 +42,8 @@ static wf_tensor *split_heads(wf_ctx *c, wf_tensor *x, int64_t N)
 static wf_tensor *attend(wf_ctx *c, const wf_attn *a, wf_tensor *x, wf_tensor *k, wf_tensor *v,
                          wf_tensor *bias)
 {
-    const int64_t N = a->n_heads;
-    wf_tensor *q = split_heads(c, wf_linear_run(c, &a->q, x), N);
+    const int64_t N = a->n_heads, B = wf_dim(k, 0), width = wf_dim(x, 2);
+    wf_tensor *q = split_heads(c, wf_reshape3(c, wf_linear_run(c, &a->q, x), B, -1, width), N);
     wf_tensor *y = wf_attention(c, q, split_heads(c, k, N), split_heads(c, v, N), bias, 0.0, false);
     return wf_linear_run(c, &a->out, wf_reshape3(c, y, wf_dim(x, 0), wf_dim(x, 1), wf_dim(x, 2)));
 }
@@ -98,18 +98,19 @@ static void take_place(wf_attn *a, int64_t width, int64_t *kv_next)
     *kv_next += 2 * width;
 }
 
-static wf_spatial_block declare_block(wf_builder *b, const wf_spatial_style *s, int64_t *kv_next)
+wf_spatial_block wf_spatial_block_declare(wf_builder *b, const wf_spatial_style *s,
+                                          int64_t *kv_next)
 {
     const int64_t C = s->width, inner = 4 * C;
     wf_spatial_block k = {.norm1 = wf_layer_norm_declare(b, "norm1", C, BLOCK_NORM_EPS)};
     k.attn1 = wf_attn_declare(b, "attn1", C, s->only_cross ? s->context : C, s->n_heads, false);
     k.norm2 = wf_layer_norm_declare(b, "norm2", C, BLOCK_NORM_EPS);
-    k.attn2 = wf_attn_declare(b, "attn2", C, s->context, s->n_heads, false);
+    k.attn2 = wf_attn_declare(b, "attn2", C, kv_next ? s->context : C, s->n_heads, false);
     k.norm3 = wf_layer_norm_declare(b, "norm3", C, BLOCK_NORM_EPS);
     k.ff_in = wf_linear_declare(b, "ff.net.0.proj", C, 2 * inner, true);
     k.ff_out = wf_linear_declare(b, "ff.net.2", inner, C, true);
-    if (s->only_cross) take_place(&k.attn1, C, kv_next);
-    take_place(&k.attn2, C, kv_next);
+    if (kv_next && s->only_cross) take_place(&k.attn1, C, kv_next);
+    if (kv_next) take_place(&k.attn2, C, kv_next);
     return k;
 }
 
@@ -126,7 +127,7 @@ wf_spatial wf_spatial_declare(wf_builder *b, const char *name, const wf_spatial_
     l.blocks = wf_builder_alloc(b, (size_t)s->depth * sizeof *l.blocks);
     for (int64_t i = 0; l.blocks && i < s->depth; i++) {
         const size_t inner = wf_builder_enter(b, "transformer_blocks.%d", (int)i);
-        l.blocks[i] = declare_block(b, s, kv_next);
+        l.blocks[i] = wf_spatial_block_declare(b, s, kv_next);
         wf_builder_leave(b, inner);
     }
     if (s->linear_projection) l.proj_out = wf_linear_declare(b, "proj_out", C, C, true);
@@ -135,9 +136,8 @@ wf_spatial wf_spatial_declare(wf_builder *b, const char *name, const wf_spatial_
     return l;
 }
 
-/* x [B,T,C] -> [B,T,C] */
-static wf_tensor *run_block(wf_ctx *c, const wf_spatial_block *k, bool only_cross, wf_tensor *x,
-                            const wf_context *ctx)
+wf_tensor *wf_spatial_block_run(wf_ctx *c, const wf_spatial_block *k, bool only_cross,
+                                wf_tensor *x, const wf_context *ctx)
 {
     wf_scope *s = wf_scope_open(c);
     x = wf_add(c, x,
@@ -156,7 +156,7 @@ wf_tensor *wf_spatial_run(wf_ctx *c, const wf_spatial *l, wf_tensor *x, const wf
     h = linear ? wf_linear_run(c, &l->proj_in, h) : wf_conv_run(c, &l->conv_in, h);
     h = wf_reshape3(c, h, B, H * W, C);
     for (int64_t i = 0; i < l->style.depth; i++)
-        h = run_block(c, &l->blocks[i], l->style.only_cross, h, ctx);
+        h = wf_spatial_block_run(c, &l->blocks[i], l->style.only_cross, h, ctx);
     h = wf_reshape4(c, h, B, H, W, C);
     h = linear ? wf_linear_run(c, &l->proj_out, h) : wf_conv_run(c, &l->conv_out, h);
     return wf_scope_close(c, s, wf_add(c, x, h));

@@ -30,7 +30,9 @@ typedef struct wf_attn {
 wf_attn wf_attn_declare(wf_builder *b, const char *name, int64_t width, int64_t context,
                         int64_t n_heads, bool bias);
 
-/* x [B,T,C] attends to itself (ctx NULL) or to the context -> [B,T,C]. */
+/* x [B,T,C] attends to itself (ctx NULL) or to the context -> [B,T,C]. A context of fewer samples
+ * than x is shared: sample i of n is read by rows i B/n ... (i + 1) B/n of x, as by the frames of a
+ * video. */
 wf_tensor *wf_attn_run(wf_ctx *c, const wf_attn *a, wf_tensor *x, const wf_context *ctx);
 
 /* Keys and values of states [B,T,E], side by side: [B,T,2C]. */
@@ -60,6 +62,14 @@ typedef struct wf_spatial_block {
     wf_attn attn1, attn2;
     wf_linear_layer ff_in, ff_out;       /* [8C,C] GEGLU, [C,4C] */
 } wf_spatial_block;
+
+/* Under the names norm1 attn1 norm2 attn2 norm3 ff of style's width. kv_next as below; NULL: the
+ * second attention is to the tokens themselves. */
+wf_spatial_block wf_spatial_block_declare(wf_builder *b, const wf_spatial_style *style,
+                                          int64_t *kv_next);
+/* x [B,T,C] -> [B,T,C]. only_cross: the first attention reads the context too. */
+wf_tensor *wf_spatial_block_run(wf_ctx *c, const wf_spatial_block *k, bool only_cross,
+                                wf_tensor *x, const wf_context *ctx);
 
 typedef struct wf_spatial {
     wf_norm_layer norm;

@@ -189,17 +189,28 @@ void wf_param_randomise(wf_ctx *c, void *seed, wf_param *p)
 static const int to_public[][4] = {[WF_LAYOUT_LINEAR_T] = {1, 0},
                                    [WF_LAYOUT_CONV2D] = {0, 3, 1, 2},
                                    [WF_LAYOUT_CONV1D] = {0, 2, 1},
-                                   [WF_LAYOUT_CONV_T1D] = {0, 2, 1}};
+                                   [WF_LAYOUT_CONV_T1D] = {0, 2, 1},
+                                   [WF_LAYOUT_CONV_FRAMES] = {0, 2, 1}};
 static const int from_public[][4] = {[WF_LAYOUT_LINEAR_T] = {1, 0},
                                      [WF_LAYOUT_CONV2D] = {0, 2, 3, 1},
                                      [WF_LAYOUT_CONV1D] = {0, 2, 1},
-                                     [WF_LAYOUT_CONV_T1D] = {0, 2, 1}};
+                                     [WF_LAYOUT_CONV_T1D] = {0, 2, 1},
+                                     [WF_LAYOUT_CONV_FRAMES] = {0, 2, 1}};
 
-wf_shape wf_param_public_shape(const wf_param *p)
+/* As in public files, but for dims of one at the end. */
+static wf_shape permuted_shape(const wf_param *p)
 {
     wf_shape s = p->shape;
     if (p->layout != WF_LAYOUT_PLAIN)
         for (int i = 0; i < s.rank; i++) s.dims[i] = p->shape.dims[to_public[p->layout][i]];
+    return s;
+}
+
+wf_shape wf_param_public_shape(const wf_param *p)
+{
+    wf_shape s = permuted_shape(p);
+    if (p->layout == WF_LAYOUT_CONV_FRAMES)
+        for (int i = 0; i < 2; i++) s.dims[s.rank++] = 1;
     return s;
 }
 
@@ -216,7 +227,7 @@ wf_tensor *wf_param_from_public(wf_ctx *c, const wf_param *p, wf_tensor *t)
 {
     if (p->layout == WF_LAYOUT_PLAIN || has_one_tap(p))
         return wf_reshape(c, t, p->shape.rank, p->shape.dims);
-    const wf_shape s = wf_param_public_shape(p);
+    const wf_shape s = permuted_shape(p);
     t = wf_reshape(c, t, s.rank, s.dims);
     return wf_contiguous(c, wf_permute(c, t, s.rank, from_public[p->layout]));
 }
@@ -224,5 +235,8 @@ wf_tensor *wf_param_from_public(wf_ctx *c, const wf_param *p, wf_tensor *t)
 wf_tensor *wf_param_to_public(wf_ctx *c, const wf_param *p)
 {
     if (p->layout == WF_LAYOUT_PLAIN) return p->t;
-    return wf_permute(c, p->t, p->shape.rank, to_public[p->layout]);
+    wf_tensor *t = wf_permute(c, p->t, p->shape.rank, to_public[p->layout]);
+    if (p->layout != WF_LAYOUT_CONV_FRAMES) return t;
+    const wf_shape s = wf_param_public_shape(p);
+    return wf_reshape(c, wf_contiguous(c, t), s.rank, s.dims);
 }

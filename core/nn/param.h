@@ -15,7 +15,8 @@ typedef enum wf_layout {
     WF_LAYOUT_LINEAR_T,     /* [K,N]; ours [N,K] */
     WF_LAYOUT_CONV2D,       /* [O,I,kh,kw]; ours [O,kh,kw,I] */
     WF_LAYOUT_CONV1D,       /* [O,I,k]; ours [O,k,I] */
-    WF_LAYOUT_CONV_T1D      /* [I,O,k]; ours [I,k,O] */
+    WF_LAYOUT_CONV_T1D,     /* [I,O,k]; ours [I,k,O] */
+    WF_LAYOUT_CONV_FRAMES   /* [O,I,k,1,1]; ours [O,k,I] */
 } wf_layout;
 
 /* First values: constant (scale is the value), uniform in -scale..scale, or normal with deviation

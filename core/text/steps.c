@@ -106,7 +106,7 @@ static void run_text(wf_ctx *c, const wf_step *s, const char *p, size_t n, wf_te
     case WF_STEP_REPLACE: replace(c, s, p, n, out); break;
     case WF_STEP_CHARSMAP: wf_charsmap_run(&s->charsmap, p, n, s->by_grapheme, out); break;
     default:
-        wf_textbuf_add(out, s->text, strlen(s->text));
+        if (!(s->unless_space && *p == ' ')) wf_textbuf_add(out, s->text, strlen(s->text));
         wf_textbuf_add(out, p, n);
         break;
     }

@@ -52,7 +52,13 @@ function Model:call(method, inputs)
   return cache and require("weft.language").with_cache(cache, given, call) or call()
 end
 
-Model.__call = function(self, inputs) return self:call("forward", inputs) end
+-- The input of architectures that have one alone, which may be given without its name.
+local only = { hifigan = "mel", projector = "x" }
+
+Model.__call = function(self, inputs)
+  if only[self.arch] and check.is_tensor(inputs) then inputs = { [only[self.arch]] = inputs } end
+  return self:call("forward", inputs)
+end
 
 --- vae:encode(x [B,H,W,3]) -> { mean, logvar } [B,h,w,c]; other models take a table.
 function Model:encode(x) return self:call("encode", check.is_tensor(x) and { x = x } or x) end
@@ -198,6 +204,25 @@ function M.new(arch, config, opts)
   opts = check.keys("model.new", opts, { "seed" })
   check.type("model.new: config", config, "table")
   return wrap(core.new_model(arch, json.encode(config), opts.seed or require("weft").seed()))
+end
+
+--- A video model that draws every frame as a picture model does: it has all its parameters, by
+-- name, and what lies over frames starts fresh, which changes nothing until it is trained.
+---@param picture weft.Model  "unet2d"
+---@param config table        of the "unet3d"; sizes as the picture model's
+---@param opts? { seed: integer }
+function M.inflate(picture, config, opts)
+  local video = M.new("unet3d", config, opts)
+  local shapes = {}
+  for name, t in video:parameters() do shapes[name] = table.concat(t:size(), ",") end
+  for name, t in picture:parameters() do
+    if shapes[name] ~= table.concat(t:size(), ",") then
+      check.fail("inflate: %s is [%s] in the picture model, the video model has %s", name,
+        table.concat(t:size(), ","), shapes[name] and "[" .. shapes[name] .. "]" or "none")
+    end
+    video:set(name, t:to "f32")
+  end
+  return video
 end
 
 --- A model from a folder with config.json and safetensors, or from a file and a config.

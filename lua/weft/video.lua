@@ -4,6 +4,7 @@ local core = require "weft.core"
 local check = require "weft.check"
 local image = require "weft.image"
 local ops = require "weft.ops"
+local paths = require "weft.paths"
 
 local M = {}
 ---@class weft.Video
@@ -66,7 +67,8 @@ end
 
 --- Read an animated PNG; a WAV of the same name beside it becomes the sound.
 function M.load(path)
-  local data, seconds, texts = core.load_apng(check.type("video.load: path", path, "string"))
+  path = paths.read(check.type("video.load: path", path, "string"))
+  local data, seconds, texts = core.load_apng(path)
   local wav = path:gsub("%.%w+$", "") .. ".wav"
   local f = io.open(wav, "rb")
   if f then f:close() end
@@ -159,9 +161,11 @@ function Video:save(path, opts)
   end
   local texts = require("weft.provenance").texts(self, opts.provenance)
   local fps = opts.fps or self.fps
+  paths.write(path)
   core.scope(function()
     core.save_apng(path, self:tensor(), fps, texts, opts.overwrite ~= false)
   end)
+  require("weft.fingerprint").saved(self, path)
   if not self.audio then return path end
   return path, self.audio:save((path:gsub("%.%w+$", "") .. ".wav"), { overwrite = opts.overwrite })
 end

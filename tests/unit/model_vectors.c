@@ -71,6 +71,8 @@ UNET_TEST(unet_class_timestep, io)
 UNET_TEST(unet_class_concat, io)
 UNET_TEST(unet_only_cross, io)
 UNET_TEST(unet_only_cross_mid, io)
+UNET_TEST(unet3d, io)
+UNET_TEST(unet3d, io_one)
 
 static void test_prepared_context(void **state)
 {
@@ -78,6 +80,7 @@ static void test_prepared_context(void **state)
     check_unet("unet_sd1", "io", true);
     check_unet("unet_sd2", "io_mask", true);
     check_unet("unet_only_cross", "io", true);
+    check_unet("unet3d", "io", true);
 }
 
 /* ---- autoencoders ---- */
@@ -226,6 +229,8 @@ int main(void)
         cmocka_unit_test(test_unet_class_concat_io),
         cmocka_unit_test(test_unet_only_cross_io),
         cmocka_unit_test(test_unet_only_cross_mid_io),
+        cmocka_unit_test(test_unet3d_io),
+        cmocka_unit_test(test_unet3d_io_one),
         cmocka_unit_test(test_prepared_context),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -37,14 +37,17 @@ static inline void expect_error(wf_ctx *c, wf_status st, const char *part)
                  wf_status_text(st));
 }
 
-/* The tensor of that name, 4-D ones from NCHW to NHWC; NULL when the file has none. */
+/* The tensor of that name, channels moved to the end: NCHW, or frames [B,C,L,H,W]. NULL when the
+ * file has none. */
 static inline wf_tensor *vector_get(wf_ctx *c, wf_tensors *f, const char *name)
 {
-    static const int order[] = {0, 2, 3, 1};
+    static const int picture[] = {0, 2, 3, 1}, video[] = {0, 2, 3, 4, 1};
     const int64_t i = wf_tensors_find(f, name);
     if (i < 0) return NULL;
     wf_tensor *t = wf_tensors_get(c, f, i);
-    return wf_rank(t) == 4 ? wf_contiguous(c, wf_permute(c, t, 4, order)) : t;
+    const int rank = wf_rank(t);
+    if (rank != 4 && rank != 5) return t;
+    return wf_contiguous(c, wf_permute(c, t, rank, rank == 4 ? picture : video));
 }
 
 static inline void expect_close(wf_ctx *c, const char *name, wf_tensor *got, wf_tensor *want)

@@ -1,6 +1,7 @@
 --- How the parts of the small model meet: latents, times, conditions, the denoiser's call. The
 -- pipeline samples with these, the training recipe trains with them.
 local core = require "weft.core"
+local finite = require "weft.finite"
 local ops = require "weft.ops"
 local tensor = require "weft.tensor"
 
@@ -26,7 +27,7 @@ end
 --- Pictures [B,64,64,3] in -1 ... 1 of unit latents.
 function M.pictures(vae, z)
   local mean, std = statistics(vae)
-  return vae:decode(z * std + mean)
+  return finite.check("decoding", function() return vae:decode(z * std + mean) end)
 end
 
 --- sqrt(alpha_bar) and sqrt(1 - alpha_bar) of times, as [B,1,1,1].
@@ -55,7 +56,7 @@ function M.training_times(B, seed)
 end
 
 --- Where each latent stands: x, y and two waves of each, [1,S,S,6].
-local function coordinates(S)
+function M.coordinates(S)
   local rows = {}
   for y = 1, S do
     rows[y] = {}
@@ -85,7 +86,7 @@ end
 --- v of noisy latents: sample [B,S,S,8] at times t, beside a source's latents (zeros for none).
 function M.denoise(unet, sample, t, source, c)
   local B, S = sample:size(1), sample:size(2)
-  local place = coordinates(S):expand(B, S, S, 6)
+  local place = M.coordinates(S):expand(B, S, S, 6)
   local map = ops.resize_nearest(c.map, { height = S, width = S })
   return unet {
     sample = ops.cat({ sample, source, place, map }, 4), timestep = t,

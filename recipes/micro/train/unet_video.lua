@@ -1,0 +1,152 @@
+--- Stage C-video: layers over frames on top of the denoiser of pictures.
+--
+--   weft run recipes/micro/train/unet_video.lua steps=8000 out=recipes/micro/weights
+--
+-- The network starts as the picture model frame by frame; the share `freeze` of the steps trains
+-- what lies over frames alone, the rest everything. The feature comes from the part of the caption
+-- that describes a picture, or from a frame; the words of the caption, those of motion too, stand
+-- in the cross-attention. Half of the clips have their first frame concatenated.
+package.path = "./recipes/micro/?.lua;./recipes/micro/train/?.lua;" .. package.path
+
+local ffi = require "ffi"
+local weft = require "weft"
+local captions = require "world.video_caption"
+local configs = require "configs"
+local data = require "data"
+local micro_video = require "weft.pipeline.micro_video"
+local parts = require "weft.pipeline.micro_parts"
+local render = require "world.render"
+local rng = require "world.rng"
+local run = require "run"
+local train = weft.train
+local video = require "world.video"
+
+local p = run.params {
+  steps = 8000, batch = 6, lr = 8e-4, warmup = 100, freeze = 0.5, seed = 31,
+  out = "recipes/micro/weights", work = "checkpoints/unet_video", stop = 0,
+}
+
+local tok = run.tokenizer(p.out)
+local image, text = run.trained(p.out, "image_encoder"), run.trained(p.out, "text_encoder")
+local vae, conditioner = run.trained(p.out, "vae"), run.trained(p.out, "conditioner")
+local scheduler = weft.sampler.from_config(configs.micro.scheduler)
+local unet = weft.model.inflate(run.trained(p.out, "unet"), configs.unet_video.config,
+  { seed = p.seed })
+local params = train.parameters(unet)
+local opt = train.adamw { params, lr = p.lr, betas = { 0.9, 0.99 }, weight_decay = 0.01 }
+local ema = train.ema(params, { decay = 0.999 })
+local late = train.schedule { "cosine", lr = p.lr, steps = math.ceil(p.steps / 2),
+  final = p.lr / 40 }
+local side, channels, width = configs.latent_size, configs.latent_channels, configs.feature_width
+local L = video.N_FRAMES
+
+--- Constant over the first half, a cosine over the second.
+local function rate(i)
+  if i <= p.warmup then return p.lr * i / p.warmup end
+  return i <= p.steps / 2 and p.lr or late(i - math.floor(p.steps / 2))
+end
+
+--- Parameters over frames, and where each stands in params.
+local over_frames = { at = {} }
+for i, name in ipairs(params.names) do
+  if name:find "temp_" or name:find "frame_embedding" then
+    over_frames[#over_frames + 1], over_frames.at[#over_frames.at + 1] = params[i], i
+  end
+end
+
+--- Clip k of batch i, and what the denoiser is told of it.
+---@return { clip: world.Video, scene: string, words: string, feature: "image"|"text"|"none",
+--- has_source: boolean }
+local function example(i, k)
+  local r = rng.new("unet-video", i * p.batch + k)
+  local e = { clip = video.sample(r), has_source = r:chance(0.5) }
+  local caption = captions.sample(e.clip, r)
+  local scene, motion = micro_video.split(caption)
+  local draw = r:uniform(0, 1)
+  e.scene = scene
+  e.feature = draw < 0.1 and "none" or draw < (e.has_source and 0.6 or 0.3) and "image" or "text"
+  draw = r:uniform(0, 1)
+  e.words = (e.feature == "none" or draw < 0.1) and "" or draw < 0.35 and motion or caption
+  return e
+end
+
+--- Frames of the clips: f32 [n*8,64,64,3] in -1 ... 1.
+local function frames_of(examples)
+  local t = weft.tensor.empty({ #examples * L, 64, 64, 3 })
+  local to = ffi.cast("float *", t:ptr())
+  for k, e in ipairs(examples) do
+    video.float_into(e.clip, to + (k - 1) * L * render.N_ELEMS)
+  end
+  return t
+end
+
+--- The unit features [B,128], noised on the sphere: of the scene's words, or of a frame (the
+-- first where it is the source, else the middle one, which shows the scene itself).
+local function features(examples, pixels, seed)
+  local B, scenes, frames, from_text, keep, level = #examples, {}, {}, {}, {}, {}
+  local draws = weft.tensor.rand({ B }, { seed = seed }):totable()
+  for k, e in ipairs(examples) do
+    scenes[k] = e.scene
+    frames[k] = pixels:narrow(1, (k - 1) * L + (e.has_source and 1 or 5), 1)
+    from_text[k] = { e.feature == "text" and 1 or 0 }
+    keep[k] = { e.feature == "none" and 0 or 1 }
+    level[k] = { 0.3 / math.sqrt(width) * draws[k] }
+  end
+  local a = weft.normalize(image { pixels = weft.cat(frames, 1) }.embeds)
+  local b = weft.normalize(text { ids = (data.text_ids(tok, scenes)) }.embeds)
+  local f = a + (b - a) * weft.tensor(from_text)
+  local noise = weft.tensor.randn({ B, width }, { seed = seed + 1 })
+  return weft.normalize(f + noise * weft.tensor(level)) * weft.tensor(keep)
+end
+
+--- What a step needs beside the network: latents, noise, times, conditions. No gradient.
+local function prepare(i)
+  local B, seed = p.batch, (p.seed * 1000000 + i) * 8
+  local examples, words, has_source = {}, {}, {}
+  for k = 1, B do
+    local e = example(i, k)
+    examples[k], words[k] = e, e.words
+    has_source[k] = { { { { e.has_source and 1 or 0 } } } }
+  end
+  local pixels = frames_of(examples)
+  local z = parts.latents(vae, pixels):reshape(B, L, side, side, channels)
+  local t = parts.training_times(B, seed + 4)
+  local a, s = parts.alpha_sigma(scheduler, t)
+  a, s = a:reshape(B, 1, 1, 1, 1), s:reshape(B, 1, 1, 1, 1)
+  local noise = weft.tensor.randn({ B, L, side, side, channels }, { seed = seed + 2 })
+  local ids, mask = data.text_ids(tok, words)
+  return {
+    sample = z * a + noise * s, v = noise * a - z * s, t = weft.tensor(t),
+    source = z:narrow(2, 1, 1) * weft.tensor(has_source),
+    c = parts.condition(conditioner, features(examples, pixels, seed),
+      text { ids = ids }.hidden, mask),
+  }
+end
+
+--- Gradients of all parameters; false where they are frozen.
+local function spread(grads)
+  local all = {}
+  for i = 1, #params do all[i] = false end
+  for k, i in ipairs(over_frames.at) do all[i] = grads[k] end
+  return all
+end
+
+local function step(i)
+  local b, frozen = prepare(i), i <= p.freeze * p.steps
+  local loss, grads = weft.grad(function()
+    return train.mse(micro_video.denoise(unet, b.sample, b.t, b.source, b.c), b.v)
+  end, frozen and over_frames or params)
+  if frozen then grads = spread(grads) end
+  local norm = train.clip(grads, 1)
+  opt:step(grads, { lr = rate(i) })
+  ema:update()
+  return { loss = loss:item(), norm = norm }
+end
+
+run.loop {
+  params = params, optim = opt, ema = ema, steps = p.steps, stop = p.stop, work = p.work,
+  step = step,
+  finish = function()
+    run.save(p.out, "unet_video", unet)
+  end,
+}
