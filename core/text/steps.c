@@ -83,16 +83,17 @@ static void strip(const wf_step *s, const char *p, size_t n, wf_textbuf *out)
 static void spaces(const wf_step *s, const char *p, size_t n, wf_textbuf *out)
 {
     const char *space = s->escape ? WF_META_SPACE : " ";
-    const size_t k = strlen(space);
+    const size_t k = strlen(space), before = out->n;
     bool after = s->fold;
     while (s->fold && n > 0 && *p == ' ') p++, n--;
-    while (s->fold && n > 0 && p[n - 1] == ' ') n--;
     if (n > 0 && s->prepend == WF_PREPEND_ALWAYS) wf_textbuf_add(out, space, k);
     for (size_t i = 0; i < n; i++) {
         if (p[i] != ' ') wf_textbuf_add(out, p + i, 1);
         else if (!after) wf_textbuf_add(out, space, k);
         after = s->fold && p[i] == ' ';
     }
+    while (s->fold && out->n >= before + k && memcmp(out->p + out->n - k, space, k) == 0)
+        out->n -= k;
 }
 
 static void replace(wf_ctx *c, const wf_step *s, const char *p, size_t n, wf_textbuf *out)

@@ -165,6 +165,7 @@ function Video:save(path, opts)
   core.scope(function()
     core.save_apng(path, self:tensor(), fps, texts, opts.overwrite ~= false)
   end)
+  require("weft.fingerprint").saved(self, path)
   if not self.audio then return path end
   return path, self.audio:save((path:gsub("%.%w+$", "") .. ".wav"), { overwrite = opts.overwrite })
 end

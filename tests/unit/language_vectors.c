@@ -117,6 +117,7 @@ LANGUAGE_TEST(llama_grouped)
 LANGUAGE_TEST(llama_tied)
 LANGUAGE_TEST(llama_scaled)
 LANGUAGE_TEST(llama_old)
+LANGUAGE_TEST(gpt2)
 
 int main(void)
 {
@@ -125,6 +126,7 @@ int main(void)
         cmocka_unit_test(test_llama_tied),
         cmocka_unit_test(test_llama_scaled),
         cmocka_unit_test(test_llama_old),
+        cmocka_unit_test(test_gpt2),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

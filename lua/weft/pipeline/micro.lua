@@ -11,6 +11,7 @@ local core = require "weft.core"
 local chat = require "weft.chat"
 local check = require "weft.check"
 local embedding = require "weft.embedding"
+local finite = require "weft.finite"
 local media = require "weft.pipeline.micro_media"
 local options = require "weft.options"
 local parts = require "weft.pipeline.micro_parts"
@@ -115,7 +116,9 @@ local function make(self, medium, o, fn, feature, concat)
   local stopped
   local x = core.scope(function()
     local z
-    feature = feature or prompts.feature(self, o.prompt, o.mix)
+    feature = finite.check("reading the prompt", function()
+      return feature or prompts.feature(self, o.prompt, o.mix)
+    end)
     z, stopped = runs.sample(self, medium, o, o.n or 1, feature, concat)
     return parts.pictures(self.parts[medium.vae], z)
   end)
