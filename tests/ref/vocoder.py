@@ -2,7 +2,7 @@
 
     python tests/ref/vocoder.py [folder ...]
 
-Versions: torch 2.15.0, transformers 5.24.0, safetensors 0.8.0. Every parameter is random, mean and scale too. The models
+Versions: torch 2.15.0, transformers 5.23.0, safetensors 0.8.0. Every parameter is random, mean and scale too. The models
 run in f64 on the weights as stored. README.md has the layout.
 """
 import sys

@@ -46,7 +46,7 @@ end
 --- A model over loaded parts. What it can do follows from the parts that are there.
 ---@param name string
 ---@param list table  tokenizer text_encoder scheduler; image_encoder vae unet conditioner;
---- audio_encoder audio_vae audio_unet audio_conditioner
+--- audio_encoder audio_vae audio_unet audio_conditioner, vocoder
 function M.new(name, list)
   local input, output = media.kinds(list)
   return setmetatable({

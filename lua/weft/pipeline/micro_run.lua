@@ -109,6 +109,13 @@ local function latents_of(m, medium, what, v)
   return parts.latents(m.parts[medium.vae], medium.read(m, v))
 end
 
+--- Weights of the latents that a mask stands for; nil for none.
+local function mask_of(medium, mask)
+  if mask == nil then return nil end
+  if not medium.is(mask) then check.fail("mask: must be a %s", medium.word) end
+  return medium.mask(mask)
+end
+
 --- n latents of a checked call, and whether a callback ended the run early.
 ---@param medium weft.MicroMedium
 ---@param o table  what options.check returned
@@ -125,7 +132,7 @@ function M.sample(m, medium, o, n, feature, concat)
   local z = s:run {
     steps = o.steps, latents = first_noise(o, n), seed = o.seed, noise = o.noise,
     init = start and start:expand(n, LATENT_SIDE, LATENT_SIDE, LATENT_CHANNELS):contiguous(),
-    strength = start and o.strength, mask = start and o.mask and medium.mask(o.mask),
+    strength = start and o.strength, mask = start and mask_of(medium, o.mask),
     denoise = denoiser(m.parts[medium.unet], o, by_name, n, source ~= nil), progress = o.progress,
     on_step = o.on_step and function(st)
       st.preview = function()
