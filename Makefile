@@ -41,7 +41,8 @@ KERNELS := $(filter-out kernels/cpu/fill.c,$(wildcard kernels/cpu/*.c))
 FLAGS_avx2       := -mavx2 -mfma -mf16c
 FLAGS_avx512     := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma -mf16c
 FLAGS_avx512bf16 := $(FLAGS_avx512) -mavx512bf16
-LEVELS  := avx2 avx512 avx512bf16
+FLAGS_amx        := $(FLAGS_avx512bf16) -mamx-tile -mamx-bf16
+LEVELS  := avx2 avx512 avx512bf16 amx
 KOBJ    := $(foreach l,$(LEVELS),$(KERNELS:%.c=$(BUILD)/%.$(l).o))
 endif
 KOBJ    += $(patsubst %.c,$(BUILD)/%.o,$(wildcard kernels/cpu/fill.c))
@@ -60,9 +61,10 @@ help:
 	@echo "make deps       install the Debian packages it needs (prints the line when not root)"
 	@echo "make demo       make pictures with the model that ships"
 	@echo "make test       run every test this machine can run"
-	@echo "make bench      measure; make bench-peers: beside PyTorch"
+	@echo "make bench      measure; make bench-peers: beside PyTorch (docs/performance.md)"
 	@echo "make lint       warnings, style and luacheck"
-	@echo "make install    into PREFIX (now $(PREFIX)), DESTDIR"
+	@echo "make install    into PREFIX (now $(PREFIX)), below DESTDIR if set; make uninstall"
+	@echo "make clean      remove what was built"
 	@echo "SAN=1 builds with sanitizers, CUDA=1 with the CUDA plug-in, FFMPEG=0 without FFmpeg,"
 	@echo "V=1 shows commands"
 
@@ -98,7 +100,7 @@ $(BUILD)/tests/unit/%: tests/unit/%.c $(LIB)
 unit: $(UNIT)
 	$(Q)LSAN_OPTIONS=suppressions=tests/lsan.supp:print_suppressions=0 luajit tests/run.lua $(UNIT)
 
-SPECS := $(wildcard tests/spec/*_spec.lua)
+SPECS := $(wildcard tests/spec/*_spec.lua) $(wildcard tests/fault/*_spec.lua)
 # The two commands of the README install what is missing first; the build needs what pkg-config
 # then says, so it is a make of its own.
 test: deps
@@ -109,6 +111,19 @@ tests: $(UNIT)
 demo: deps
 	$(Q)$(MAKE) --no-print-directory all
 	./weft demo
+
+# ROWS is a Lua pattern of "group name dtype", FULL=1 adds the public models (minutes, 12 GB).
+PROBE := build/tests/bench/probe.so
+BENCH  = rows='$(ROWS)' samples=$(or $(SAMPLES),5) full=$(FULL) threads=$(THREADS)
+$(PROBE): tests/bench/probe.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=c17 -D_GNU_SOURCE $(WARN) -O2 -fPIC -shared $< -o $@ -lpthread
+
+bench: all $(PROBE)
+	$(Q)luajit tests/bench/run.lua $(BENCH) out=$(or $(OUT),build/bench.jsonl)
+
+bench-peers: all $(PROBE)
+	$(Q)"$$(sh tests/bench/venv.sh)" tests/bench/peers/run.py $(BENCH) out=$(or $(OUT),build/bench-peers.json)
 
 lint:
 	$(Q)luacheck -q lua recipes tests
@@ -124,6 +139,35 @@ deps:
 	elif [ "$$(id -u)" = 0 ]; then \
 	  apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $(DEBS); \
 	else echo "run as root: apt-get install $(DEBS)"; exit 1; fi
+
+# ---- installing: everything stands below PREFIX; the program finds its files relative to itself ----
+BINDIR    ?= $(PREFIX)/bin
+LUADIR    ?= $(PREFIX)/share/lua/5.1
+LUALIBDIR ?= $(PREFIX)/lib/lua/5.1
+DATADIR   ?= $(PREFIX)/share/weft
+DOCDIR    ?= $(PREFIX)/share/doc/weft
+WEIGHTS   := recipes/micro/weights
+ROOT      := $(if $(DESTDIR),$(abspath $(DESTDIR)))
+
+# $(1) a folder of the tree, $(2) names of its files, $(3) where they go
+install_tree = cd $(1) && find . -type f \( $(2) \) -exec install -D -m 644 {} "$(ROOT)$(3)/{}" \;
+
+install: all
+	$(Q)install -D -m 755 weft "$(ROOT)$(BINDIR)/weft"
+	$(Q)install -D -m 755 $(MODULE) "$(ROOT)$(LUALIBDIR)/weft/core.so"
+	$(Q)$(call install_tree,lua/weft,-name '*.lua',$(LUADIR)/weft)
+	$(Q)$(call install_tree,recipes,-name '*.lua',$(DATADIR)/recipes)
+	$(Q)$(call install_tree,docs,-name '*.md' -o -name LICENSE,$(DOCDIR))
+	$(Q)if [ -d $(WEIGHTS) ]; then \
+	  $(call install_tree,$(WEIGHTS),-name '*.json' -o -name '*.safetensors',$(DATADIR)/models/micro); fi
+	@echo "installed: $(BINDIR)/weft, and require \"weft\" for luajit"
+	@case "$(PREFIX)" in /usr|/usr/local) ;; *) \
+	  echo "a plain luajit finds it with LUA_PATH='$(LUADIR)/?.lua;$(LUADIR)/?/init.lua;;'"; \
+	  echo "  and LUA_CPATH='$(LUALIBDIR)/?.so;;'";; esac
+
+uninstall:
+	rm -rf "$(ROOT)$(LUADIR)/weft" "$(ROOT)$(LUALIBDIR)/weft" "$(ROOT)$(DATADIR)" "$(ROOT)$(DOCDIR)"
+	rm -f "$(ROOT)$(BINDIR)/weft"
 
 clean:
 	rm -rf build weft

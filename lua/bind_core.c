@@ -13,6 +13,7 @@
 #include "core/base/mem.h"
 #include "core/base/thread.h"
 #include "core/tensor/backend.h"
+#include "core/tensor/watch.h"
 
 #define STATE_KEY "weft.state"
 #define STATE_MT "weft.State"
@@ -258,11 +259,20 @@ static int l_trim(lua_State *L)
     return 0;
 }
 
-/* core.fail_alloc(n): the nth allocation from now fails; 0 turns it off. For tests. */
+/* core.fail_alloc(n, on?): the nth allocation from now fails, and with on all after it; 0 turns it
+ * off. For tests. */
 static int l_fail_alloc(lua_State *L)
 {
-    wf_mem_fail_nth(wf_ctx_get_mem(lwf_ctx(L)),
-                    (uint64_t)lwf_check_int(L, 1, "fail_alloc: n", 0, (int64_t)1 << 52));
+    const uint64_t n = (uint64_t)lwf_check_int(L, 1, "fail_alloc: n", 0, (int64_t)1 << 52);
+    (lua_toboolean(L, 2) ? wf_mem_fail_from : wf_mem_fail_nth)(wf_ctx_get_mem(lwf_ctx(L)), n);
+    return 0;
+}
+
+/* core.fail_io(n): the nth step of writing a file from now fails; 0 turns it off. For tests. */
+static int l_fail_io(lua_State *L)
+{
+    wf_ctx_fail_io(lwf_ctx(L),
+                   (uint64_t)lwf_check_int(L, 1, "fail_io: n", 0, (int64_t)1 << 52));
     return 0;
 }
 
@@ -287,6 +297,31 @@ static int l_bf16(lua_State *L)
     return 1;
 }
 
+/* core.odd_values(t) -> how many are NaN, how many infinite */
+static int l_odd_values(lua_State *L)
+{
+    wf_ctx *c = lwf_ctx(L);
+    const wf_odd_values odd = wf_count_odd(c, lwf_check_tensor(L, 1, "odd_values: t"));
+    if (wf_has_failed(c)) return lwf_raise(L);
+    lua_pushnumber(L, (double)odd.n_nan);
+    lua_pushnumber(L, (double)(odd.n_plus + odd.n_minus));
+    return 2;
+}
+
+/* core.watch(on): each op fails after the first value that is not finite */
+static int l_watch(lua_State *L)
+{
+    wf_watch(lwf_ctx(L), lua_toboolean(L, 1));
+    return 0;
+}
+
+/* core.fence(on): files are written below the current folder only */
+static int l_fence(lua_State *L)
+{
+    wf_ctx_set_fence(lwf_ctx(L), lua_toboolean(L, 1));
+    return 0;
+}
+
 /* core.clock() -> seconds that only go forward */
 static int l_clock(lua_State *L)
 {
@@ -307,7 +342,7 @@ static int l_to_device(lua_State *L)
     return lwf_error(L, "device", "a dtype, or cpu", "to: no dtype or device '%s'", name);
 }
 
-/* core.cpu_level() -> "avx512bf16", "avx512", "avx2" or "plain": which kernels run */
+/* core.cpu_level() -> "amx", "avx512bf16", "avx512", "avx2" or "plain": which kernels run */
 static int l_cpu_level(lua_State *L)
 {
     lua_pushstring(L, wf_cpu_level());
@@ -318,6 +353,8 @@ static const luaL_Reg functions[] = {
     {"raise", l_raise},     {"where", l_where},           {"set_home", l_set_home},
     {"memory", l_memory},   {"trim", l_trim},             {"threads", l_threads},
     {"bf16", l_bf16},       {"fail_alloc", l_fail_alloc}, {"clock", l_clock},
+    {"fail_io", l_fail_io}, {"fence", l_fence},
+    {"odd_values", l_odd_values}, {"watch", l_watch},
     {"cpu_level", l_cpu_level}, {"to_device", l_to_device}, {NULL, NULL},
 };
 

@@ -3,6 +3,7 @@
  */
 #include "lua/bind.h"
 
+#include "core/file/file_write.h"
 #include "core/file/tensors.h"
 
 #define FILE_MT "weft.TensorFile"
@@ -162,11 +163,20 @@ static int l_save_npy(lua_State *L)
     return st == WF_OK ? 0 : lwf_raise(L);
 }
 
+/* core.save_text(path, text, overwrite): a whole file or none */
+static int l_save_text(lua_State *L)
+{
+    size_t bytes = 0;
+    const char *path = luaL_checkstring(L, 1), *text = luaL_checklstring(L, 2, &bytes);
+    const wf_status st = wf_file_save(lwf_ctx(L), path, text, bytes, lua_toboolean(L, 3));
+    return st == WF_OK ? 0 : lwf_raise(L);
+}
+
 void lwf_open_file(lua_State *L, lwf_state *s)
 {
     const luaL_Reg list[] = {
         {"open_tensors", l_open}, {"save_tensors", l_save}, {"load_npy", l_load_npy},
-        {"save_npy", l_save_npy}, {NULL, NULL},
+        {"save_npy", l_save_npy}, {"save_text", l_save_text}, {NULL, NULL},
     };
     const luaL_Reg methods[] = {
         {"names", l_names}, {"has", l_has},       {"get", l_get}, {"info", l_info},

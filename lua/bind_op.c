@@ -245,9 +245,11 @@ static void make_numbers(wf_ctx *c, call *k)
     }
 }
 
-/* Temporaries live in a scope of their own; without one they would float. */
-static void run_once(wf_ctx *c, call *k, wf_tensor **out)
+/* Temporaries live in a scope of their own; without one they would float. The call is a copy: its
+ * inputs become the temporaries, and a second try needs what was given. */
+static void run_once(wf_ctx *c, const call *given, wf_tensor **out)
 {
+    call once = *given, *k = &once;
     const bool is_strided = k->id == WF_OP_ID_reshape && k->n_in && !wf_is_contiguous(k->in[0]);
     wf_scope *scope = k->n_numbers || is_strided ? wf_scope_open(c) : NULL;
     if (k->n_numbers) make_numbers(c, k);

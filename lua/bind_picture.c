@@ -11,6 +11,7 @@
 #include "core/file/clip.h"
 #include "core/file/jpeg.h"
 #include "core/file/png.h"
+#include "core/tensor/watch.h"
 
 /* ---- samples to values ---- */
 
@@ -128,6 +129,15 @@ static wf_tensor *check_picture(lua_State *L, int arg, int rank)
     return t;
 }
 
+/* A picture of NaN is no black picture: it is not written. */
+static wf_status check_numbers(wf_ctx *c, const char *path, wf_tensor *t)
+{
+    const int64_t n = wf_count_odd(c, t).n_nan;
+    if (n == 0) return wf_get_status(c);
+    return wf_fail_status(c, WF_ENAN, "%s: the picture holds %lld values that are not numbers; "
+                          "nothing was written", path, (long long)n);
+}
+
 /* core.save_image(path, tensor, quality, texts, overwrite): .png, .jpg or .jpeg */
 static int l_save_image(lua_State *L)
 {
@@ -143,7 +153,8 @@ static int l_save_image(lua_State *L)
                          path);
     wf_pixels p = {0};
     wf_scope *scope = wf_scope_open(c);
-    wf_status st = pixels_of(c, t, &p);
+    wf_status st = check_numbers(c, path, t);
+    if (st == WF_OK) st = pixels_of(c, t, &p);
     if (st == WF_OK)
         st = is_jpeg ? wf_jpeg_save(c, path, &p, quality, &meta, overwrite)
                      : wf_png_save(c, path, &p, &meta, overwrite);
@@ -203,7 +214,8 @@ static int l_save_apng(lua_State *L)
     const bool overwrite = lua_toboolean(L, 5);
     wf_frames f = {0};
     wf_scope *scope = wf_scope_open(c);
-    wf_status st = frames_of(c, t, &f);
+    wf_status st = check_numbers(c, path, t);
+    if (st == WF_OK) st = frames_of(c, t, &f);
     if (st == WF_OK)
         st = wf_apng_save(c, path, &f, (uint32_t)lrint(fps * 100.0), 100, &meta, overwrite);
     wf_frames_free(&f);

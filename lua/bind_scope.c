@@ -19,7 +19,17 @@ static int l_scope(lua_State *L)
     const int rc = lua_pcall(L, lua_gettop(L) - 1, LUA_MULTRET, 0);
     for (int i = 1; rc == 0 && i <= lua_gettop(L); i++) lwf_keep(L, s, i);
     wf_scope_close(s->ctx, scope, NULL);
+    if (rc == 0 && wf_has_failed(s->ctx)) return lwf_raise(L);
     return rc ? lua_error(L) : lua_gettop(L);
+}
+
+/* t = core.own(t): state that no scope's closing frees; the collector does. */
+static int l_own(lua_State *L)
+{
+    wf_tensor *t = lwf_check_tensor(L, 1, "own: t");
+    wf_release(wf_take_owned(lwf_ctx(L), t));
+    lua_settop(L, 1);
+    return 1;
 }
 
 /* ... = weft.no_grad(f, ...): what f computes is a constant to the gradient around it. */
@@ -86,7 +96,7 @@ static int grad_body(lua_State *L)
     push_grads(L, s, g);
     lua_insert(L, 2);
     for (int i = 1; i <= lua_gettop(L); i++) lwf_keep(L, s, i);
-    return lua_gettop(L);
+    return wf_has_failed(s->ctx) ? lwf_raise(L) : lua_gettop(L);
 }
 
 /* loss, grads, ... = weft.grad(f, params): f returns the loss, and more if it likes. */
@@ -200,7 +210,7 @@ static int l_checkpoint(lua_State *L)
 void lwf_open_scope(lua_State *L, lwf_state *s)
 {
     const luaL_Reg list[] = {
-        {"scope", l_scope}, {"no_grad", l_no_grad},       {"grad", l_grad},
+        {"own", l_own}, {"scope", l_scope}, {"no_grad", l_no_grad},       {"grad", l_grad},
         {"checkpoint", l_checkpoint}, {NULL, NULL},
     };
     lwf_register(L, s, list);

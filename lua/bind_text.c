@@ -47,7 +47,7 @@ static wf_tokenizer *check_tokenizer(lua_State *L)
     return *box;
 }
 
-/* core.open_tokenizer(path of a tokenizer.json) */
+/* core.open_tokenizer(path of a tokenizer.json or a sentencepiece model, or the folder of one) */
 static int l_open(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
@@ -92,10 +92,11 @@ static int l_decode(lua_State *L)
     }
     guard *g = push_guard(L);
     char *text = NULL;
-    if (wf_tokenizer_decode(lwf_ctx(L), t, ids, n, lua_toboolean(L, 3), &text) != WF_OK)
+    size_t bytes = 0;
+    if (wf_tokenizer_decode(lwf_ctx(L), t, ids, n, lua_toboolean(L, 3), &text, &bytes) != WF_OK)
         return lwf_raise(L);
     g->p = text;
-    lua_pushstring(L, text);
+    lua_pushlstring(L, text, bytes);
     return 1;
 }
 

@@ -52,7 +52,7 @@ static void set_path(lua_State *L)
 {
     char self[PATH_BYTES];
     if (!find_self(self, sizeof self)) return;
-    if (!push_if_there(L, self, "lua") && !push_if_there(L, self, "../share/weft/lua")) return;
+    if (!push_if_there(L, self, "lua") && !push_if_there(L, self, "../share/lua/5.1")) return;
     lua_getglobal(L, "package");
     lua_getfield(L, -1, "path");
     const char *home = lua_tostring(L, -3);
@@ -143,6 +143,8 @@ int main(int argc, char **argv)
         printf("weft %s  %s\n", WF_VERSION, LUAJIT_VERSION);
         return 0;
     }
+    signal(SIGPIPE, SIG_IGN);            /* a write that fails says so, and what to do is known */
+    signal(SIGXFSZ, SIG_IGN);
     program p = {argc, argv, EXIT_FAULT};
     const int status = run_on_thread(&p);
     return fflush(stdout) == 0 || status ? status : 1;

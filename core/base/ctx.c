@@ -43,6 +43,8 @@ wf_device *wf_ctx_get_device(wf_ctx *c) { return c->device; }
 void wf_ctx_set_device(wf_ctx *c, wf_device *d) { c->device = d; }
 void wf_ctx_set_bf16(wf_ctx *c, bool on) { c->bf16 = on; }
 bool wf_ctx_get_bf16(const wf_ctx *c) { return c->bf16; }
+void wf_ctx_set_fence(wf_ctx *c, bool on) { c->fenced = on; }
+bool wf_ctx_is_fenced(const wf_ctx *c) { return c->fenced; }
 void wf_ctx_set_cancel(wf_ctx *c, volatile sig_atomic_t *flag) { c->cancel = flag; }
 
 wf_status wf_ctx_check_cancel(wf_ctx *c, const char *what)

@@ -57,6 +57,10 @@ wf_status wf_ctx_check_cancel(wf_ctx *c, const char *what);
 void wf_ctx_fail_io(wf_ctx *c, uint64_t n);
 bool wf_ctx_find_io_failure(wf_ctx *c);               /* counts one step; true: this one fails */
 
+/* Refuse to write files anywhere but below the current folder, for code that is not trusted. */
+void wf_ctx_set_fence(wf_ctx *c, bool on);
+bool wf_ctx_is_fenced(const wf_ctx *c);
+
 /* Choose bf16 products on the CPU (dtype = "bf16"); off unless the user asked. */
 void wf_ctx_set_bf16(wf_ctx *c, bool on);
 bool wf_ctx_get_bf16(const wf_ctx *c);

@@ -9,9 +9,19 @@
 #include "core/base/mem.h"
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+
+/* Under the address sanitizer what nobody owns is poisoned: blocks in the cache, and what lies
+ * behind the bytes that were asked for and the slack. */
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(p, n) ((void)(p), (void)(n))
+#define ASAN_UNPOISON_MEMORY_REGION(p, n) ((void)(p), (void)(n))
+#endif
 
 enum {
     HEADER_BYTES = 64,
@@ -33,6 +43,7 @@ struct wf_mem {
     pthread_mutex_t lock;
     wf_mem_stats stats;
     uint64_t fail_at;                   /* the count of n_allocs that fails; 0: none */
+    bool fail_on;                       /* so do all that come after it */
     size_t most_live_bytes;             /* ever */
     block *cache[N_CLASSES];
 };
@@ -47,6 +58,8 @@ wf_mem *wf_mem_new(void)
     return m;
 }
 
+static void *data_of(block *b) { return (char *)b + HEADER_BYTES; }
+
 /* Give cached blocks back, large ones first, until at most keep bytes are cached. */
 static void trim_locked(wf_mem *m, size_t keep)
 {
@@ -55,6 +68,7 @@ static void trim_locked(wf_mem *m, size_t keep)
             block *b = m->cache[i];
             m->cache[i] = b->next;
             m->stats.cached_bytes -= b->bytes;
+            ASAN_UNPOISON_MEMORY_REGION(data_of(b), b->bytes + SLACK_BYTES);
             free(b);
         }
     }
@@ -119,6 +133,13 @@ static block *alloc_locked(wf_mem *m, size_t class_bytes, int k)
     return b;
 }
 
+/* Count an allocation; whether it is one that a test makes fail. */
+static bool fails_locked(wf_mem *m)
+{
+    const uint64_t n = ++m->stats.n_allocs;
+    return m->fail_at && (n == m->fail_at || (m->fail_on && n > m->fail_at));
+}
+
 void *wf_mem_alloc(wf_mem *m, size_t bytes)
 {
     if (bytes > (size_t)1 << 52) return NULL;
@@ -127,7 +148,7 @@ void *wf_mem_alloc(wf_mem *m, size_t bytes)
 
     pthread_mutex_lock(&m->lock);
     block *b = NULL;
-    if (++m->stats.n_allocs != m->fail_at) b = alloc_locked(m, class_bytes, k);
+    if (!fails_locked(m)) b = alloc_locked(m, class_bytes, k);
     if (b) {
         m->stats.live_bytes += class_bytes;
         if (m->stats.live_bytes > m->most_live_bytes) m->most_live_bytes = m->stats.live_bytes;
@@ -139,7 +160,9 @@ void *wf_mem_alloc(wf_mem *m, size_t bytes)
     b->bytes = class_bytes;
     b->size_class = k;
     b->next = NULL;
-    return (char *)b + HEADER_BYTES;
+    ASAN_UNPOISON_MEMORY_REGION(data_of(b), bytes + SLACK_BYTES);
+    ASAN_POISON_MEMORY_REGION((char *)data_of(b) + bytes + SLACK_BYTES, class_bytes - bytes);
+    return data_of(b);
 }
 
 void *wf_mem_calloc(wf_mem *m, size_t bytes)
@@ -158,15 +181,20 @@ void wf_mem_free(wf_mem *m, void *p)
     m->stats.cached_bytes += b->bytes;
     b->next = m->cache[b->size_class];
     m->cache[b->size_class] = b;
+    ASAN_POISON_MEMORY_REGION(p, b->bytes + SLACK_BYTES);
     pthread_mutex_unlock(&m->lock);
 }
 
-void wf_mem_fail_nth(wf_mem *m, uint64_t n)
+static void set_failure(wf_mem *m, uint64_t n, bool on)
 {
     pthread_mutex_lock(&m->lock);
     m->fail_at = n ? m->stats.n_allocs + n : 0;
+    m->fail_on = on;
     pthread_mutex_unlock(&m->lock);
 }
+
+void wf_mem_fail_nth(wf_mem *m, uint64_t n) { set_failure(m, n, false); }
+void wf_mem_fail_from(wf_mem *m, uint64_t n) { set_failure(m, n, true); }
 
 void wf_mem_trim(wf_mem *m)
 {

@@ -28,6 +28,8 @@ void wf_mem_free(wf_mem *m, void *p);      /* NULL is fine. Thread safe. */
 
 /* Make the nth allocation from now fail (1 = the next); 0 turns it off. */
 void wf_mem_fail_nth(wf_mem *m, uint64_t n);
+/* The same, and every one after it too. */
+void wf_mem_fail_from(wf_mem *m, uint64_t n);
 
 /* Give cached blocks back to the system. */
 void wf_mem_trim(wf_mem *m);

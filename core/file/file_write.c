@@ -99,12 +99,26 @@ static wf_status begin(wf_ctx *c, wf_file_write *w)
     return WF_OK;
 }
 
+/* Does path stay below the current folder, as far as its words say? */
+static bool stays_below(const char *path)
+{
+    if (path[0] == '/') return false;
+    for (const char *p = path; p; p = strchr(p, '/')) {
+        p += *p == '/' ? 1 : 0;
+        if (strncmp(p, "..", 2) == 0 && (p[2] == '/' || !p[2])) return false;
+    }
+    return true;
+}
+
 wf_file_write *wf_file_write_open(wf_ctx *c, const char *path, bool overwrite)
 {
     if (wf_has_failed(c)) return NULL;
     const char *name = base_of(path);
     if (!name[0] || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
         return wf_fail(c, WF_EIO, "\"%s\" is not the name of a file", path);
+    if (wf_ctx_is_fenced(c) && !stays_below(path))
+        return wf_fail(c, WF_EIO, "%.400s: only files below the output folder may be written here",
+                       path);
     if (strlen(name) >= NAME_BYTES)
         return wf_fail(c, WF_EIO, "%.200s...: the name is longer than %d bytes", name,
                        NAME_BYTES - 1);

@@ -58,17 +58,6 @@ static int64_t layers_to_run(wf_ctx *c, const wf_encoder_style *s, wf_tensor *sk
     return 0;
 }
 
-/* n states [B,T,C] -> [n,B,T,C] */
-static wf_tensor *stack_states(wf_ctx *c, wf_tensor **states, int64_t n)
-{
-    wf_tensor *all = NULL;
-    for (int64_t i = 0; i < n; i++) {
-        wf_tensor *pair[2] = {all, wf_unsqueeze(c, states[i], 0)};
-        all = all ? wf_concat(c, pair, 2, 0) : pair[1];
-    }
-    return all;
-}
-
 static void put(wf_named *out, int *n, const char *name, wf_tensor *t)
 {
     if (t) out[(*n)++] = (wf_named){name, t};
@@ -188,7 +177,7 @@ static wf_status run_text(wf_ctx *c, const void *state, wf_tensor *const *in, wf
     put(out, n_out, "hidden", hidden);
     put(out, n_out, "pooled", pooled);
     if (net->projection.w) put(out, n_out, "embeds", wf_linear_run(c, &net->projection, pooled));
-    if (wants_layers) put(out, n_out, "layers", stack_states(c, states, n + 1));
+    if (wants_layers) put(out, n_out, "layers", wf_stack_states(c, states, n + 1));
     return wf_get_status(c);
 }
 
@@ -351,7 +340,7 @@ static wf_status run_vision(wf_ctx *c, const void *state, wf_tensor *const *in, 
     put(out, n_out, "hidden", hidden);
     put(out, n_out, "pooled", pooled);
     if (net->projection.w) put(out, n_out, "embeds", wf_linear_run(c, &net->projection, pooled));
-    if (wants_layers) put(out, n_out, "layers", stack_states(c, states, n + 1));
+    if (wants_layers) put(out, n_out, "layers", wf_stack_states(c, states, n + 1));
     return wf_get_status(c);
 }
 

@@ -1,17 +1,22 @@
-/* tokenizer.h - text to ids and back, by the model that a tokenizer.json describes. */
+/* tokenizer.h - text to ids and back, by the model that a file describes. */
 #ifndef WF_CORE_TOKENIZER_H
 #define WF_CORE_TOKENIZER_H
 
-#include "core/base/ctx.h"
-
 #include <stdint.h>
+
+#include "core/base/ctx.h"
 
 typedef struct wf_tokenizer wf_tokenizer;
 
-/* A tokenizer from a tokenizer.json (Unigram models: pieces with scores, byte fallback, the
- * normalisers Lowercase, Prepend and Replace " " -> "\u2581"; added tokens are found whole in
- * text). Owned; NULL once c has failed: WF_EFORMAT names the file and the part that is not
- * understood. */
+/* A tokenizer from a tokenizer.json (BPE and Unigram), a sentencepiece model (*.model, BPE and
+ * unigram), or the folder that holds one of them or vocab.json with merges.txt. Owned; NULL once c
+ * has failed: WF_EFORMAT or WF_EUNSUPPORTED names the file and what was expected.
+ *
+ * What a file says of normalisers, cutters, decoders and special tokens is done as it says. Where
+ * it says nothing: a tokenizer.json without the keys "post_processor" or "decoder" puts <s> and
+ * </s> around a text and reads U+2581 as a space; a sentencepiece model takes them from
+ * tokenizer_config.json beside it, else begins with <s> when it is BPE and ends with </s> when it
+ * is unigram. Added tokens are found whole in text, the longest at the first place. */
 wf_tokenizer *wf_tokenizer_load(wf_ctx *c, const char *path);
 void wf_tokenizer_free(wf_tokenizer *t);
 
@@ -25,8 +30,9 @@ int64_t wf_tokenizer_find(const wf_tokenizer *t, const char *piece);      /* -1:
 wf_status wf_tokenizer_encode(wf_ctx *c, const wf_tokenizer *t, const char *text, size_t text_bytes,
                               bool special, int64_t **ids, int64_t *n_ids) WF_MUST_USE;
 
-/* Text of ids, in *text (from wf_mem_alloc, zero-ended, the caller's). */
+/* Text of ids, in *text (from wf_mem_alloc, zero-ended, the caller's). Bytes that are no UTF-8 are
+ * given as they are. */
 wf_status wf_tokenizer_decode(wf_ctx *c, const wf_tokenizer *t, const int64_t *ids, int64_t n_ids,
-                              bool skip_special, char **text) WF_MUST_USE;
+                              bool skip_special, char **text, size_t *text_bytes) WF_MUST_USE;
 
 #endif

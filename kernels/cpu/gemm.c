@@ -4,6 +4,7 @@
  * A part is MB rows of C by a run of columns: it packs its rows of A once for each stretch of k and
  * takes them, from the cache, through all panels of B. Parts depend on the shape alone.
  */
+#include "kernels/cpu/amx.h"
 #include "kernels/cpu/gemm.h"
 #include "kernels/cpu/kern.h"
 #include "kernels/cpu/simd_math.h"
@@ -169,6 +170,8 @@ static void run_part(void *arg, int64_t part, int worker)
 wf_status WF_K(gemm)(wf_ctx *c, const gemm *g)
 {
     if (g->m == 0 || g->n == 0 || g->batch == 0) return WF_OK;
+    const wf_status by_tiles = WF_K(amx_gemm)(c, g);
+    if (by_tiles != WF_ESKIP) return by_tiles;
     plan p = {.g = g, .m_blocks = div_up(g->m, MB)};
     const int64_t parts = p.m_blocks * g->batch, panels = div_up(g->n, NR);
     const int64_t wanted = parts >= 16 ? 1 : min_i(panels, div_up(32, parts));

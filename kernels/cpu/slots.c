@@ -11,7 +11,7 @@
     X(swiglu) X(swiglu_dx) X(geglu) X(geglu_dx)                                          \
     X(copy) X(copy_into) X(cast) X(concat) X(slice_dx) X(sum) X(mean) X(sum_to)         \
     X(group_norm) X(group_norm_dx) X(layer_norm) X(layer_norm_dx) X(softmax) X(softmax_dx) \
-    X(attention) X(attention_dx) X(rms_norm) X(rms_norm_dx)                             \
+    X(attention) X(attention_dx) X(rope) X(rms_norm) X(rms_norm_dx)                     \
     X(log_softmax) X(logsumexp) X(cross_entropy) X(cross_entropy_dx) X(mse)              \
     X(embedding) X(index_select) X(index_add) X(lerp_into) X(adamw_into)                 \
     X(resize_nearest) X(resize_nearest_dx) X(avg_pool2d) X(avg_pool2d_dx)             \

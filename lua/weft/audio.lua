@@ -4,6 +4,7 @@ local core = require "weft.core"
 local check = require "weft.check"
 local T = require "weft.tensor"
 local ops = require "weft.ops"
+local paths = require "weft.paths"
 
 local M = {}
 ---@class weft.Audio
@@ -63,7 +64,7 @@ end
 function M.load(path, opts)
   opts = check.keys("audio.load", opts, { "rate", "mono", "sanitize" })
   check.type("audio.load: path", path, "string")
-  local data, rate, texts = core.load_audio(path, opts.sanitize)
+  local data, rate, texts = core.load_audio(paths.read(path), opts.sanitize)
   local a = wrap(data, rate, texts and require("weft.provenance").decode(texts))
   if opts.mono then a = a:mono() end
   if opts.rate then a = a:resample(opts.rate) end
@@ -301,10 +302,12 @@ function Audio:save(path, opts)
   opts = check.keys("save", opts, { "bits", "quality", "overwrite", "provenance" })
   check.type("save: path", path, "string")
   check.number("save: quality", opts.quality, nil, 0, 1)
+  paths.write(path)
   core.save_audio(path, self.data, self.rate, {
     bits = opts.bits, quality = opts.quality, overwrite = opts.overwrite ~= false,
     texts = texts_for(self, path, opts.provenance),
   })
+  require("weft.fingerprint").saved(self, path)
   return path
 end
 

@@ -48,4 +48,5 @@ end
 
 Embedding.__tostring = function(e) return ("Embedding of %d values"):format(e.tensor:numel()) end
 
-return M
+--- Rows of a table of vectors by ids: the op of this name.
+return setmetatable(M, { __call = function(_, ...) return require("weft.ops").embedding(...) end })

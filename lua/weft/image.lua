@@ -4,6 +4,7 @@ local core = require "weft.core"
 local check = require "weft.check"
 local T = require "weft.tensor"
 local ops = require "weft.ops"
+local paths = require "weft.paths"
 
 local M = {}
 ---@class weft.Image
@@ -72,7 +73,8 @@ end
 ---@param opts? { size: integer[] }  resize to {width, height} on the way
 function M.load(path, opts)
   opts = check.keys("image.load", opts, { "size" })
-  local data, meta = core.load_image(check.type("image.load: path", path, "string"))
+  check.type("image.load: path", path, "string")
+  local data, meta = core.load_image(paths.read(path))
   local im = M.from(data)
   im.meta = meta and require("weft.provenance").decode(meta)
   if opts.size then return im:resize(opts.size[1], opts.size[2]) end
@@ -312,7 +314,9 @@ function Image:save(path, opts)
   opts = check.keys("save", opts, { "quality", "overwrite", "provenance" })
   check.type("save: path", path, "string")
   local text = require("weft.provenance").texts(self, opts.provenance)
+  paths.write(path)
   core.save_image(path, self.data, opts.quality or 90, text, opts.overwrite ~= false)
+  require("weft.fingerprint").saved(self, path)
   return path
 end
 

@@ -49,6 +49,7 @@ function weft.with(opts, more)
 end
 
 for name, f in pairs(require "weft.ops") do weft[name] = f end
+weft.embedding = nil                 -- the part of this name, which is the op when it is called
 weft.tensor = require "weft.tensor"
 
 --- The logarithm of a tensor; with a string, a line on stderr as string.format makes it.
@@ -81,14 +82,14 @@ end
 --- Functions that live in parts of their own.
 local functions = {
   params = "params", exists = "tools", glob = "tools", slug = "tools", sweep = "tools",
-  show = "show",
+  show = "show", weigh = "prompt", example = "prompt", prompt = "prompt",
 }
 
 local parts = {
   spec = true, options = true, config = true,
   train = true, image = true, audio = true, mel = true, video = true, model = true, json = true,
   guidance = true, tokenizer = true, rng = true, nn = true, embedding = true,
-  sampler = true, sheet = true, provenance = true,
+  sampler = true, sheet = true, provenance = true, chat = true, report = true,
 }
 
 return setmetatable(weft, {

@@ -72,6 +72,22 @@ local function load_pipeline(folder, index, opts)
   return require(module).new(index._name or folder:match "([^/]+)/*$", list)
 end
 
+--- One hash of all files of a model folder, by their names. What is inside is not looked at.
+local function hash_of(folder)
+  local host, paths, list = require "weft.host", require "weft.paths", {}
+  local function add(dir)
+    local names = host.list(dir) or {}
+    table.sort(names)
+    for _, name in ipairs(names) do
+      local path = paths.join(dir, name)
+      if host.stat(path) == "dir" then add(path)
+      else list[#list + 1] = path:sub(#folder + 1) .. " " .. (host.sha256_file(path) or "") end
+    end
+  end
+  add(folder)
+  return host.sha256(table.concat(list, "\n"))
+end
+
 local loaded = {}
 
 --- Load a model by path, or by name from the search path. The same arguments give the same model.
@@ -80,10 +96,13 @@ local loaded = {}
 function M.load(name, opts)
   check.type("load: name", name, "string")
   opts = check.keys("load", opts, { "dtype", "parts", "device", "quant" })
-  if opts.device and opts.device ~= "cpu" and opts.device ~= "auto" then
-    core.raise("device", ("load: there is no device '%s'"):format(opts.device),
+  local device = opts.device or require("weft.config").device
+  if device and device ~= "cpu" and device ~= "auto" then
+    core.raise("device", ("load: there is no device '%s'"):format(device),
       "this build runs on cpu")
   end
+  local config = require "weft.config"
+  if config.model and not name:find "[/\\]" then name = config.model end      -- from -m
   local key = table.concat({ name, tostring(opts.dtype), table.concat(opts.parts or {}, ",") }, "|")
   if loaded[key] then return loaded[key] end
   local folder = find(name)
@@ -92,8 +111,10 @@ function M.load(name, opts)
       "a folder with model_index.json or config.json; names: in $WEFT_MODELS and ./models")
   end
   local index = read_json(folder .. "/model_index.json")
-  loaded[key] = index and load_pipeline(folder, index, opts) or load_part(folder, opts)
-  return loaded[key]
+  local m = index and load_pipeline(folder, index, opts) or load_part(folder, opts)
+  if index then m.hash = function() return hash_of(folder) end end
+  loaded[key] = m
+  return m
 end
 
 --- Forget loaded models, so that the next load reads the files again.

@@ -153,8 +153,25 @@ function M.index_add(x, ids, src, dim)
   return ops.index_add(x, ids, src, dim0("index_add", dim or 1))
 end
 
---- Join along a dim.
-function M.cat(list, dim) return ops.concat(list, dim0("cat", dim or 1)) end
+-- Tensors that the core joins in one go.
+local MAX_JOINED = 32
+
+--- Join along a dim, any number of tensors.
+function M.cat(list, dim)
+  local at = dim0("cat", dim or 1)
+  if #list <= MAX_JOINED then return ops.concat(list, at) end
+  return core.scope(function()
+    while #list > 1 do
+      local longer = {}
+      for i = 1, #list, MAX_JOINED do
+        local part = { unpack(list, i, math.min(i + MAX_JOINED - 1, #list)) }
+        longer[#longer + 1] = part[2] and ops.concat(part, at) or part[1]
+      end
+      list = longer
+    end
+    return list[1]
+  end)
+end
 
 --- Join along a new dim.
 function M.stack(list, dim)

@@ -2,6 +2,7 @@
 -- fix.
 local core = require "weft.core"
 local check = require "weft.check"
+local fingerprint = require "weft.fingerprint"
 local host = require "weft.host"
 local spec = require "weft.spec"
 
@@ -136,7 +137,7 @@ function M.prompt(which, t)
     end
     out[i] = t[i]
   end
-  return out
+  return require("weft.prompt").flat(out)
 end
 
 --- What cannot be together, said before any work.
@@ -163,7 +164,8 @@ end
 --- Fill out from the model's defaults, as far as the call takes them, and draw a seed.
 local function fill(out, known, model)
   for name, v in pairs(model.defaults or {}) do
-    if out[name] == nil and known[name] then out[name] = v end
+    local is_idle = name == "strength" and out.init == nil       -- it says how much of init stays
+    if out[name] == nil and known[name] and not is_idle then out[name] = v end
   end
   if out.seed == nil and known.seed then out.seed = require("weft").seed() end
   if type(out.seed) == "string" then
@@ -218,9 +220,10 @@ local function describe_part(v)
     inner.weight = v.weft_weight
     return inner
   end
-  local data = rawget(v, "data") or rawget(v, "tensor")
+  local tensor = rawget(v, "tensor")
   local part = { [v.kind or "part"] = rawget(v, "name") or "made here" }
-  if check.is_tensor(data) then part.sha256 = host.sha256(data:bytes()) end
+  part.sha256 = fingerprint.note(v)
+    or check.is_tensor(tensor) and host.sha256(tensor:bytes()) or nil
   return part
 end
 

@@ -82,7 +82,7 @@ end
 --- Paths that were given are the caller's: relative to where the program was started, not to the
 -- folder that the recipe works in.
 local function anchored(row, v, base)
-  return row.path and base and paths.join(base, v) or v
+  return row.path and base and v ~= "" and paths.join(base, v) or v
 end
 
 --- Values for rows from what was given; unknown names raise with the nearest one.
@@ -124,7 +124,7 @@ function M.params(declaration)
   end
   M.declared, M.sweep = rows, declaration.sweep
   if M.is_reading then error(M.stop, 0) end
-  local has_moved = paths.start_dir and paths.start_dir ~= host.cwd()
+  local has_moved = paths.start_dir and paths.start_dir ~= host.cwd() and not M.keeps_paths
   M.values = M.resolve(rows, M.given, M.is_text, has_moved and paths.start_dir or nil)
   local out = {}
   for k, v in pairs(M.values) do out[k] = v end

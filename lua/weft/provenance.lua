@@ -67,7 +67,7 @@ function M.human(meta)
   add("Model", meta.model and meta.model.name)
   add("Model hash", meta.model and meta.model.sha256 and meta.model.sha256:sub(1, 8))
   add("Version", meta.engine)
-  local lines = { prompt_text(call.prompt) }
+  local lines = { call.prompt and prompt_text(call.prompt) }
   if o.negative then lines[#lines + 1] = "Negative prompt: " .. prompt_text(o.negative) end
   lines[#lines + 1] = table.concat(items, ", ")
   return table.concat(lines, "\n")
@@ -79,7 +79,7 @@ end
 function M.texts(obj, how)
   how = check.choice("provenance", how or os.getenv "WEFT_PROVENANCE", "full",
     { "full", "hash", "none" })
-  local meta = obj.meta
+  local meta = obj.meta or (require("weft.config").recipe and M.new {})
   if not meta or how == "none" then return {} end
   if how == "hash" and meta.recipe then
     local weft = require "weft"

@@ -120,13 +120,14 @@ local function reading_package()
 end
 
 --- The declared parameters of a recipe, without running what follows them.
+---@param base? table   as for M.environment
 ---@return table[] rows    empty when it declares none
 ---@return table? sweep
-function M.read_params(path)
+function M.read_params(path, base)
   local dir = paths.split(paths.absolute(path))
-  local env = M.environment()
+  local env = M.environment(base)
   local chunk = M.compile(M.source(path), path, env)
-  local plain = require
+  local plain = base and base.require or require
   rawset(env, "require", function(name)
     if name == "weft" then return reading_package() end
     return plain(name)

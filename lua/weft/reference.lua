@@ -32,6 +32,14 @@ card("learn", "m:learn{ options } -> Concept", "learn a thing from a few example
 card("encode", "m:encode(part or prompt) -> Embedding",
   "the feature of a part, for arithmetic and as a part of prompts",
   "m:image{ m:encode(a) * 0.5 + m:encode(b) * 0.5 }")
+card("weigh", "weft.weigh(part, weight) -> part",
+  "a part whose feature counts more or less, 0 to 2",
+  'm:image{ weft.weigh(cat, 1.2), weft.weigh(frog, 0.5) }')
+card("example", "weft.example(input, output, note?) -> part",
+  "an in-context pair: what something was, and what it became",
+  'm:image{ weft.example(before, after), " do the same to ", mine }')
+card("prompt", "weft.prompt{ parts } -> Prompt", "a prompt to be used again; p1 .. p2 joins",
+  'local style = weft.prompt{ "in the style of ", painting }')
 card("params", "weft.params(declaration) -> values",
   "declare what may vary: a default, or { default, min=, max=, choices=, path=, help= }",
   'local p = weft.params{ seed = 1, steps = { 20, min = 1, max = 100, help = "of the sampler" } }')

@@ -6,17 +6,26 @@ local M = {}
 local Result = {}
 Result.__index = Result
 
----@param o table  images?, audios?, videos?, text?, seed, params, stopped
+-- The list and the field of each kind of medium.
+local lists = { image = "images", audio = "audios", video = "videos" }
+
+---@param o table  parts: strings and media in order, seeds: of each medium; params, stopped
 function M.new(o)
-  local r = { seeds = {}, params = o.params, stopped = o.stopped, text = o.text,
-              images = o.images or {}, audios = o.audios or {}, videos = o.videos or {} }
-  for _, list in ipairs { r.images, r.audios, r.videos } do
-    for i, part in ipairs(list) do
-      r[#r + 1] = part
-      r.seeds[#r.seeds + 1] = o.seed + i - 1
+  local r = { weft_result = true, seeds = {}, params = o.params, stopped = o.stopped,
+    images = {}, audios = {}, videos = {} }
+  local words = {}
+  for i, part in ipairs(o.parts) do
+    r[i] = part
+    if type(part) == "string" then
+      words[#words + 1] = part
+    else
+      local list = r[lists[part.kind]]
+      list[#list + 1] = part
+      r[part.kind] = r[part.kind] or part
+      r.seeds[#r.seeds + 1] = o.seeds[#r.seeds + 1]
     end
   end
-  r.image, r.audio, r.video = r.images[1], r.audios[1], r.videos[1]
+  if words[1] then r.text = table.concat(words, " ") end
   return setmetatable(r, Result)
 end
 

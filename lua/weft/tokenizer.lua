@@ -1,4 +1,5 @@
---- Tokenizers: text to ids and back, by the model a tokenizer.json describes.
+--- Tokenizers: text to ids and back, by the model that a file describes: tokenizer.json (BPE and
+-- Unigram), a sentencepiece model, or vocab.json with merges.txt (CLIP, GPT-2, RoBERTa).
 --
 -- Ids count from 0, as in the vocabulary.
 local core = require "weft.core"
@@ -9,13 +10,18 @@ local M = {}
 local Tokenizer = {}
 Tokenizer.__index = Tokenizer
 
---- A tokenizer from a tokenizer.json, or from the folder that holds one.
+--- A tokenizer from a tokenizer.json, a *.model, or from the folder that holds one.
 ---@param path string
 ---@return weft.Tokenizer
 function M.load(path)
   check.type("tokenizer: path", path, "string")
-  if not path:match("%.json$") then path = path .. "/tokenizer.json" end
-  return setmetatable({ core = core.open_tokenizer(path) }, Tokenizer)
+  local handle = core.open_tokenizer(path)
+  local tok = newproxy(true)                     -- a table has no length of its own choosing
+  local meta = getmetatable(tok)
+  meta.__index = setmetatable({ core = handle }, Tokenizer)
+  meta.__len = function() return handle:count() end
+  meta.__tostring = function() return ("Tokenizer of %d pieces"):format(handle:count()) end
+  return tok
 end
 
 --- Ids of a text. special adds the begin and end tokens; max cuts the list (the end token stays);
@@ -51,7 +57,7 @@ end
 function Tokenizer:piece(id) return self.core:piece(id) end
 function Tokenizer:id(piece) return self.core:id(piece) end
 
---- How many pieces there are.
+--- How many pieces there are, which `#tok` says too.
 function Tokenizer:size() return self.core:count() end
 
 return M

@@ -28,10 +28,11 @@ function M.new(path, opts)
   for _, row in ipairs(rows) do
     if row.step and row.step <= (opts.from or 0) then kept[#kept + 1] = row end
   end
-  local file, why = io.open(path, "w")
+  local lines = {}
+  for i, row in ipairs(kept) do lines[i] = json.encode(row) .. "\n" end
+  core.save_text(path, table.concat(lines), true)
+  local file, why = io.open(path, "a")
   if not file then core.raise("io", "log: " .. why) end
-  for _, row in ipairs(kept) do file:write(json.encode(row), "\n") end
-  file:flush()
   return setmetatable({
     path = path, file = file, rows = kept, steps = opts.steps, every = opts.every or 100,
     quiet = opts.quiet, start = core.clock(), first = opts.from or 0,
@@ -72,8 +73,9 @@ function Log:add(row)
     out[k] = type(v) == "number" and (v ~= v or math.abs(v) == math.huge) and tostring(v) or v
   end
   self.rows[#self.rows + 1] = out
-  self.file:write(json.encode(out), "\n")
-  self.file:flush()
+  local ok, why = self.file:write(json.encode(out), "\n")
+  if ok then ok, why = self.file:flush() end
+  if not ok then core.raise("io", ("%s: writing failed: %s"):format(self.path, why)) end
   if not self.quiet and row.step % self.every == 0 then
     io.stderr:write(progress(self, row), "\n")
   end

@@ -4,6 +4,7 @@ local core = require "weft.core"
 local check = require "weft.check"
 local image = require "weft.image"
 local ops = require "weft.ops"
+local paths = require "weft.paths"
 
 local M = {}
 ---@class weft.Video
@@ -82,7 +83,7 @@ end
 -- that FFmpeg reads. fps repeats or drops frames of the latter; audio = false leaves out the sound.
 ---@param opts? { fps: number, audio: boolean }
 function M.load(path, opts)
-  check.type("video.load: path", path, "string")
+  path = paths.read(check.type("video.load: path", path, "string"))
   opts = check.keys("video.load", opts, { "fps", "audio" })
   if not path:find "%.a?png$" then return load_clip(path, opts) end
   if opts.fps then check.fail("video.load: fps is for clips, %s has its own", path) end
@@ -188,6 +189,7 @@ function Video:save(path, opts)
   check.number("save: quality", opts.quality, nil, 0, 1)
   local texts = require("weft.provenance").texts(self, opts.provenance)
   local fps = opts.fps or self.fps
+  paths.write(path)
   if not path:find("%.a?png$") then
     if core.has_clips() then return save_clip(self, path, fps, opts, texts) end
     core.raise("unsupported", "save: this build writes videos as .apng or .png, not " .. path,
@@ -197,6 +199,7 @@ function Video:save(path, opts)
   core.scope(function()
     core.save_apng(path, self:tensor(), fps, texts, opts.overwrite ~= false)
   end)
+  require("weft.fingerprint").saved(self, path)
   if not self.audio then return path end
   return path, self.audio:save((path:gsub("%.%w+$", "") .. ".wav"), { overwrite = opts.overwrite })
 end

@@ -63,10 +63,9 @@ function M.document()
   end
   return {
     version = "1.0", added_tokens = added,
-    normalizer = { type = "Sequence", normalizers = {
-      { type = "Lowercase" }, { type = "Prepend", prepend = SPACE },
-      { type = "Replace", pattern = { String = " " }, content = SPACE },
-    } },
+    normalizer = { type = "Lowercase" },
+    pre_tokenizer = { type = "Metaspace", replacement = SPACE, prepend_scheme = "always",
+                      split = false },
     model = { type = "Unigram", unk_id = 0, byte_fallback = true, vocab = pieces },
   }
 end

@@ -104,6 +104,11 @@ describe("views", function()
     local parts = t:split(2, 2)
     assert.are.equal(2, #parts)
     same(t:totable(), weft.cat(parts, 2))
+    local many = {}
+    for k = 1, 70 do many[k] = weft.tensor { k, -k } end
+    local joined = weft.cat(many, 1):totable()
+    assert.equal(140, #joined)
+    for k = 1, 70 do assert.equal(-k, joined[2 * k]) end
     assert.are.same({ 2, 2, 3 }, weft.stack{ t, t }:size())
     same({ { 1, 2 }, { 2, 3 }, { 4, 5 }, { 5, 6 } }, t:unfold(2, 2, 1):reshape(4, 2))
   end)

@@ -20,7 +20,7 @@
 
 #include <cmocka.h>
 
-enum { N_SAMPLES = 16, N_LARGE = 2, N_LEVELS = 3 };
+enum { N_SAMPLES = 16, N_LARGE = 2, N_LEVELS = 4 };
 
 static wf_ctx *c;
 static uint64_t seed;                   /* of the next draw; set anew for each sample */
@@ -462,7 +462,7 @@ static void make_rope(sample *s, wf_op_id id)
 {
     const int64_t T = size(s, 12), D = draw_from(2, 40), R = draw_from(1, D / 2);
     (void)id;
-    s->rel = 1e-6, s->abs = 2e-7;
+    s->rel = 1e-6, s->abs = 2e-6; /* two products of up to about 16, each rounded to 6e-8 */
     SET_IN(s, NORMAL(size(s, 2), T, draw_from(1, 4), D), NORMAL(T, R, 2));
     SET_ATTR(s, draw() % 2, draw() % 2);
 }
@@ -735,7 +735,7 @@ static void check_failed(const char *name)
 
 /* ---- all samples of all ops ---- */
 
-static const char *const levels[N_LEVELS] = {"avx2", "avx512", "avx512bf16"};
+static const char *const levels[N_LEVELS] = {"avx2", "avx512", "avx512bf16", "amx"};
 
 static void fill_plain(void) { (void)wf_cpu_fill(wf_cpu_device(), "plain"); }
 
@@ -896,19 +896,23 @@ static int check_bf16(wf_op_id id, int i)
 static void bf16_products(void **state)
 {
     static const wf_op_id ops[] = {WF_OP_ID_linear, WF_OP_ID_matmul, WF_OP_ID_conv2d,
-                                   WF_OP_ID_conv2d_dx, WF_OP_ID_conv2d_dw};
-    (void)state;
-    if (strcmp(wf_cpu_fill(wf_cpu_device(), ""), "avx512bf16") != 0) {
-        print_message("  skipped: this machine has no avx512bf16\n");
-        return;
-    }
-    for (int k = 0; k < (int)(sizeof ops / sizeof *ops); k++) {
+                                   WF_OP_ID_conv2d_dx, WF_OP_ID_conv2d_dw, WF_OP_ID_attention};
+    const char *level = *state;
+    const bool runs = strcmp(wf_cpu_fill(wf_cpu_device(), level), level) == 0;
+    c = wf_ctx_new(1);
+    assert_non_null(c);
+    if (!runs) print_message("  skipped: this machine has no %s\n", level);
+    /* attention by tiles alone */
+    const int n = (int)(sizeof ops / sizeof *ops) - (strcmp(level, "amx") != 0);
+    for (int k = 0; runs && k < n; k++) {
         int n_wrong = 0;
         n_taken = 0;
         for (int i = 0; i < N_SAMPLES; i++) n_wrong += check_bf16(ops[k], i);
         assert_int_equal(n_wrong, 0);
         assert_true(n_taken > 0);          /* else nothing ran in bf16 */
     }
+    wf_ctx_free(c);
+    (void)wf_cpu_fill(wf_cpu_device(), "");
 }
 
 static int open_ctx(void **state)
@@ -929,7 +933,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(kernels_match_truths, open_ctx, close_ctx),
-        cmocka_unit_test_setup_teardown(bf16_products, open_ctx, close_ctx),
+        {"bf16_products avx512bf16", bf16_products, NULL, NULL, "avx512bf16"},
+        {"bf16_products amx", bf16_products, NULL, NULL, "amx"},
     };
     return cmocka_run_group_tests_name("kernels", tests, NULL, NULL);
 }

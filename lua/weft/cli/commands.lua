@@ -20,7 +20,7 @@ M.list = {
   { name = "run", group = "Make", args = "RECIPE [name=value ...]", help = "run a recipe",
     options = { out, model, device, threads, show,
       { name = "set-from", value = "FILE", help = "parameters from a file that weft made" },
-      { name = "sandbox", help = "without files, programs and native code" } },
+      { name = "sandbox", help = "without programs, native code and files elsewhere" } },
     more = "The recipe's folder is importable, and globals are strict: an undefined name is an\n"
       .. "error. Parameters are those that the recipe declares with weft.params; `weft params\n"
       .. "RECIPE` lists them. Exit status: 0 done, 1 the recipe raised, 2 wrong use, 4 model or\n"
@@ -57,13 +57,40 @@ M.list = {
   { name = "info", group = "Look", args = "FILE [FILE]", help = "how was this made? what differs?",
     options = {} },
   { name = "inspect", group = "Look", args = "MODEL", help = "what a model file or folder is",
-    options = { { name = "all", help = "every tensor" } } },
+    options = { { name = "all", help = "every tensor" },
+      { name = "check", help = "count the values that are not finite" } } },
+  { name = "report", group = "Look", args = "DIR | FILE...",
+    help = "a page of what was made, and how",
+    options = { { name = "out", short = "o", value = "FILE",
+      help = "the page (default: report.html in DIR)" },
+      { name = "title", value = "TEXT", help = "of the page" },
+      { name = "group", value = "NAME", help = "parameter to group by (default: what a batch "
+        .. "varied; none)" },
+      { name = "max-mb", value = "N", help = "media inside the page (25); more is linked" },
+      { name = "inline", help = "everything inside the page" },
+      { name = "link", help = "only small pictures inside, the rest linked" } },
+    more = "The page is one file that loads nothing from anywhere and works without JavaScript.\n"
+      .. "Each card shows the prompt with its media in place, the parameters, and the line that\n"
+      .. "makes the file again. Of a batch it shows failed jobs with the end of their logs." },
+  { name = "sheet", group = "Look", args = "DIR", help = "the pictures of a folder as one picture",
+    options = { { name = "out", short = "o", value = "FILE",
+      help = "the picture (default: sheet.png in DIR)" },
+      { name = "x", value = "NAME", help = "parameter along the columns: guidance" },
+      { name = "y", value = "NAME", help = "parameter along the rows: seed" },
+      { name = "columns", value = "N", help = "pictures in a row, without --x" },
+      { name = "size", value = "N", help = "widest picture, in pixels" },
+      { name = "title", value = "TEXT", help = "above the pictures" } } },
   { name = "status", group = "Look", args = "DIR", help = "what a batch has done so far",
     options = {} },
   { name = "params", group = "Fix", args = "RECIPE", help = "the parameters of a recipe",
     options = {} },
-  { name = "repro", group = "Fix", args = "FILE", help = "make a file again and compare the bytes",
-    options = { out, model, device, threads } },
+  { name = "repro", group = "Fix", args = "FILE",
+    help = "make a file again and compare the bytes",
+    options = { out, model, device, threads,
+      { name = "trust", help = "run the file's recipe with everything" } },
+    more = "A file may carry the recipe that made it. It runs in a folder of its own, fenced in:\n"
+      .. "without programs, native code, and files anywhere else. Exit status: 0 identical,\n"
+      .. "1 differs, 4 the file or something it needs is missing." },
   { name = "doctor", group = "Fix", args = "", help = "what this machine has, one line a problem",
     options = {} },
   { name = "models", group = "Setup", args = "", help = "models in the search path", options = {} },

@@ -37,10 +37,9 @@ function M.main(a)
     local weft = require "weft"
     local made = weft.load(a.options.model or "micro"):generate(weft.with(o, { to = kind }))
     if kind == "text" then return print(made.text) end
-    local x = made[kind] or (made[kind .. "s"] or {})[1]
-    local path = x:save(a.options.out or weft.slug(text or kind) .. endings[kind],
-      { overwrite = true })
-    print(path)
+    local path = a.options.out or weft.slug(text or kind) .. endings[kind]
+    if #made > 1 then path = path:gsub("(%.%w+)$", "-{seed}%1") end
+    for _, saved in ipairs(made:save(path, { overwrite = true })) do print(saved) end
   end)
   return ok and 0 or run.fail(report, a.options.json)
 end

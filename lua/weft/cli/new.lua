@@ -31,9 +31,7 @@ local LUARC = [[
 
 local function write(path, text)
   if host.stat(path) then args.fail("new: %s is there already and is not replaced", path) end
-  local file = io.open(path, "w") or args.fail("new: %s cannot be written", path)
-  file:write(text)
-  file:close()
+  require("weft.core").save_text(path, text, false)
   io.write(path, "\n")
 end
 

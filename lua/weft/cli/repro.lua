@@ -31,21 +31,51 @@ local function files_under(dir, out)
   return out
 end
 
---- The file among what a recipe made that was made by the same call with the same seed.
-local function find_made(dir, meta)
+--- Was it made by the same call with the same seed? What no call made is known by its file's name.
+local function is_same(meta, other, has_name)
+  if not meta.call then return has_name and not other.call end
+  return json.encode(other.call) == json.encode(meta.call) and other.seed == meta.seed
+    and other.index == meta.index
+end
+
+--- The file among what a recipe made that is the one called name, which has this provenance.
+local function find_made(dir, meta, name)
   local best
   for _, path in ipairs(files_under(dir, {})) do
     local ok, other = pcall(provenance.read, path)
-    if ok and other and json.encode(other.call) == json.encode(meta.call)
-      and other.seed == meta.seed and other.index == meta.index then
+    local has_name = select(2, paths.split(path)) == name
+    if ok and other and is_same(meta, other, has_name) and (has_name or not best) then
       best = path
     end
   end
   return best
 end
 
+--- The parameters that the file was made with. Of paths only the names are known: an input is
+-- looked for beside the file, or else here; what was written is written anew.
+local function given_params(meta, recipe_path, folder, base)
+  local given, here = {}, assert(host.cwd())
+  for k, v in pairs(meta.params or {}) do given[k] = v end
+  for _, row in ipairs((require("weft.recipe").read_params(recipe_path, base))) do
+    local name = row.path and given[row.name]
+    if name and name == select(2, paths.split(row.default or "")) then given[row.name] = nil
+    elseif name and not host.stat(paths.join(folder, name))
+      and host.stat(paths.join(here, name)) == "file" then
+      given[row.name] = paths.join(here, name)
+    end
+  end
+  return given
+end
+
+--- What print says, for stderr: stdout holds the verdict.
+local function words(...)
+  local out = {}
+  for i = 1, select("#", ...) do out[i] = tostring((select(i, ...))) end
+  return table.concat(out, "\t")
+end
+
 --- Run the recipe that the file carries, in a folder of its own.
-local function run_recipe(meta, dir)
+local function run_recipe(meta, dir, folder, is_trusted)
   local path = dir .. "/" .. meta.recipe.name
   local file = assert(io.open(path, "wb"))
   file:write(meta.recipe.text)
@@ -53,15 +83,19 @@ local function run_recipe(meta, dir)
   local out = paths.make_dir(dir .. "/out")
   local params = require "weft.params"
   local recipe, config = require "weft.recipe", require "weft.config"
-  params.start(meta.params or {}, false)
+  local base = not is_trusted and require("weft.sandbox").globals() or nil
+  params.start(given_params(meta, path, folder, base), false)
   config.recipe = { name = meta.recipe.name, sha256 = meta.recipe.sha256, text = meta.recipe.text }
-  paths.start_dir = assert(host.cwd())
+  local here = assert(host.cwd())
+  paths.start_dir, params.keeps_paths = paths.absolute(folder), true
   assert(host.chdir(out))
-  local env = recipe.environment()
+  local env = recipe.environment(base)
+  rawset(env, "print", function(...) io.stderr:write(words(...), "\n") end)
   local _, ok, err = recipe.with_folder(dir, env, function()
     return pcall(recipe.compile(meta.recipe.text, path, env))
   end)
-  assert(host.chdir(paths.start_dir))
+  assert(host.chdir(here))
+  require("weft.core").fence(false)
   if not ok then error(err, 0) end
   return out
 end
@@ -78,9 +112,10 @@ local function run_call(meta, dir, ending)
     o[i] = type(part) == "table" and part.text or part
   end
   local m = weft.load(meta.model and meta.model.name or "micro")
-  local fn = meta.call.fn == "generate" and "image" or meta.call.fn
+  local fn = meta.call.fn
+  if fn == "generate" then fn, o.to = o.to or "image", nil end
   local made = m[fn](m, o)
-  made.meta.call.fn, made.meta.index = meta.call.fn, meta.index
+  made.meta.call, made.meta.index = meta.call, meta.index
   made:save(dir .. "/again" .. ending)
   return dir
 end
@@ -125,10 +160,11 @@ function M.main(a)
   local dir = fresh_folder()
   local ok, status, text = pcall(function()
     local has_recipe = meta.recipe and meta.recipe.text
-    local out = has_recipe and run_recipe(meta, dir)
+    local out = has_recipe
+      and run_recipe(meta, dir, (paths.split(path)), a.options.trust)
       or run_call(meta, dir, "." .. paths.extension(path))
-    local again = find_made(out, meta)
-    if not again then return DIFFERS, "the recipe made no file by this call" end
+    local again = find_made(out, meta, select(2, paths.split(path)))
+    if not again then return DIFFERS, "the recipe made no such file" end
     if a.options.out then
       local target = paths.make_dir(a.options.out) .. "/" .. select(2, paths.split(path))
       assert(os.rename(again, target))

@@ -66,8 +66,8 @@ end
 
 --- Run compiled code as a recipe. Returns the exit status.
 ---@param compile fun(env: table): function
-function M.execute(compile, dir, options, base)
-  local env = recipe.environment(base)
+function M.execute(compile, dir, options)
+  local env = recipe.environment(options.sandbox and require("weft.sandbox").globals() or nil)
   local modules
   local ok, report = M.protected(function()
     local chunk = compile(env)
@@ -126,9 +126,8 @@ function M.main(a)
   M.remember(path, text)
   M.enter_out(a.options.out)
   M.apply_engine_options(a.options)
-  local base = a.options.sandbox and require("weft.sandbox").globals() or nil
   local function compile(env) return recipe.compile(text, full, env) end
-  return M.execute(compile, (paths.split(full)), a.options, base)
+  return M.execute(compile, (paths.split(full)), a.options)
 end
 
 return M

@@ -1,22 +1,25 @@
---- The small model: pictures from descriptions, from pictures, and from both; edits beside a
--- source.
+--- The small model: pictures, sounds, videos and words from prompts in which words and media are
+-- interleaved; edits beside a source; conversations.
 --
--- A prompt becomes one feature of the aligned space: the text's and the pictures' features,
--- weighted and summed on the unit sphere. The feature conditions the denoiser; a source given as
--- `concat` is seen by it as latents; words of the negative prompt stand in the cross-attention of
--- the branch without condition.
+-- A prompt with words is read by the language model, which foretells the feature of what is to be
+-- made and points at its source (micro_reply); a prompt of features and media alone, or a folder
+-- without a language model, becomes one feature of the aligned space directly (micro_prompt). The
+-- feature conditions the medium's denoiser (micro_run); a source given as `concat` is seen by it as
+-- latents; words of the negative prompt stand in the cross-attention of the branch without
+-- condition.
 local core = require "weft.core"
+local chat = require "weft.chat"
 local check = require "weft.check"
 local embedding = require "weft.embedding"
-local guidance = require "weft.guidance"
-local image = require "weft.image"
+local finite = require "weft.finite"
+local media = require "weft.pipeline.micro_media"
 local options = require "weft.options"
-local ops = require "weft.ops"
 local parts = require "weft.pipeline.micro_parts"
+local prompts = require "weft.pipeline.micro_prompt"
 local provenance = require "weft.provenance"
+local reply = require "weft.pipeline.micro_reply"
 local result = require "weft.result"
-local sampler = require "weft.sampler"
-local tensor = require "weft.tensor"
+local runs = require "weft.pipeline.micro_run"
 
 local M = {}
 ---@class weft.Micro
@@ -24,8 +27,7 @@ local Micro = {}
 Micro.__index = Micro
 M.class = Micro
 
-M.SIDE_PX = 64
-local LATENT_SIDE, LATENT_CHANNELS, WIDTH = 16, 8, 128
+M.SIDE_PX = media.SIDE_PX
 
 M.defaults = {
   steps = 25, guidance = 2, sampler = "ddim", schedule = "discrete", size = { 64, 64 },
@@ -41,27 +43,16 @@ local function noise_of(scheduler)
   }
 end
 
---- A model over loaded parts.
+--- A model over loaded parts. What it can do follows from the parts that are there.
 ---@param name string
----@param list table  unet vae image_encoder text_encoder conditioner tokenizer scheduler
+---@param list table  tokenizer text_encoder scheduler; image_encoder vae unet conditioner;
+--- audio_encoder audio_vae audio_unet audio_conditioner
 function M.new(name, list)
+  local input, output = media.kinds(list)
   return setmetatable({
     name = name, kind = "micro", parts = list, defaults = M.defaults, dtype = "f32", device = "cpu",
-    noise = noise_of(list.scheduler),
-    caps = { input = { "text", "image" },
-      output = { "image", list.unet_video and "video" } },
+    noise = list.scheduler and noise_of(list.scheduler), caps = { input = input, output = output },
   }, Micro)
-end
-
--- ---- prompts ----
-
---- Pixels [1,64,64,3] in -1 ... 1 of any picture; another size is resized and noted.
-function Micro:pixels(im)
-  if im.width ~= M.SIDE_PX or im.height ~= M.SIDE_PX then
-    self:warn("picture of %dx%d resized to %dx%d", im.width, im.height, M.SIDE_PX, M.SIDE_PX)
-    im = im:resize(M.SIDE_PX, M.SIDE_PX, { fit = "cover", filter = "bicubic" })
-  end
-  return (im:as(3):tensor() * 2 - 1):reshape(1, M.SIDE_PX, M.SIDE_PX, 3)
 end
 
 function Micro:warn(fmt, ...)
@@ -72,71 +63,24 @@ function Micro:warn(fmt, ...)
   end
 end
 
---- Ids and mask of one text as the text tower takes them.
-function Micro:ids(text)
-  local tok, T = self.parts.tokenizer, self.parts.text_encoder.config.max_position_embeddings
-  local ids, mask = tok:encode(text), {}
-  if #ids > T - 1 then self:warn("text of %d tokens cut to %d", #ids, T - 1) end
-  local n = math.min(#ids, T - 1)
-  for k = n + 1, #ids do ids[k] = nil end
-  for k = n + 1, T do ids[k] = k == n + 1 and tok:id "</text>" or 0 end
-  for k = 1, T do mask[k] = k <= n + 1 and 1 or 0 end
-  return tensor({ ids }, { dtype = "i64" }), tensor({ mask })
-end
-
---- The text tower's states of a text and their mask.
-function Micro:words(text)
-  local ids, mask = self:ids(text)
-  return self.parts.text_encoder { ids = ids }.hidden, mask
-end
-
---- The unit feature [1,128] of one part.
-function Micro:feature_of(part)
-  if type(part) == "string" then
-    return ops.normalize(self.parts.text_encoder { ids = (self:ids(part)) }.embeds)
-  elseif image.is(part) then
-    return ops.normalize(self.parts.image_encoder { pixels = self:pixels(part) }.embeds)
-  elseif embedding.is(part) then
-    return part.tensor
-  end
-  return check.fail("prompt: a %s is no part of a picture's prompt", type(part))
-end
-
---- Texts of a prompt joined, and the other parts with their weights.
-local function split(prompt)
-  local texts, media = {}, {}
-  for _, part in ipairs(prompt) do
-    local weight = 1
-    if type(part) == "table" and part.weft_weight then
-      part, weight = part.part, part.weft_weight
-    end
-    if type(part) == "string" then texts[#texts + 1] = part
-    else media[#media + 1] = { part, weight } end
-  end
-  local text = table.concat(texts):gsub("^%s+", ""):gsub("%s+$", "")
-  return text, media
-end
+-- ---- features ----
 
 --- The feature of a whole prompt, [1,128]; zeros for an empty one.
-function Micro:feature(prompt)
-  local text, media = split(prompt)
-  if text:find "%w" then table.insert(media, 1, { text, 1 }) end
-  local sum
-  for _, item in ipairs(media) do
-    local f = self:feature_of(item[1]) * item[2]
-    sum = sum and sum + f or f
-  end
-  if not sum then return tensor.zeros({ 1, WIDTH }) end
-  return ops.normalize(sum)
-end
+function Micro:feature(prompt) return prompts.feature(self, prompt) end
+
+--- The unit feature [1,128] of one part of a prompt.
+function Micro:feature_of(part) return (prompts.feature_of(self, part)) end
+
+--- The text tower's states [1,T,96] of a text, and their mask [1,T].
+function Micro:words(text) return prompts.words(self, text) end
+
+--- Pixels [1,64,64,3] in -1 ... 1 of any picture; another size is resized and noted.
+function Micro:pixels(im) return media.media.image.read(self, im) end
 
 --- The feature of a part or a prompt, for arithmetic and as a part of other prompts.
 ---@return weft.Embedding
 function Micro:encode(prompt)
-  if type(prompt) ~= "table" or image.is(prompt) or embedding.is(prompt) then
-    prompt = { prompt }
-  end
-  return embedding.new(core.scope(function() return self:feature(prompt) end))
+  return embedding.new(core.scope(prompts.feature, self, prompts.list(prompt)))
 end
 
 --- Cosine of two parts' features.
@@ -147,109 +91,14 @@ end
 
 --- How many tokens a prompt's text takes.
 function Micro:tokens(prompt)
-  return #self.parts.tokenizer:encode((split(type(prompt) == "table" and prompt or { prompt })))
+  return #self.parts.tokenizer:encode((prompts.split(prompts.list(prompt))))
 end
 
--- ---- one run ----
-
---- Conditions of each branch for one sample: { class_labels, context, mask, map, source }.
-local function conditions(self, o, feature, source)
-  local negative = type(o.negative) == "table" and split(o.negative) or o.negative
-  local empty, empty_mask = self:words ""
-  local words, mask = self:words(negative)
-  local zero, none = tensor.zeros({ 1, WIDTH }),
-    tensor.zeros({ 1, LATENT_SIDE, LATENT_SIDE, LATENT_CHANNELS })
-  local function branch(f, w, m, s)
-    local c = parts.condition(self.parts.conditioner, f, w, m)
-    c.source = s
-    return c
-  end
-  local three = source and type(o.guidance) ~= "number"
-    and (type(o.guidance) == "function" or o.guidance.concat)
-  return {
-    full = branch(feature, empty, empty_mask, source or none),
-    source = branch(zero, words, mask, source or none),
-    none = branch(zero, words, mask, source and not three and source or none),
-  }
-end
-
---- The conditions of several branches, each repeated for n samples, as one batch.
-local function stack(by_name, names, n)
-  local out = {}
-  for _, key in ipairs { "class_labels", "context", "mask", "map", "source" } do
-    local list = {}
-    for _, name in ipairs(names) do
-      for _ = 1, n do list[#list + 1] = by_name[name][key] end
-    end
-    out[key] = ops.cat(list, 1)
-  end
-  return out
-end
-
---- The denoiser with guidance: (z [n,...], t, st) -> v.
-local function denoiser(self, o, by_name, n, has_source)
-  local guide, stacked = guidance(o.guidance), {}
-  return function(z, t, st)
-    local at = st.steps > 1 and (st.step - 1) / (st.steps - 1) or 0
-    local names = guide:branches(at, has_source)
-    local key = table.concat(names, " ")
-    stacked[key] = stacked[key] or stack(by_name, names, n)
-    local c, list = stacked[key], {}
-    for i = 1, #names do list[i] = z end
-    local v = parts.denoise(self.parts.unet, #names > 1 and ops.cat(list, 1) or z, t, c.source, c)
-    local p = {}
-    for i, name in ipairs(names) do p[name] = v:narrow(1, (i - 1) * n + 1, n) end
-    return guide:combine(p)
-  end
-end
-
---- Unit noise [n,16,16,8]: sample i depends on seed + i - 1 alone.
-local function noise(seed, n)
-  local list = {}
-  for i = 1, n do
-    list[i] = tensor.randn({ 1, LATENT_SIDE, LATENT_SIDE, LATENT_CHANNELS },
-      { seed = seed + i - 1 })
-  end
-  return ops.cat(list, 1)
-end
-
---- A mask picture as weights of the latents [1,16,16,1], 1 where to repaint.
-local function latent_mask(mask)
-  local t = mask:resize(LATENT_SIDE, LATENT_SIDE, { filter = "box" }):as(1):tensor()
-  return t:reshape(1, LATENT_SIDE, LATENT_SIDE, 1)
-end
-
---- Latents of the pictures, and whether a callback ended the run early.
-local function sample(self, o, n)
-  local feature = self:feature(o.prompt)
-  local source = o.concat and parts.latents(self.parts.vae, self:pixels(o.concat))
-  local start = o.init and parts.latents(self.parts.vae, self:pixels(o.init))
-  local by_name = conditions(self, o, feature, source)
-  local s = sampler.new(o.sampler, { schedule = o.schedule, config = self.noise })
-  local stopped = false
-  local z = s:run {
-    steps = o.steps, latents = noise(o.seed, n), seed = o.seed,
-    init = start and start:expand(n, LATENT_SIDE, LATENT_SIDE, LATENT_CHANNELS):contiguous(),
-    strength = start and o.strength, mask = start and o.mask and latent_mask(o.mask),
-    denoise = denoiser(self, o, by_name, n, source ~= nil), progress = o.progress,
-    on_step = o.on_step and function(st)
-      st.preview = function() return M.picture(self, st:x0()) end
-      local go_on = o.on_step(st)
-      stopped = go_on == false
-      return go_on
-    end,
-  }
-  return z, stopped
-end
-
---- The first picture of latents.
-function M.picture(self, z)
-  local t = parts.pictures(self.parts.vae, z:narrow(1, 1, 1))
-  return image.from(((t + 1) * 0.5):clamp(0, 1):reshape(M.SIDE_PX, M.SIDE_PX, 3))
-end
+-- ---- making ----
 
 --- What a file made from this call carries.
 local function describe(self, o, fn, i)
+  self.sha256 = self.sha256 or self.hash and self.hash()
   return provenance.new {
     model = { name = self.name, sha256 = self.sha256 }, call = options.describe(fn, o),
     seed = o.seed + i - 1, index = i, rng = "philox4x32-10", device = "cpu " .. core.cpu_level(),
@@ -257,63 +106,157 @@ local function describe(self, o, fn, i)
   }
 end
 
---- n pictures of one prompt.
-local function make(self, o, fn)
-  local images, stopped = {}, false
-  local n = o.n or 1
-  local t = core.scope(function()
+--- The pictures or sounds of a checked call, and whether a callback ended the run early.
+---@param feature? weft.Tensor  [1,128]; of the prompt when not given
+---@param concat? any           what the denoiser sees; o.concat when not given
+local function make(self, medium, o, fn, feature, concat)
+  media.need(self, fn, medium, { "unet", "conditioner", "vae" })
+  medium.check(fn, o)
+  if concat == nil then concat = o.concat end
+  local stopped
+  local x = core.scope(function()
     local z
-    z, stopped = sample(self, o, n)
-    return ((parts.pictures(self.parts.vae, z) + 1) * 0.5):clamp(0, 1)
+    feature = finite.check("reading the prompt", function()
+      return feature or prompts.feature(self, o.prompt, o.mix)
+    end)
+    z, stopped = runs.sample(self, medium, o, o.n or 1, feature, concat)
+    return parts.pictures(self.parts[medium.vae], z)
   end)
-  for i = 1, n do
-    images[i] = image.from(t:select(1, i):clone())
-    images[i].meta = describe(self, o, fn, i)
+  local list = runs.write(self, medium, x, o)
+  for i, made in ipairs(list) do made.meta = describe(self, o, fn, i) end
+  return list, stopped
+end
+
+--- What the language model makes of a checked call: r, the answer as a turn, whether a callback
+-- ended a run early.
+---@param to string|string[]  kinds wanted, or "auto"
+local function respond(self, turns, o, fn, to)
+  local has_stopped = false
+  local makers = {
+    video = function(m, how, feature)
+      return { require("weft.pipeline.micro_video").make(m, how, fn, feature) }
+    end,
+  }
+  for kind, medium in pairs(media.media) do
+    makers[kind] = function(m, how, feature, source)
+      local list, stopped = make(m, medium, how, fn, feature, source or false)
+      has_stopped = has_stopped or stopped
+      return list
+    end
   end
-  return images, stopped
+  local r, answer = reply.respond(self, turns, o, to, makers)
+  r.stopped = has_stopped
+  return r, answer
+end
+
+local function ask(prompt) return { { role = "user", parts = prompt } } end
+
+local function make_one(self, kind, opts)
+  local o = options.check(kind, opts, self)
+  if o.n and o.n > 1 then
+    check.fail("%s: makes one; generate{ ..., n = } returns several", kind)
+  end
+  if reply.reads(self, o.prompt) then return respond(self, ask(o.prompt), o, kind, kind)[1], o end
+  return make(self, media.media[kind], o, kind)[1], o
 end
 
 --- One picture.
 ---@param opts table  the prompt, then options; see weft.spec
 ---@return weft.Image
-function Micro:image(opts)
-  local o = options.check("image", opts, self)
-  if o.n and o.n > 1 then
-    check.fail "image: makes one picture; generate{ ..., n = } returns several"
+function Micro:image(opts) return (make_one(self, "image", opts)) end
+
+--- One sound, of 1.024 s or of `seconds` less.
+---@param opts table  the prompt, then options; see weft.spec
+---@return weft.Audio
+function Micro:audio(opts) return (make_one(self, "audio", opts)) end
+
+--- The kinds that a call of generate is to make, in order.
+local function wanted(self, to)
+  if to == nil or to == "auto" then to = self.caps.output[1] or "image" end
+  local list = type(to) == "table" and to or { to }
+  for _, kind in ipairs(list) do
+    if not media.media[kind] then
+      local what = ("generate: the model '%s' makes no %s"):format(self.name, tostring(kind))
+      core.raise("model", what, "it makes " .. table.concat(self.caps.output, ", "))
+    end
   end
-  return make(self, o, "image")[1]
-end
-
---- Several pictures: a Result with images, seeds and params.
-function Micro:generate(opts)
-  local o = options.check("generate", opts, self)
-  local images, stopped = make(self, o, "generate")
-  return result.new { images = images, seed = o.seed, params = o, stopped = stopped }
-end
-
---- A picture changed towards a description: the source is concatenated; with strength or mask the
--- run also starts from it.
----@param src weft.Image
-function Micro:edit(src, opts)
-  if not image.is(src) then check.fail("edit: the source must be a picture, got %s", type(src)) end
-  local more = { concat = opts.concat == nil and src or opts.concat }
-  if opts.strength or opts.mask then more.init = opts.init or src end
-  local o = options.check("edit", require("weft").with(opts, more), self)
-  return make(self, o, "edit")[1]
+  return list
 end
 
 --- A video, for models with the part `unet_video`; see weft.pipeline.micro_video.
 ---@return weft.Video
 function Micro:video(opts) return require("weft.pipeline.micro_video").video(self, opts) end
 
---- A picture through the autoencoder and back: the ceiling of what the model can draw.
----@param im weft.Image
-function Micro:decode_encode(im)
-  local t = core.scope(function()
-    local z = parts.latents(self.parts.vae, self:pixels(im))
-    return ((parts.pictures(self.parts.vae, z) + 1) * 0.5):clamp(0, 1):select(1, 1):clone()
+--- An answer in words.
+---@return string
+function Micro:text(opts)
+  local o = options.check("text", opts, self)
+  return respond(self, ask(o.prompt), o, "text", "text").text or ""
+end
+
+--- A reply to a conversation's turns, the last of which is the user's; for weft.chat.
+---@return weft.Result r
+---@return weft.Turn answer
+---@return table o  the options as they were used
+function Micro:respond(turns, opts)
+  local o = options.check("chat", opts, self)
+  turns[#turns].parts = o.prompt
+  local r, answer = respond(self, turns, o, "chat", o.to or "auto")
+  return r, answer, o
+end
+
+--- A conversation: rounds that remember each other; the options are defaults of every round.
+---@return weft.Chat
+function Micro:chat(opts) return chat.new(self, opts) end
+
+--- Several of a kind, or of several kinds: a Result with images, audios, seeds and params.
+function Micro:generate(opts)
+  local o = options.check("generate", opts, self)
+  if reply.reads(self, o.prompt) then
+    return (respond(self, ask(o.prompt), o, "generate", o.to or "auto"))
+  end
+  local all, seeds, has_stopped = {}, {}, false
+  for _, kind in ipairs(wanted(self, o.to)) do
+    local list, stopped = make(self, media.media[kind], o, "generate")
+    for i, made in ipairs(list) do
+      all[#all + 1], seeds[#seeds + 1] = made, o.seed + i - 1
+    end
+    has_stopped = has_stopped or stopped
+  end
+  return result.new { parts = all, seeds = seeds, params = o, stopped = has_stopped }
+end
+
+--- A picture or sound changed towards a description: the source is concatenated; with strength or
+-- mask the run also starts from it.
+---@param src weft.Image|weft.Audio
+---@return weft.Image|weft.Audio  as src
+function Micro:edit(src, opts)
+  local medium = media.find(src)
+  if not medium then
+    check.fail("edit: the source must be a picture or a sound, got %s", type(src))
+  end
+  local more = { concat = opts.concat == nil and src or opts.concat }
+  if opts.strength or opts.mask then more.init = opts.init or src end
+  if medium.length then more.seconds = opts.seconds or medium.length(src) end
+  local o = options.check("edit", require("weft").with(opts, more), self)
+  if reply.reads(self, o.prompt) then
+    return respond(self, ask { src, unpack(o.prompt) }, o, "edit", medium.kind)[1]
+  end
+  return make(self, medium, o, "edit")[1]
+end
+
+--- A picture or sound through its autoencoder and back: the ceiling of what the model can make.
+---@param v weft.Image|weft.Audio
+---@param opts? { vocoder: string }
+function Micro:decode_encode(v, opts)
+  local medium = media.find(v)
+  if not medium then check.fail("decode_encode: a picture or a sound, got %s", type(v)) end
+  media.need(self, "decode_encode", medium, { "vae" })
+  local vae = self.parts[medium.vae]
+  local x = core.scope(function()
+    return parts.pictures(vae, parts.latents(vae, medium.read(self, v)))
   end)
-  return image.from(t)
+  return runs.write(self, medium, x, { seed = 0, vocoder = opts and opts.vocoder })[1]
 end
 
 --- Facts about the model.
@@ -329,8 +272,9 @@ function Micro:info()
 end
 
 Micro.__tostring = function(self)
-  return ("Model %s %.1f MB %s %s | text image -> %s"):format(self.name, self:info().bytes / 1e6,
-    self.dtype, self.device, table.concat(self.caps.output, " "))
+  return ("Model %s %.1f MB %s %s | %s -> %s"):format(self.name, self:info().bytes / 1e6,
+    self.dtype, self.device, table.concat(self.caps.input, " "),
+    table.concat(self.caps.output, " "))
 end
 
 return M

@@ -1,6 +1,7 @@
 --- How the parts of the small model meet: latents, times, conditions, the denoiser's call. The
 -- pipeline samples with these, the training recipe trains with them.
 local core = require "weft.core"
+local finite = require "weft.finite"
 local ops = require "weft.ops"
 local tensor = require "weft.tensor"
 
@@ -26,7 +27,7 @@ end
 --- Pictures [B,64,64,3] in -1 ... 1 of unit latents.
 function M.pictures(vae, z)
   local mean, std = statistics(vae)
-  return vae:decode(z * std + mean)
+  return finite.check("decoding", function() return vae:decode(z * std + mean) end)
 end
 
 --- sqrt(alpha_bar) and sqrt(1 - alpha_bar) of times, as [B,1,1,1].

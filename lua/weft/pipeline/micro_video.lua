@@ -146,11 +146,11 @@ local function first_noise(o)
   return o.latents
 end
 
-local function sample(model, o)
+local function sample(model, o, feature)
   local text, prompt, picture = read_prompt(o.prompt)
   local start = first_frame(o, picture)
   local source = start and parts.latents(model.parts.vae, model:pixels(start))
-  local by_name = conditions(model, o, text, model:feature(prompt), source)
+  local by_name = conditions(model, o, text, feature or model:feature(prompt), source)
   local s = sampler.new(o.sampler, { schedule = o.schedule, config = model.noise })
   return s:run {
     steps = o.steps, seed = o.seed, progress = o.progress,
@@ -164,24 +164,16 @@ local function sample(model, o)
 end
 
 --- What a file made from this call carries.
-local function describe(model, o)
+local function describe(model, o, fn)
   return provenance.new {
-    model = { name = model.name, sha256 = model.sha256 }, call = options.describe("video", o),
+    model = { name = model.name, sha256 = model.sha256 }, call = options.describe(fn, o),
     seed = o.seed, index = 1, rng = "philox4x32-10", device = "cpu " .. core.cpu_level(),
     dtype = model.dtype,
   }
 end
 
---- Model:video{ ... } of the small model.
----@param model weft.Micro
----@param opts table  the prompt, then options; see weft.spec
----@return weft.Video
-function M.video(model, opts)
-  if not model.parts.unet_video then
-    core.raise("unsupported", ("video: model %s has no part 'unet_video'"):format(model.name),
-      "recipes/micro/train/unet_video.lua makes it")
-  end
-  local o = options.check("video", opts, model)
+--- Raise for options that make no sense here; fill in the rate and the number of frames.
+local function settle(o)
   for _, name in ipairs { "init", "mask", "noise" } do
     if o[name] ~= nil then check.fail("video: this model takes no '%s'", name) end
   end
@@ -191,10 +183,31 @@ function M.video(model, opts)
   end
   o.fps = o.fps or M.FPS
   o.frames = count_frames(o)
-  local v = video.from(core.scope(function() return pictures(model, sample(model, o)) end),
-    o.fps)
-  v.meta = describe(model, o)
+end
+
+--- A video of a checked call.
+---@param fn string              the verb
+---@param feature? weft.Tensor  [1,128]; of the prompt when not given
+---@return weft.Video
+function M.make(model, o, fn, feature)
+  if not model.parts.unet_video then
+    core.raise("unsupported", ("video: model %s has no part 'unet_video'"):format(model.name),
+      "recipes/micro/train/unet_video.lua makes it")
+  end
+  settle(o)
+  local v = video.from(core.scope(function()
+    return pictures(model, (sample(model, o, feature)))
+  end), o.fps)
+  v.meta = describe(model, o, fn)
   return v
+end
+
+--- Model:video{ ... } of the small model.
+---@param model weft.Micro
+---@param opts table  the prompt, then options; see weft.spec
+---@return weft.Video
+function M.video(model, opts)
+  return M.make(model, options.check("video", opts, model), "video")
 end
 
 return M

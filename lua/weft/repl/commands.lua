@@ -159,10 +159,7 @@ end)
 command("record", "FILE", "write the session as a recipe", function(s, words)
   local path = words[1] or fail("where? (:record fox.lua)")
   if host.stat(path) then fail("%s is there already", path) end
-  local f, err = io.open(path, "w")
-  if not f then fail("%s", err) end
-  f:write(record.text(s, path))
-  f:close()
+  require("weft.core").save_text(path, record.text(s, path), false)
   say("%d lines of the session are in %s; run it with: weft run %s", #s.kept, path, path)
 end)
 

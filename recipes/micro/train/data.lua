@@ -68,10 +68,10 @@ function M.scenes(stage, step, n, quality)
 end
 
 ---@class micro.Example
----@field target world.Scene
----@field source? world.Scene   concatenated; none: zeros
+---@field target world.Scene|world.Sound|world.Music
+---@field source? world.Scene|world.Sound  concatenated; none: zeros
 ---@field text string           of the target, for the cross-attention; "" for none
----@field feature "image"|"text"|"partial"|"none"  where the condition comes from
+---@field feature "image"|"audio"|"text"|"partial"|"none"  where the condition comes from
 ---@field caption string        the text of a text feature
 
 --- One training example of the denoiser.

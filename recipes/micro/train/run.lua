@@ -8,18 +8,16 @@ local train = weft.train
 local M = {}
 
 local SAVE_EVERY_S = 300
+-- Rows of the log that are kept beside the weights.
+local KEPT_ROWS = 60
 
---- Defaults, overridden by name=value arguments (under `weft run` by its parameters).
+-- The stage under way: its parameters, the step it is at, the rows of its log.
+local stage = { params = {}, step = 0, rows = {} }
+
+--- The stage's parameters, as weft.params declares them.
 function M.params(defaults)
-  if weft.params then return weft.params(defaults) end
-  local p = {}
-  for k, v in pairs(defaults) do p[k] = v end
-  for _, text in ipairs(arg or {}) do
-    local name, value = text:match("^(%w+)=(.*)$")
-    if not name or defaults[name] == nil then error("unknown parameter: " .. text, 0) end
-    p[name] = type(defaults[name]) == "number" and assert(tonumber(value), text) or value
-  end
-  return p
+  stage.params = weft.params(defaults)
+  return stage.params
 end
 
 function M.mkdir(path) os.execute(("mkdir -p '%s'"):format(path)) end
@@ -35,51 +33,86 @@ function M.trained(folder, name)
   return weft.model.load(folder .. "/" .. name, { dtype = "f32" })
 end
 
-local function write(path, text)
-  local file = assert(io.open(path .. ".part", "w"))
-  file:write(text, "\n")
-  file:close()
-  assert(os.rename(path .. ".part", path))
+local read_json
+
+--- A trained part that is trained further, and another copy that stays. It is kept in the folder of
+-- the checkpoints at first, so that a run which goes on starts from the same.
+---@param p { out: string, work: string }
+function M.further(p, name)
+  local first = ("%s/%s_before"):format(p.work, name)
+  if not read_json(first .. "/config.json") then
+    M.mkdir(first)
+    M.trained(p.out, name):save(first)
+  end
+  return weft.model.load(first):to "f32", weft.model.load(first)
 end
 
-local function exists(path)
+local function write(path, text) weft.core.save_text(path, text .. "\n", true) end
+
+function read_json(path)
   local file = io.open(path)
-  if file then file:close() end
-  return file ~= nil
-end
-
---- Set keys of the JSON object in a file.
-local function set_keys(path, keys)
-  local file = assert(io.open(path))
-  local object = weft.json.decode(file:read "*a")
+  if not file then return nil end
+  local value = weft.json.decode(file:read "*a")
   file:close()
-  for k, v in pairs(keys) do object[k] = v end
-  write(path, weft.json.encode(object))
+  return value
 end
 
---- Set keys of a saved part's config.json.
-function M.set_config(folder, keys) set_keys(folder .. "/config.json", keys) end
+local function write_json(path, value) write(path, weft.json.encode(value)) end
 
---- Name a part that not every small model has in the folder's index, so that it is loaded.
-function M.add_part(folder, name)
-  set_keys(folder .. "/model_index.json", { [name] = { "weft", name } })
+--- List parts in the index of a folder; other trainings may list theirs meanwhile.
+local function add_to_index(folder, names)
+  local path = folder .. "/model_index.json"
+  local index = read_json(path) or { _class_name = "MicroPipeline", _name = "micro" }
+  for _, name in ipairs(names) do index[name] = { "weft", name } end
+  write_json(path, index)
 end
 
---- The tokenizer; it, the scheduler and the index of the parts are written first where the folder
--- has none.
+local is_transformer = { clip_vision = true, clip_text = true, conditioner = true, llama = true,
+  projector = true, hifigan = true }
+
+--- How a part was made, as it stands beside its weights: the recipe and its parameters, and rows
+-- of the log, evenly spread.
+local function write_history(folder)
+  local recipe, params = weft.config.recipe, {}
+  for k, v in pairs(stage.params) do
+    if k ~= "out" and k ~= "work" and k ~= "stop" then params[k] = v end
+  end
+  local rows, n = {}, #stage.rows
+  for k = 1, math.min(KEPT_ROWS, n) do
+    rows[k] = stage.rows[math.floor(k * n / math.min(KEPT_ROWS, n))]
+  end
+  write_json(folder .. "/training.json", {
+    recipe = recipe and recipe.name, params = params, step = stage.step, log = rows,
+    engine = "weft " .. weft.version, level = weft.core.cpu_level(),
+  })
+end
+
+--- Write a trained part into a folder, with more keys of its config, and list it in the index.
+function M.save(folder, name, model, keys)
+  local file = is_transformer[model.arch] and "model.safetensors" or nil
+  model:save(folder .. "/" .. name, { dtype = "f16", file = file })
+  if keys then
+    local path = ("%s/%s/config.json"):format(folder, name)
+    local config = read_json(path)
+    for k, v in pairs(keys) do config[k] = v end
+    write_json(path, config)
+  end
+  write_history(folder .. "/" .. name)
+  add_to_index(folder, { name })
+end
+
+--- The tokenizer; it and the scheduler are written first where the folder has none.
 function M.tokenizer(folder)
-  local path = folder .. "/tokenizer"
-  if not exists(path .. "/tokenizer.json") then
+  local path, scheduler = folder .. "/tokenizer", folder .. "/scheduler/scheduler_config.json"
+  if not read_json(path .. "/tokenizer.json") then
     M.mkdir(path)
     require("tokenizer").write(path)
+    add_to_index(folder, { "tokenizer" })
   end
-  if not exists(folder .. "/model_index.json") then
-    local index = { _class_name = "MicroPipeline", _name = "micro" }
-    for name in pairs(configs.micro) do index[name] = { "weft", name } end
-    index.tokenizer = { "weft", "tokenizer" }
+  if not read_json(scheduler) then
     M.mkdir(folder .. "/scheduler")
-    write(folder .. "/scheduler/scheduler_config.json", weft.json.encode(configs.micro.scheduler))
-    write(folder .. "/model_index.json", weft.json.encode(index))
+    write_json(scheduler, configs.micro.scheduler)
+    add_to_index(folder, { "scheduler" })
   end
   return tokenizer.load(path)
 end
@@ -96,6 +129,12 @@ function M.loop(o)
   local log = train.log(o.work .. "/log.jsonl", { steps = o.steps, every = 50, from = first })
   local last = o.stop > 0 and math.min(o.stop, o.steps) or o.steps
   local saved = os.time()
+  stage.rows = log.rows
+  local function finish(i)
+    stage.step = i
+    if o.ema then o.ema:with(o.finish) else o.finish() end
+  end
+  if first >= last then finish(first) end
   for i = first + 1, last do
     local row = weft.scope(o.step, i)
     if row.loss ~= row.loss then error(("step %d: the loss is not a number"):format(i), 0) end
@@ -103,7 +142,7 @@ function M.loop(o)
     log:add(row)
     if os.time() - saved >= SAVE_EVERY_S or i == last then
       checkpoint:save(i)
-      if o.ema then o.ema:with(o.finish) else o.finish() end
+      finish(i)
       saved = os.time()
     end
   end

@@ -3,14 +3,12 @@
 --   weft run recipes/micro/train/towers.lua steps=6000 out=recipes/micro/weights
 --
 -- A batch is groups of twins: scenes that differ in one attribute, so no attribute can be left
--- out. The caption loss has a small decoder write the whole caption from the feature alone, of
--- image and text in turn: it forces every attribute into the feature. The decoder is dropped
--- afterwards.
+-- out. The caption loss is over features of image and text in turn.
 package.path = "./recipes/micro/?.lua;./recipes/micro/train/?.lua;" .. package.path
 
 local weft = require "weft"
-local configs = require "configs"
 local data = require "data"
+local decoder = require "decoder"
 local nn = require "weft.nn"
 local run = require "run"
 local train = weft.train
@@ -24,28 +22,11 @@ local tok = run.tokenizer(p.out)
 local towers = {
   image = run.model("image_encoder", p.seed), text = run.model("text_encoder", p.seed + 1),
 }
-local D, T, PREFIX = 128, configs.text_tokens, 4
 
 -- The temperature as CLIP learns it, and the caption decoder.
 local extra = nn.new { seed = p.seed + 2 }
 local log_scale = extra:param("log_scale", { 1 }, nn.constant(math.log(1 / 0.07)))
-local prefix = extra:linear("prefix", configs.feature_width, PREFIX * D)
-local embed = extra:embedding("embed", 768, D, 0.05)
-local positions = extra:param("positions", { 1, T + PREFIX, D }, nn.normal(0.02))
-local blocks = { extra:block("block1", D, 4, { causal = true }),
-  extra:block("block2", D, 4, { causal = true }) }
-local norm, head = extra:norm("norm", D), extra:linear("head", D, 768)
-
---- Loss of the caption ids [B,T] written from the feature [B,128] alone; padding (0) is not asked
--- for.
-local function caption_loss(feature, ids)
-  local B = feature:size(1)
-  local words = embed(ids:narrow(2, 1, T - 1))
-  local x = weft.cat({ prefix(feature * math.sqrt(D)):reshape(B, PREFIX, D), words }, 2)
-  x = x + positions:narrow(2, 1, x:size(2))
-  for _, block in ipairs(blocks) do x = block(x) end
-  return train.cross_entropy(head(norm(x:narrow(2, PREFIX, T))), ids, { ignore = 0 })
-end
+local caption_loss = decoder(extra)
 
 local params = train.parameters { image = towers.image, text = towers.text, extra = extra }
 local opt = train.adamw { params, lr = p.lr, betas = { 0.9, 0.98 }, weight_decay = 0.05 }
@@ -74,7 +55,7 @@ end
 run.loop {
   params = params, optim = opt, steps = p.steps, stop = p.stop, work = p.work, step = step,
   finish = function()
-    towers.image:save(p.out .. "/image_encoder", { dtype = "f16", file = "model.safetensors" })
-    towers.text:save(p.out .. "/text_encoder", { dtype = "f16", file = "model.safetensors" })
+    run.save(p.out, "image_encoder", towers.image)
+    run.save(p.out, "text_encoder", towers.text)
   end,
 }

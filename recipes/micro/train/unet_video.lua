@@ -147,7 +147,6 @@ run.loop {
   params = params, optim = opt, ema = ema, steps = p.steps, stop = p.stop, work = p.work,
   step = step,
   finish = function()
-    unet:save(p.out .. "/unet_video", { dtype = "f16" })
-    run.add_part(p.out, "unet_video")
+    run.save(p.out, "unet_video", unet)
   end,
 }

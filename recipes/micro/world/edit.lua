@@ -156,8 +156,9 @@ local DEFAULTS = {}
 function M.sample(r, opts)
   opts = opts or DEFAULTS
   local op = opts.op or M.OPS[r:weighted(OP_WEIGHTS)]
-  for _ = 1, 2000 do
+  for try = 1, 2000 do
     local source = opts.source or draw_source(r, opts)
+    if opts.source and not opts.op and try > 1 then op = M.OPS[r:weighted(OP_WEIGHTS)] end
     local target, index = M.find_target(r, source, op)
     if target and is_allowed(opts.split, source, target) then
       local form = template.draw(r, opts.held_forms)

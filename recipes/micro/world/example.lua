@@ -13,7 +13,7 @@ local template = require "world.template"
 ---@field caption? string       of the output: complete when exact, else what is asked for
 ---@field exact boolean         whether the prompt determines every attribute
 ---@field op? string            named edit, or level of an exemplar
----@field form integer
+---@field form? integer      of the instruction; none for bare descriptions
 
 --- What a record is rendered to.
 local function kind_of(record)

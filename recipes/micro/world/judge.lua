@@ -104,10 +104,12 @@ local function only(scene, attributes)
   return said
 end
 
+-- Tasks whose target is one picture.
+local EXACT = { edit = true, towards = true, exemplar = true, next = true }
 local IDENTITY = { "kind", "colour", "pattern" }
 
 --- Whether a picture is what an example wants.
----   edit, exemplar, next   the exact target
+---   edit, towards, exemplar, next   the exact target
 ---   compose, together      identity of the objects, and the place
 ---   the rest               what the example's caption says
 ---@param picture ffi.cdata*  uint8_t or float [64,64,3]
@@ -116,7 +118,7 @@ local IDENTITY = { "kind", "colour", "pattern" }
 ---@return world.Verdict|world.TargetVerdict verdict
 function M.example(picture, example)
   local task, target = example.task, example.image
-  if task == "edit" or task == "exemplar" or task == "next" then
+  if EXACT[task] then
     return oracle.edit(picture, example.media[example.source], target)
   elseif task == "compose" or task == "together" then
     local opts = { free_texture = true, said = only(target, IDENTITY) }
@@ -124,6 +126,15 @@ function M.example(picture, example)
     return verdict.all, verdict
   end
   return M.caption(picture, example.caption)
+end
+
+--- Whether the picture of a conversation's round shows all that it should. Its texture is free: the
+-- model goes on from its own pictures, whose textures are its own.
+---@param picture ffi.cdata*  uint8_t or float [64,64,3]
+---@param round world.Round   one that makes a picture
+---@return boolean success
+function M.round(picture, round)
+  return oracle.attributes(picture, round.image, { free_texture = true }).all
 end
 
 --- The copy baseline: whether handing back the source already succeeds.

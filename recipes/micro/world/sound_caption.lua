@@ -75,6 +75,13 @@ function M.with_defect(text, s)
   return text .. ", " .. names.defect[s.defect]
 end
 
+--- A caption with what was done to the whole sound: played backwards, louder or softer.
+function M.with_whole(text, s)
+  if s.reverse then text = text .. ", reversed" end
+  if not s.gain_db then return text end
+  return text .. (s.gain_db > 0 and ", louder" or ", softer")
+end
+
 --- "fast major flute music".
 ---@param m world.Music
 ---@param unsaid? table<string, boolean>  of tempo, mode and instrument

@@ -246,6 +246,27 @@ function M.generate(r, opts)
                { text = text }, {})
 end
 
+--- A picture from its bare description, without a word that asks for it.
+---@param r world.Rng
+---@param opts? world.TaskOptions
+---@return world.Example
+function M.bare(r, opts)
+  local scene = scenes.sample(r, opts)
+  local text, complete = caption.sample(scene, r)
+  return { task = "bare", prompt = { text }, media = {}, image = scene, caption = text,
+           exact = complete, source = 0 }
+end
+
+--- A picture changed towards the description that follows it.
+---@param r world.Rng
+---@param opts? world.TaskOptions
+---@return world.Example
+function M.towards(r, opts)
+  local e = edit.sample(r, opts)
+  return { task = "towards", op = e.op, prompt = { { image = e.source }, e.caption },
+           media = { e.source }, image = e.target, caption = e.caption, exact = true, source = 1 }
+end
+
 --- A picture in words.
 ---@param r world.Rng
 ---@param opts? world.TaskOptions
@@ -260,9 +281,9 @@ M.changed, M.count, M.which = questions.changed, questions.count, questions.whic
 
 --- Shares of the tasks in training on pictures.
 local MIXTURE = {
-  { "generate", 12 }, { "describe", 10 }, { "edit", 12 }, { "compose", 4 }, { "together", 3 },
-  { "next", 8 }, { "exemplar", 14 }, { "concept", 5 }, { "subject", 6 }, { "changed", 4 },
-  { "count", 2 }, { "which", 2 },
+  { "generate", 8 }, { "bare", 5 }, { "describe", 9 }, { "edit", 12 }, { "towards", 3 },
+  { "compose", 4 }, { "together", 3 }, { "next", 9 }, { "exemplar", 22 }, { "concept", 5 },
+  { "subject", 6 }, { "changed", 10 }, { "count", 2 }, { "which", 2 },
 }
 local MIXTURE_WEIGHTS = {}
 for i, row in ipairs(MIXTURE) do MIXTURE_WEIGHTS[i] = row[2] end

@@ -75,8 +75,9 @@ function M.command(name, form, slots)
   local task = task_of(name)
   local o, v = M.split(form)
   local opener = (task.openers or forms.OPENERS)[o]
-  slots.it = "it"
-  return opener[1] .. fill(task.verbs[v], slots) .. opener[2]
+  local all = { it = "it" }
+  for slot, value in pairs(slots) do all[slot] = value end
+  return opener[1] .. fill(task.verbs[v], all) .. opener[2]
 end
 
 --- Cut an instruction at its media: strings and media in turn.

@@ -1,0 +1,156 @@
+--- The small model's replies: its language model reads the turns of a conversation and says what
+-- is to be made; the denoisers make it.
+local check = require "weft.check"
+local core = require "weft.core"
+local embedding = require "weft.embedding"
+local prompts = require "weft.pipeline.micro_prompt"
+local reader = require "weft.pipeline.reader"
+local result = require "weft.result"
+local sequence = require "weft.pipeline.sequence"
+
+local M = {}
+
+local media = { image = true, audio = true, video = true }
+
+--- The kind of a part and the part, as weft.pipeline.sequence asks; nil for words. A feature of
+-- the aligned space stands where a text's would.
+-- Frames of a video that stand for it: first, middle, last, as shares of its length.
+local SHOWN = { 0, 3 / 7, 1 }
+
+local function kind_of(part)
+  if type(part) == "string" then return nil end
+  local inner = type(part) == "table" and part.weft_weight and part.part or part
+  if embedding.is(inner) then return "text", part end
+  if type(inner) == "string" then return "text", part end
+  if type(inner) == "table" and inner.kind == "video" then
+    local frames = {}
+    for i, share in ipairs(SHOWN) do
+      frames[i] = inner[1 + math.floor(share * (#inner - 1) + 0.5)]
+    end
+    return "video", part, frames
+  end
+  if type(inner) == "table" and media[inner.kind] then return inner.kind, part end
+  return check.fail("prompt: a %s is no part of a prompt", type(inner))
+end
+
+--- The turns as a sequence of the language model.
+local function sequence_of(self, turns)
+  local s = self.reader:sequence()
+  for _, part in ipairs(turns[#turns].parts) do
+    if type(part) == "string" then prompts.note_words(self, part) end
+  end
+  for _, turn in ipairs(turns) do
+    if turn.role == "user" then
+      s:ask(turn.parts, kind_of)
+    else
+      for k, part in ipairs(turn.parts) do
+        if type(part) == "string" then
+          s:reply_text(part)
+        else
+          s:reply_medium(part.kind, part, turn.sources and turn.sources[k] or nil)
+        end
+      end
+      s:stop()
+    end
+  end
+  if #s.media > sequence.MAX_SOURCE then
+    self:warn("%d pictures and sounds; only the first %d can be sources", #s.media,
+      sequence.MAX_SOURCE)
+  end
+  return s
+end
+
+--- Features of parts, each made once; a weight scales what the model reads.
+local function feature_reader(self)
+  local known = {}
+  return function(part)
+    if known[part] then return known[part] end
+    local f
+    if type(part) == "table" and part.weft_weight then
+      f = self:feature_of(part.part) * part.weft_weight
+    elseif type(part) == "table" and part.feature then
+      f = part.feature
+    else
+      f = self:feature_of(part)
+    end
+    known[part] = f
+    return f
+  end
+end
+
+local function has_words(parts)
+  for _, part in ipairs(parts) do
+    if type(part) == "string" and part:find "%S" then return true end
+  end
+  return false
+end
+
+--- Whether the language model reads a prompt: it is there, and there are words to read. A prompt
+-- of features, pictures and sounds alone goes straight to its feature.
+function M.reads(self, prompt) return reader.is_in(self.parts) and has_words(prompt) end
+
+--- What may come out of a model of these parts.
+local function can(self)
+  local out = {}
+  for _, kind in ipairs(self.caps.output) do out[kind] = true end
+  return out
+end
+
+--- What the language model wants made of turns: a list of { kind, text | feature, source }.
+---@return weft.Reply[]
+function M.plan(self, turns, o, to)
+  if not reader.is_in(self.parts) then
+    core.raise("model", ("%s: has no language model, which reads conversations and answers")
+      :format(self.name), "a folder with language_model, feature_in and feature_out")
+  end
+  self.reader = self.reader or reader.new(self.parts)
+  local kept
+  core.scope(function()
+    local s = sequence_of(self, turns)
+    kept = self.reader:reply(s, feature_reader(self),
+      { to = to, can = can(self), temperature = o.temperature, top_p = o.top_p,
+        max_tokens = o.max_tokens, seed = o.seed, on_token = o.on_token })
+    local features = {}
+    for _, part in ipairs(kept) do
+      features[#features + 1] = part.feature
+      if type(part.source) == "table" and part.source.weft_weight then
+        part.source = part.source.part
+      end
+    end
+    return unpack(features)
+  end)
+  return kept
+end
+
+--- The medium that the denoiser sees: what the call says, else what the language model pointed at.
+local function concat_of(o, planned)
+  if o.concat == false then return nil end
+  local given = o.concat
+  if type(given) == "table" and not given.kind then given = given[planned.kind] end
+  return given or (planned.source and planned.source.kind == planned.kind and planned.source)
+    or nil
+end
+
+--- Reply to turns whose last is the user's, with options that were checked.
+-- make[kind](self, o, feature, source) makes media of a kind.
+---@param to string|string[]  kinds wanted, or "auto"
+---@return weft.Result r
+---@return weft.Turn answer  the reply as a turn of the conversation
+function M.respond(self, turns, o, to, make)
+  local parts, seeds, sources = {}, {}, {}
+  for _, planned in ipairs(M.plan(self, turns, o, to)) do
+    if planned.kind == "text" then
+      parts[#parts + 1] = planned.text
+    else
+      local source = concat_of(o, planned)
+      for i, medium in ipairs(make[planned.kind](self, o, planned.feature, source)) do
+        parts[#parts + 1], sources[#parts + 1] = medium, source or false
+        seeds[#seeds + 1] = o.seed + i - 1
+      end
+    end
+  end
+  local r = result.new { parts = parts, seeds = seeds, params = o }
+  return r, { role = "model", parts = parts, sources = sources }
+end
+
+return M

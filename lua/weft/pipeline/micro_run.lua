@@ -1,0 +1,152 @@
+--- One run of the small model: conditions of the branches, guidance, the sampler's loop.
+local check = require "weft.check"
+local guidance = require "weft.guidance"
+local ops = require "weft.ops"
+local parts = require "weft.pipeline.micro_parts"
+local prompts = require "weft.pipeline.micro_prompt"
+local sampler = require "weft.sampler"
+local tensor = require "weft.tensor"
+
+local M = {}
+
+local LATENT_SIDE, LATENT_CHANNELS = 16, 8
+
+--- Conditions of each branch for one sample: { class_labels, context, mask, map, source }. The
+-- negative prompt stands in the branches without the feature (the paper's reading) or, with mode =
+-- "code", in all of them, as the official code has it: then they differ in the feature only.
+local function conditions(m, medium, o, feature, source)
+  local negative = type(o.negative) == "table" and prompts.split(o.negative) or o.negative
+  local empty, empty_mask = prompts.words(m, "")
+  local words, mask = prompts.words(m, negative)
+  local zero, none = tensor.zeros({ 1, prompts.WIDTH }),
+    tensor.zeros({ 1, LATENT_SIDE, LATENT_SIDE, LATENT_CHANNELS })
+  local function branch(f, w, k, s)
+    local c = parts.condition(m.parts[medium.conditioner], f, w, k)
+    c.source = s
+    return c
+  end
+  local three = source and type(o.guidance) ~= "number"
+    and (type(o.guidance) == "function" or o.guidance.concat)
+  return {
+    full = o.mode == "code" and branch(feature, words, mask, source or none)
+      or branch(feature, empty, empty_mask, source or none),
+    source = branch(zero, words, mask, source or none),
+    none = branch(zero, words, mask, source and not three and source or none),
+  }
+end
+
+--- The conditions of several branches, each repeated for n samples, as one batch.
+local function stack(by_name, names, n)
+  local out = {}
+  for _, key in ipairs { "class_labels", "context", "mask", "map", "source" } do
+    local list = {}
+    for _, name in ipairs(names) do
+      for _ = 1, n do list[#list + 1] = by_name[name][key] end
+    end
+    out[key] = ops.cat(list, 1)
+  end
+  return out
+end
+
+--- The batches of conditions that the steps of a run ask for, by the branches in them. Made before
+-- the first step, because a step frees what it makes.
+local function batches(guide, by_name, n, has_source)
+  local out = {}
+  for _, names in ipairs { { "full" }, guide:branches(guide.first, has_source) } do
+    local key = table.concat(names, " ")
+    out[key] = out[key] or stack(by_name, names, n)
+  end
+  return out
+end
+
+--- The denoiser with guidance: (z [n,...], t, st) -> v.
+local function denoiser(unet, o, by_name, n, has_source)
+  local guide = guidance(o.guidance)
+  local stacked = batches(guide, by_name, n, has_source)
+  return function(z, t, st)
+    local at = st.steps > 1 and (st.step - 1) / (st.steps - 1) or 0
+    local names = guide:branches(at, has_source)
+    local c, list = stacked[table.concat(names, " ")], {}
+    for i = 1, #names do list[i] = z end
+    local v = parts.denoise(unet, #names > 1 and ops.cat(list, 1) or z, t, c.source, c)
+    local p = {}
+    for i, name in ipairs(names) do p[name] = v:narrow(1, (i - 1) * n + 1, n) end
+    return guide:combine(p)
+  end
+end
+
+--- Unit noise [n,16,16,8]: sample i depends on seed + i - 1 alone.
+local function noise(seed, n)
+  local list = {}
+  for i = 1, n do
+    list[i] = tensor.randn({ 1, LATENT_SIDE, LATENT_SIDE, LATENT_CHANNELS },
+      { seed = seed + i - 1 })
+  end
+  return ops.cat(list, 1)
+end
+
+--- The noise that a run starts from.
+local function first_noise(o, n)
+  if not o.latents then return noise(o.seed, n) end
+  local want = { n, LATENT_SIDE, LATENT_SIDE, LATENT_CHANNELS }
+  local got = table.concat(o.latents:size(), ",")
+  if got ~= table.concat(want, ",") then
+    check.fail("latents are [%s], wanted [%s]", got, table.concat(want, ","))
+  end
+  return o.latents
+end
+
+--- An input that stands for its medium's latents: `concat` or `init`, of this medium.
+local function latents_of(m, medium, what, v)
+  if v == nil or v == false then return nil end
+  if not medium.is(v) then
+    local other = type(v) == "table" and v[medium.kind]
+    if not (other and medium.is(other)) then
+      check.fail("%s: must be a %s", what, medium.word)
+    end
+    v = other
+  end
+  return parts.latents(m.parts[medium.vae], medium.read(m, v))
+end
+
+--- n latents of a checked call, and whether a callback ended the run early.
+---@param medium weft.MicroMedium
+---@param o table  what options.check returned
+---@param feature weft.Tensor  [1,128] what to make
+---@param concat any  what the denoiser sees beside its sample; nil or false for nothing
+---@return weft.Tensor z  [n,16,16,8]
+---@return boolean stopped
+function M.sample(m, medium, o, n, feature, concat)
+  local source = latents_of(m, medium, "concat", concat)
+  local start = source and o.init == concat and source or latents_of(m, medium, "init", o.init)
+  local by_name = conditions(m, medium, o, feature, source)
+  local s = sampler.new(o.sampler, { schedule = o.schedule, config = m.noise })
+  local stopped = false
+  local z = s:run {
+    steps = o.steps, latents = first_noise(o, n), seed = o.seed, noise = o.noise,
+    init = start and start:expand(n, LATENT_SIDE, LATENT_SIDE, LATENT_CHANNELS):contiguous(),
+    strength = start and o.strength, mask = start and o.mask and medium.mask(o.mask),
+    denoise = denoiser(m.parts[medium.unet], o, by_name, n, source ~= nil), progress = o.progress,
+    on_step = o.on_step and function(st)
+      st.preview = function()
+        local x = parts.pictures(m.parts[medium.vae], st:x0():narrow(1, 1, 1))
+        return M.write(m, medium, x, o)[1]
+      end
+      local go_on = o.on_step(st)
+      stopped = go_on == false
+      return go_on
+    end,
+  }
+  return z, stopped
+end
+
+--- The pictures or sounds that an autoencoder decoded, [n,64,64,C].
+---@param o table  of the call: seed, vocoder
+---@return any[]
+function M.write(m, medium, x, o)
+  local out = {}
+  for i = 1, x:size(1) do out[i] = medium.write(m, x:select(1, i), o.seed + i - 1, o) end
+  return out
+end
+
+return M

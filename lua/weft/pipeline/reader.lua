@@ -1,0 +1,227 @@
+--- The language model of the small model: it reads a conversation and replies in words and media.
+--
+-- A reply is decoded token by token. After a medium's tag the model says which medium of the
+-- conversation the denoiser shall see; the state there becomes the feature of the new medium, and
+-- the feature stands in the sequence like the user's own (paper: arXiv 2311.18775, section 3.2).
+local core = require "weft.core"
+local ops = require "weft.ops"
+local sequence = require "weft.pipeline.sequence"
+local tensor = require "weft.tensor"
+
+local M = {}
+---@class weft.Reader
+local Reader = {}
+Reader.__index = Reader
+
+-- Media of one reply at most, and tokens of a reply that says nothing of it.
+local MAX_MEDIA, MAX_TOKENS = 4, 96
+-- Stream of the draws of tokens.
+local PURPOSE = 6
+
+--- Whether a folder's parts hold what reading takes.
+function M.is_in(parts)
+  return parts.language_model ~= nil and parts.feature_in ~= nil and parts.feature_out ~= nil
+end
+
+--- The ids that write text: no control pieces, markers or pieces without use.
+local function word_ids(tok)
+  local out = {}
+  for id = 0, tok:size() - 1 do
+    local piece = tok:piece(id)
+    out[id] = not piece:find "^<.+>$" or piece:find "^<0x%x%x>$" ~= nil
+  end
+  return out
+end
+
+function M.new(parts)
+  return setmetatable({
+    is_word = word_ids(parts.tokenizer),
+    lm = parts.language_model, feature_in = parts.feature_in, feature_out = parts.feature_out,
+    tok = parts.tokenizer, marker = sequence.markers(parts.tokenizer),
+    context = parts.language_model.config.max_position_embeddings,
+  }, Reader)
+end
+
+function Reader:sequence() return sequence.new(self.tok) end
+
+--- What the language model reads for a feature [1,D] of unit length.
+function Reader:inner(feature)
+  return self.feature_in { x = feature * math.sqrt(feature:size(2)) }
+end
+
+--- Embeddings [1,T,C] of a whole sequence; feature_of(medium) gives [1,D].
+function Reader:embeds(s, feature_of)
+  local words, at, features = {}, {}, {}
+  for t = 1, #s.ids do words[t] = { 1 } end
+  for i, place in ipairs(s.places) do
+    words[place.at] = { 0 }
+    at[i], features[i] = place.at - 1, feature_of(place.medium)
+  end
+  local x = self.lm:embed { ids = tensor({ s.ids }, { dtype = "i64" }) }
+  if not at[1] then return x end
+  x = x:reshape(x:size(2), x:size(3)) * tensor(words)
+  local inner = self:inner(ops.cat(features, 1))
+  return x:index_add(tensor(at, { dtype = "i64" }), inner, 1):reshape(1, #s.ids, -1)
+end
+
+-- ---- choosing a token ----
+
+--- The likeliest of the allowed ids, or a draw at a temperature among the top_p likeliest.
+local function choose(logits, allowed, o, draw)
+  local list = {}
+  for id = 0, #logits - 1 do
+    if allowed(id) then list[#list + 1] = { id = id, v = logits[id + 1] } end
+  end
+  table.sort(list, function(a, b)
+    if a.v ~= b.v then return a.v > b.v end
+    return a.id < b.id
+  end)
+  if (o.temperature or 0) == 0 then return list[1].id end
+  local sum = 0
+  for _, c in ipairs(list) do
+    c.p = math.exp((c.v - list[1].v) / o.temperature)
+    sum = sum + c.p
+  end
+  local kept, total, limit = {}, 0, (o.top_p or 1) * sum
+  for _, c in ipairs(list) do
+    kept[#kept + 1], total = c, total + c.p
+    if total >= limit then break end
+  end
+  local x = core.bits(o.seed or 0, 0, PURPOSE, draw) / 2 ^ 32 * total
+  for _, c in ipairs(kept) do
+    x = x - c.p
+    if x < 0 then return c.id end
+  end
+  return kept[#kept].id
+end
+
+-- ---- one reply ----
+
+---@class weft.Reply
+---@field kind "text"|"image"|"audio"|"video"
+---@field text? string
+---@field feature? weft.Tensor  [1,D] of unit length
+---@field source? any           the medium of the conversation that the denoiser shall see
+
+--- A reply under way: the cache and what came out last.
+local function begin(self, s, feature_of, o)
+  local embeds = self:embeds(s, feature_of)
+  local room = self.context - #s.ids
+  if room < 8 then
+    core.raise("usage", ("prompt: %d tokens leave no room for a reply; the model reads %d")
+      :format(#s.ids, self.context), "shorten the prompt, or begin a new chat")
+  end
+  local run = { s = s, o = o, draws = 0, left = math.min(o.max_tokens or MAX_TOKENS, room - 4),
+    cache = self.lm:cache { batch = 1, tokens = self.context } }
+  run.out = self.lm { embeds = embeds, cache = run.cache }
+  return run
+end
+
+--- Feed rows [1,n,C].
+local function feed(self, run, embeds)
+  run.out = self.lm { embeds = embeds, cache = run.cache }
+  run.left = run.left - embeds:size(2)
+end
+
+--- Say a token: put it into the sequence and feed it.
+local function say(self, run, id)
+  run.s:push(id)
+  feed(self, run, self.lm:embed { ids = tensor({ { id } }, { dtype = "i64" }) })
+end
+
+--- The next id among the allowed ones.
+local function next_id(run, allowed)
+  local logits = run.out.logits
+  local row = logits:select(2, logits:size(2)):reshape(-1):totable()
+  run.draws = run.draws + 1
+  return choose(row, allowed, run.o, run.draws)
+end
+
+--- A medium of the reply: pointer, feature, closing tag.
+local function reply_medium(self, run, kind)
+  local s, m = run.s, self.marker
+  say(self, run, m.open[kind])
+  local pointers = {}
+  for k = 0, math.min(#s.media, sequence.MAX_SOURCE) do pointers[m.source[k]] = k end
+  local id = next_id(run, function(i) return pointers[i] ~= nil end)
+  say(self, run, id)
+  local hidden = run.out.hidden
+  local c = self.feature_out { x = hidden:select(2, hidden:size(2)) }
+  local part = { kind = kind, feature = ops.normalize(c), source = s.media[pointers[id]] }
+  s:push_feature(part)
+  feed(self, run, self:inner(part.feature):reshape(1, 1, -1))
+  s:number(part)
+  say(self, run, m.close[kind])
+  return part
+end
+
+--- Words until something else comes; that id, nil at the end of the room.
+local function reply_words(self, run, ids, stops)
+  local stop = self.marker.stop
+  local function allowed(id) return self.is_word[id] or id == stop or stops[id] ~= nil end
+  while run.left > 1 do
+    local id = next_id(run, allowed)
+    if id == stop or stops[id] then return id end
+    ids[#ids + 1] = id
+    if run.o.on_token then run.o.on_token(self.tok:decode(ids)) end
+    say(self, run, id)
+  end
+  return nil
+end
+
+--- The tags that may end words, by id: kinds is a set.
+local function stops_for(self, kinds)
+  local open = {}
+  for _, kind in ipairs(sequence.KINDS) do
+    if kind ~= "text" and kinds[kind] then open[self.marker.open[kind]] = kind end
+  end
+  return open
+end
+
+--- The reply as the model wants it: words and media until it stops.
+local function reply_freely(self, run, kinds)
+  local parts, stops, n_media = {}, stops_for(self, kinds), 0
+  while true do
+    local ids = {}
+    local id = reply_words(self, run, ids, stops)
+    if ids[1] then parts[#parts + 1] = { kind = "text", text = self.tok:decode(ids) } end
+    if not stops[id] or n_media == MAX_MEDIA or run.left < 4 then return parts end
+    parts[#parts + 1] = reply_medium(self, run, stops[id])
+    n_media = n_media + 1
+  end
+end
+
+--- The reply of exactly these kinds in turn.
+local function reply_as_told(self, run, list)
+  local parts = {}
+  for i, kind in ipairs(list) do
+    if kind == "text" then
+      local ids = {}
+      reply_words(self, run, ids, stops_for(self, {}))
+      parts[i] = { kind = "text", text = self.tok:decode(ids) }
+    else
+      parts[i] = reply_medium(self, run, kind)
+    end
+  end
+  return parts
+end
+
+--- Reply to a sequence whose last question was asked; the reply is put into it.
+---@param s weft.Sequence
+---@param feature_of fun(medium: any): weft.Tensor
+---@param o { to: string|string[], can: table<string, boolean>, temperature: number, top_p: number,
+--- max_tokens: integer, seed: integer, on_token: fun(text: string) }
+---@return weft.Reply[]
+function Reader:reply(s, feature_of, o)
+  local run = begin(self, s, feature_of, o)
+  local parts
+  if o.to == nil or o.to == "auto" then
+    parts = reply_freely(self, run, o.can)
+  else
+    parts = reply_as_told(self, run, type(o.to) == "table" and o.to or { o.to })
+  end
+  s:push(self.marker.stop)
+  return parts
+end
+
+return M

@@ -1,0 +1,110 @@
+--- Words and media as one sequence of a language model.
+--
+--     <s> <user> turn this <image> F </image> into neon style <bot> <image> <#1> F </image> </s>
+--
+-- F is the place of a feature: the projected feature of a medium stands there instead of a token's
+-- embedding. A reply shows a medium by its tag and a pointer, <#k>: the k-th medium of the
+-- conversation is shown to the denoiser as its source, <#0> none. The state at the pointer becomes
+-- the feature (CoDi-2, arXiv 2311.18775, section 3.2), which then stands in the sequence like any
+-- other.
+local M = {}
+
+---@class weft.Sequence
+---@field ids integer[]      from 0
+---@field learned boolean[]  whether the model is to say the token at i itself
+---@field places { at: integer, medium: any }[]    where features stand
+---@field replies { at: integer, kind: string, medium: any, source: any }[]  where features are to
+--- be foretold
+---@field media any[]        in the order of their first mention
+local Sequence = {}
+Sequence.__index = Sequence
+
+M.KINDS = { "image", "audio", "video", "text" }
+M.MAX_SOURCE = 12
+
+--- The ids that structure a sequence, by name.
+function M.markers(tok)
+  local ids = { begin = tok:id "<s>", stop = tok:id "</s>", user = tok:id "<user>",
+    bot = tok:id "<bot>", feature = tok:id "<feature>", open = {}, close = {}, source = {} }
+  for _, kind in ipairs(M.KINDS) do
+    ids.open[kind], ids.close[kind] = tok:id("<" .. kind .. ">"), tok:id("</" .. kind .. ">")
+  end
+  for k = 0, M.MAX_SOURCE do ids.source[k] = tok:id(("<#%d>"):format(k)) end
+  return ids
+end
+
+--- An empty conversation.
+---@param tok weft.Tokenizer
+---@return weft.Sequence
+function M.new(tok)
+  local s = setmetatable({ tok = tok, marker = M.markers(tok), ids = {}, learned = {}, places = {},
+    replies = {}, media = {} }, Sequence)
+  s:push(s.marker.begin)
+  return s
+end
+
+function Sequence:push(id, learned)
+  self.ids[#self.ids + 1], self.learned[#self.ids + 1] = id, learned or false
+end
+
+function Sequence:push_text(text, learned)
+  for _, id in ipairs(self.tok:encode(text)) do self:push(id, learned) end
+end
+
+--- The number of a medium in the conversation: the same object keeps its number.
+function Sequence:number(medium)
+  for k, known in ipairs(self.media) do
+    if known == medium then return k end
+  end
+  self.media[#self.media + 1] = medium
+  return #self.media
+end
+
+function Sequence:push_feature(medium)
+  self:push(self.marker.feature)
+  self.places[#self.places + 1] = { at = #self.ids, medium = medium }
+end
+
+--- A medium as it is shown to the model: by its own feature, or by those of its frames.
+---@param kind "image"|"audio"|"video"|"text"
+---@param frames? any[]
+function Sequence:show(kind, medium, frames)
+  if kind ~= "text" then self:number(medium) end
+  self:push(self.marker.open[kind])
+  for _, part in ipairs(frames or { medium }) do self:push_feature(part) end
+  self:push(self.marker.close[kind])
+end
+
+--- What the user says. kind_of(part) is nil for a string's words, else the kind of a medium, the
+-- medium, and the frames of a video.
+---@param parts any[]
+---@param kind_of fun(part: any): string?, any, any[]?
+function Sequence:ask(parts, kind_of)
+  self:push(self.marker.user)
+  for _, part in ipairs(parts) do
+    local kind, medium, frames = kind_of(part)
+    if kind then self:show(kind, medium, frames) else self:push_text(part) end
+  end
+  self:push(self.marker.bot)
+end
+
+--- A reply in words, as the model is to give it.
+function Sequence:reply_text(text) self:push_text(text, true) end
+
+--- A reply's medium, as the model is to give it; source is a medium of the conversation or nil.
+-- Returns its row of replies.
+function Sequence:reply_medium(kind, medium, source)
+  self:push(self.marker.open[kind], true)
+  self:push(self.marker.source[source and self:number(source) or 0], true)
+  local reply = { at = #self.ids, kind = kind, medium = medium, source = source }
+  self.replies[#self.replies + 1] = reply
+  self:push_feature(medium)
+  self:push(self.marker.close[kind], true)
+  self:number(medium)
+  return reply
+end
+
+--- The end of a turn.
+function Sequence:stop() self:push(self.marker.stop, true) end
+
+return M

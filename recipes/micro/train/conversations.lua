@@ -1,0 +1,261 @@
+--- Examples of the small world as sequences of the language model, in batches.
+local weft = require "weft"
+local audio_data = require "audio_data"
+local data = require "data"
+local dialogue = require "world.dialogue"
+local rng = require "world.rng"
+local sequence = require "weft.pipeline.sequence"
+local sound_tasks = require "world.sound_tasks"
+local tasks = require "world.tasks"
+local videos = require "world.video"
+
+local M = {}
+
+--- The frames of a video that stand for it: first, middle, last.
+local SHOWN_FRAMES = { 0, 3, 7 }
+-- Share of tasks with sounds and videos, where they are wanted at all.
+local SOUNDING = 0.45
+-- Share of conversations of several rounds.
+local DIALOGUES = 0.08
+-- How often a description is given as its feature instead of words: text made multimodal.
+local AS_FEATURE = 0.15
+
+---@class micro.Words  a text that stands in a sequence by its feature
+---@field text string
+
+--- Kind, medium and frames of a prompt's part, as weft.pipeline.sequence asks.
+local function kind_of(part)
+  if type(part) == "string" then return nil end
+  if part.image then return "image", part.image end
+  if part.audio then return "audio", part.audio end
+  if not part.video then return "text", part end
+  local frames = {}
+  for i, k in ipairs(SHOWN_FRAMES) do frames[i] = videos.frame(part.video, k) end
+  return "video", part.video, frames
+end
+
+--- The prompt's parts, now and then with the whole description as one feature.
+local function parts_of(example, r)
+  if example.task ~= "generate" and example.task ~= "bare" then return example.prompt end
+  if not r:chance(AS_FEATURE) then return example.prompt end
+  local words, out = { text = example.caption }, {}
+  for i, part in ipairs(example.prompt) do
+    local a, b = part:find(example.caption, 1, true)
+    if a then
+      local before, after = part:sub(1, a - 1), part:sub(b + 1)
+      if before:find "%S" then out[#out + 1] = before end
+      out[#out + 1] = words
+      if after:find "%S" then out[#out + 1] = after end
+    else
+      out[i] = part
+    end
+  end
+  return out
+end
+
+--- Put the media that an example wants into a reply. A medium's feature is its own where the
+-- prompt says all of it; where something is left free no one picture or sound is right, but the
+-- description of what was asked for is.
+local function reply_media(s, example)
+  local words, source = { text = example.caption }, example.media[example.source]
+  if example.video then
+    s:reply_medium("video", words).target = example.video
+  end
+  if example.image then
+    local whole = example.exact or example.audio
+    s:reply_medium("image", whole and example.image or words, source).target = example.image
+  end
+  if example.audio then
+    local whole = example.exact or example.video
+    local seen = not example.image and source or nil
+    s:reply_medium("audio", whole and example.audio or words, seen).target = example.audio
+  end
+end
+
+--- One example as a sequence.
+---@param tok weft.Tokenizer
+---@param example world.Example
+---@param r world.Rng
+---@return weft.Sequence
+function M.sequence(tok, example, r)
+  local s = sequence.new(tok)
+  s:ask(parts_of(example, r), kind_of)
+  if example.text then s:reply_text(example.text) else reply_media(s, example) end
+  s:stop()
+  return s
+end
+
+--- A conversation of several rounds as one sequence.
+---@param rounds world.Round[]
+---@return weft.Sequence
+function M.dialogue(tok, rounds)
+  local s = sequence.new(tok)
+  for _, round in ipairs(rounds) do
+    s:ask(round.prompt, kind_of)
+    if round.text then
+      s:reply_text(round.text)
+    else
+      s:reply_medium("image", round.image, round.source).target = round.image
+    end
+    s:stop()
+  end
+  return s
+end
+
+--- n sequences of batch `step`; with sounds, music and videos among them where sounding.
+---@return weft.Sequence[]
+function M.sequences(tok, stage, step, n, sounding)
+  local list = {}
+  for i = 1, n do
+    local r = rng.new(stage, step * n + i)
+    if sounding and r:chance(SOUNDING) then
+      list[i] = M.sequence(tok, sound_tasks.sample(r), r)
+    elseif r:chance(DIALOGUES) then
+      list[i] = M.dialogue(tok, dialogue.sample(r))
+    else
+      list[i] = M.sequence(tok, tasks.sample(r), r)
+    end
+  end
+  return list
+end
+
+local function sense_of(medium)
+  if medium.text then return "text" end
+  return (medium.events or medium.instrument) and "sound" or "picture"
+end
+
+local SENSES = { "picture", "sound", "text" }
+
+--- The distinct media of the sequences by sense, and the row of each among the features: pictures
+-- first, then sounds, then words.
+local function number_media(list)
+  local by_sense, index = { picture = {}, sound = {}, text = {} }, {}
+  local function add(medium)
+    if index[medium] then return end
+    local sense = sense_of(medium)
+    local to = by_sense[sense]
+    to[#to + 1] = medium.text or medium
+    index[medium] = { sense = sense, k = #to }
+  end
+  for _, s in ipairs(list) do
+    for _, place in ipairs(s.places) do add(place.medium) end
+    for _, reply in ipairs(s.replies) do add(reply.medium) end
+  end
+  local first = { picture = 0, sound = #by_sense.picture,
+    text = #by_sense.picture + #by_sense.sound }
+  return by_sense, function(medium) return first[index[medium].sense] + index[medium].k - 1 end
+end
+
+local read = {
+  picture = function(towers, _, list) return towers.image { pixels = data.pictures(list) } end,
+  sound = function(towers, _, list) return towers.audio { pixels = audio_data.mels(list) } end,
+  text = function(towers, tok, list) return towers.text { ids = (data.text_ids(tok, list)) } end,
+}
+
+--- Unit features [N,128] of media.
+---@param towers { image: weft.Model, text: weft.Model, audio: weft.Model? }
+local function features(towers, tok, by_sense)
+  local list = {}
+  for _, sense in ipairs(SENSES) do
+    local media = by_sense[sense]
+    if media[1] then
+      list[#list + 1] = weft.normalize(read[sense](towers, tok, media).embeds)
+    end
+  end
+  return weft.cat(list, 1)
+end
+
+---@class micro.Batch
+---@field groups { n: integer, tokens: integer }[]  sequences of like length, padded to one
+---@field ids weft.Tensor       [1,R] of all groups' rows, group after group
+---@field words weft.Tensor     [R,1] 1 where a token's own embedding stands, 0 for a feature
+---@field place_at weft.Tensor  [P] rows where features stand; nil for none
+---@field place_of weft.Tensor  [P] their rows of features
+---@field say_at weft.Tensor    [S] rows whose state says the next token
+---@field say weft.Tensor       [S] that token
+---@field reply_at weft.Tensor  [M] rows whose state foretells a feature; nil for none
+---@field reply_of weft.Tensor  [M]
+---@field replies { target: world.Scene, source: world.Scene? }[]  [M]
+---@field features weft.Tensor  [N,128] of all media
+
+-- Shares of a batch, shortest first, that are padded to one length each.
+local SHARES = { 0.5, 0.8, 1 }
+
+--- The sequences in groups of like length.
+local function grouped(list)
+  local sorted, groups, from = {}, {}, 1
+  for i, s in ipairs(list) do sorted[i] = { s = s, i = i } end
+  table.sort(sorted, function(a, b)
+    if #a.s.ids ~= #b.s.ids then return #a.s.ids < #b.s.ids end
+    return a.i < b.i
+  end)
+  for _, share in ipairs(SHARES) do
+    local last, group = math.floor(share * #list + 0.5), {}
+    for k = from, last do group[#group + 1] = sorted[k].s end
+    if group[1] then groups[#groups + 1] = group end
+    from = math.max(from, last + 1)
+  end
+  return groups
+end
+
+local function i64(list) return list[1] and weft.tensor(list, { dtype = "i64" }) end
+
+--- Sequences as one batch, features by the towers.
+---@param towers { image: weft.Model, text: weft.Model }
+---@return micro.Batch
+function M.batch(tok, towers, list)
+  local by_sense, row_of = number_media(list)
+  local groups, ids, words = {}, {}, {}
+  local place_at, place_of, say_at, say, reply_at, reply_of = {}, {}, {}, {}, {}, {}
+  local replies = {}
+  for g, group in ipairs(grouped(list)) do
+    local T = #group[#group].ids
+    groups[g] = { n = #group, tokens = T }
+    for _, s in ipairs(group) do
+      local base = #ids
+      for t = 1, T do ids[base + t], words[base + t] = s.ids[t] or 0, { 1 } end
+      for t = 2, #s.ids do
+        if s.learned[t] then say_at[#say_at + 1], say[#say + 1] = base + t - 2, s.ids[t] end
+      end
+      for _, place in ipairs(s.places) do
+        words[base + place.at] = { 0 }
+        place_at[#place_at + 1] = base + place.at - 1
+        place_of[#place_of + 1] = row_of(place.medium)
+      end
+      for _, reply in ipairs(s.replies) do
+        replies[#replies + 1] = reply
+        reply_at[#reply_at + 1] = base + reply.at - 1
+        reply_of[#reply_of + 1] = row_of(reply.medium)
+      end
+    end
+  end
+  return {
+    groups = groups, ids = weft.tensor({ ids }, { dtype = "i64" }), words = weft.tensor(words),
+    place_at = i64(place_at), place_of = i64(place_of), say_at = i64(say_at), say = i64(say),
+    reply_at = i64(reply_at), reply_of = i64(reply_of), replies = replies,
+    features = features(towers, tok, by_sense),
+  }
+end
+
+--- States [R,C] of a batch's rows after the final norm.
+---@param net { lm: weft.Model, feature_in: weft.Model }
+---@param b micro.Batch
+function M.states(net, b)
+  local x = net.lm:embed { ids = b.ids }
+  x = x:reshape(x:size(2), x:size(3)) * b.words
+  if b.place_at then
+    local f = b.features:index_select(b.place_of, 1) * math.sqrt(b.features:size(2))
+    x = x:index_add(b.place_at, net.feature_in { x = f }, 1)
+  end
+  local list, from = {}, 1
+  for g, group in ipairs(b.groups) do
+    local n = group.n * group.tokens
+    local rows = x:narrow(1, from, n):reshape(group.n, group.tokens, -1)
+    local hidden = net.lm { embeds = rows }.hidden
+    list[g] = hidden:reshape(n, -1)
+    from = from + n
+  end
+  return weft.cat(list, 1)
+end
+
+return M

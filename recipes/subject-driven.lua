@@ -1,0 +1,28 @@
+-- subject-driven.lua: one subject, seen in a few pictures, in new places
+--   weft run recipes/subject-driven.lua pictures="mug/*.png" kind=cat
+local weft = require "weft"
+local p = weft.params {
+  pictures = { "", help = "pattern of pictures of the subject; none: three are made first" },
+  kind = { "cat", help = "what the subject is" },
+  places = { "in the snow|at night|in a meadow|on the beach", help = "with | between" },
+  guidance = 2, steps = 25, seed = 4, out = { "subject.png", path = true },
+}
+local m = weft.load "micro"
+
+local list, labels = {}, {}
+for i, path in ipairs(p.pictures ~= "" and weft.glob(p.pictures) or {}) do
+  list[i] = weft.image.load(path)
+end
+for i, where in ipairs(#list == 0 and { "at the left in the city", "at the top in a white room",
+  "at the right in the rain" } or {}) do
+  list[i] = m:image { ("a medium striped purple %s %s"):format(p.kind, where), seed = p.seed + i }
+end
+local views = { unpack(list) }
+for i = 1, #views do labels[i] = "given" end
+for where in p.places:gmatch "[^|]+" do
+  list[#list + 1] = m:image(weft.with({ "here is a " .. p.kind .. ":", unpack(views) },
+    { [#views + 2] = ". create a new image of this " .. p.kind .. " " .. where,
+      guidance = p.guidance, steps = p.steps, seed = p.seed }))
+  labels[#list] = where
+end
+weft.sheet(list, { columns = 4, labels = labels }):save(p.out)

@@ -1,0 +1,109 @@
+--- Every allocation failed in turn, over whole pieces of work: an error of kind oom each time, not
+-- a byte leaked, and the same result as before from the same session afterwards. Once as if one
+-- request had been too large, once as if memory were gone for good.
+package.path = "./tests/lib/?.lua;./recipes/micro/?.lua;" .. package.path
+local weft = require "weft"
+local core = require "weft.core"
+local micro = require "micro"
+
+local MOST = 60000        -- a loop that comes here tests something else than it means to
+
+local function live()
+  collectgarbage()
+  collectgarbage()
+  return weft.memory().live
+end
+
+--- Fail allocation 1, 2, 3 ... of work() until it asks for fewer. work returns what tells that its
+-- result is right, from the same state each time: reset() brings it back. Few allocations may fail
+-- unseen (an op is tried again after a collection), and then the result must be right. With
+-- for_good all later ones fail as well. Returns how many were failed.
+local function fail_each(work, reset, for_good)
+  local wanted, n = work(), 0
+  reset()
+  local before = live()
+  repeat
+    n = n + (for_good and 3 or 1)
+    assert(n < MOST)
+    local asked = weft.memory().allocs
+    core.fail_alloc(n, for_good)
+    local ok, got = pcall(work)
+    core.fail_alloc(0)
+    asked = weft.memory().allocs - asked
+    if ok then
+      assert.are.equal(wanted, got)
+    elseif type(got) ~= "table" or got.kind ~= "oom" then
+      error(("allocation %d: not oom but %s"):format(n, tostring(got)))
+    end
+    reset()
+    local after = live()
+    if after ~= before then
+      error(("allocation %d: %d bytes leak (%s)"):format(n, after - before, tostring(got)))
+    end
+  until asked < n
+  assert.are.equal(wanted, work())
+  reset()
+  assert.are.equal(before, live())
+  return n
+end
+
+local function fail_all(work, reset)
+  reset = reset or function() end
+  local n = fail_each(work, reset, false)
+  fail_each(work, reset, true)
+  return n
+end
+
+describe("running out of memory", function()
+  local dir
+
+  setup(function() dir = micro.make(micro.temp(), { narrow = true }) end)
+  teardown(function() micro.remove(dir) end)
+
+  it("is survived anywhere in a generation", function()
+    local m = weft.load(dir)
+    local n = fail_all(function()
+      local im = m:image { "a cat", steps = 2, seed = 3, guidance = 2, progress = false }
+      return im:tensor():bytes()
+    end)
+    assert.is_true(n > 2000)
+  end)
+  it("is survived anywhere in the load of a model", function()
+    local load = require "weft.load"
+    load.forget()
+    local n = fail_all(function()
+      load.forget()
+      local m = load.load(dir)
+      load.forget()
+      return m:info().bytes
+    end)
+    assert.is_true(n > 1000)
+  end)
+  it("is survived anywhere in a training step", function()
+    local vae = weft.model.new("vae", micro.config("vae", true), { seed = 1 })
+    local params = weft.train.parameters(vae)
+    local start = {}
+    for i, p in ipairs(params) do start[i] = p:clone() end
+    local opt = weft.train.adamw { params, lr = 1e-3 }
+    local x = weft.tensor.rand({ 2, 64, 64, 3 }, { seed = 2 })
+    local function reset()
+      for i, p in ipairs(params) do
+        p:copy_(start[i])
+        opt.m[i]:fill_(0)
+        opt.v[i]:fill_(0)
+      end
+      opt.steps = 0
+    end
+    local n = fail_all(function()
+      return weft.scope(function()
+        local loss, grads = weft.grad(function()
+          return weft.mse(vae:decode(vae:encode(x).mean), x)
+        end, params)
+        weft.train.clip(grads, 1)
+        opt:step(grads)
+        return loss:item()
+      end)
+    end, reset)
+    assert.is_true(n > 1000)
+  end)
+end)

@@ -1,0 +1,122 @@
+--- Recipes that are fenced in: nothing reaches programs, native code or files elsewhere, and what
+-- recipes are for still works. `weft repro` runs a file's recipe so.
+package.path = "./tests/lib/?.lua;" .. package.path
+local micro = require "micro"
+local shell = require "shell"
+
+describe("a recipe that is fenced in", function()
+  local dir
+
+  setup(function()
+    dir = micro.temp()
+    os.execute("mkdir " .. dir .. "/out")
+  end)
+  teardown(function() micro.remove(dir) end)
+
+  --- Run code so; exit code, stdout, stderr.
+  local function run(code, more)
+    micro.write(dir .. "/r.lua", 'local weft = require "weft"\n' .. code)
+    return shell.weft(dir, "run r.lua --sandbox -o out " .. (more or ""))
+  end
+
+  local hostile = {
+    'os.execute "touch stolen"', 'os.remove "x"', 'os.getenv "HOME"', 'io.open("x", "w")',
+    'io.popen "id"', 'require "ffi"', 'require "io"', 'require "weft.host"', 'require "weft.core"',
+    'weft.core.fence(false)', 'load "return 1"', 'loadstring "return 1"', 'dofile "x.lua"',
+    'getfenv(print).os.execute "id"', 'setfenv(1, {})', 'debug.getregistry()', 'string.dump(print)',
+    'package.loadlib("x", "y")', 'jit.off()', 'newproxy()', 'collectgarbage "stop"',
+    'getmetatable("").__index.upper = nil', 'getmetatable(os).__index = nil',
+    'weft.scope = nil', 'weft.config.model = "x"',
+    'weft.image.new(4, 4):save "/tmp/weft-stolen.png"',
+    'weft.image.new(4, 4):save "../stolen.png"',
+    'weft.image.new(4, 4):save "a/../../stolen.png"',
+    'weft.tensor.save("../stolen.npy", weft.tensor.ones(2))',
+    'weft.train.log "../stolen.jsonl"',
+    'weft.audio.silence(1, 8000):save "../stolen.wav"',
+  }
+  for _, code in ipairs(hostile) do
+    it("may not " .. code, function()
+      local rc, out = run(code .. '\nprint "got through"')
+      assert.is_true(rc ~= 0)
+      assert.are.equal("", out)
+      assert.are.equal("", shell.out(("find %s /tmp -maxdepth 1 -name '*stolen*'"):format(dir)))
+    end)
+  end
+  it("is told what is not there and what to do", function()
+    local rc, _, err = run 'os.execute "id"'
+    assert.are.equal(2, rc)
+    assert.is_truthy(err:find("os.execute is not available here", 1, true))
+    assert.is_truthy(err:find("r.lua:2", 1, true))
+  end)
+  it("still makes, saves, loads and requires what lies beside it", function()
+    micro.write(dir .. "/helper.lua", "return { side = 6 }")
+    local rc, out, err = run([[
+      local helper = require "helper"
+      local p = weft.params { k = 3 }
+      local im = weft.image.new(helper.side, p.k, { 1, 0, 0 })
+      im:save "sub/a.png"
+      print(weft.image.load "sub/a.png", math.floor(2.5), ("x"):rep(2), require "weft.json" ~= nil)
+    ]], "k=4")
+    assert.are.equal("", err)
+    assert.are.equal(0, rc)
+    assert.are.equal("Image 6x4 rgb\t2\txx\ttrue\n", out)
+  end)
+end)
+
+describe("weft repro", function()
+  local dir, model
+
+  setup(function()
+    dir = micro.temp()
+    model = micro.make(micro.temp(), { narrow = true })
+  end)
+  teardown(function()
+    micro.remove(dir)
+    micro.remove(model)
+  end)
+
+  local function weft(words) return shell.weft(dir, words .. " -m " .. model) end
+
+  it("makes pictures and sheets of a recipe again, byte for byte", function()
+    micro.write(dir .. "/r.lua", [[
+      local weft = require "weft"
+      local p = weft.params { source = { "", path = true }, seed = 1,
+        out = { "a.png", path = true } }
+      local m = weft.load "micro"
+      local list = m:generate { "a cat", n = 2, seed = p.seed, steps = 2 }
+      list.images[2]:save(p.out)
+      local first = p.source ~= "" and weft.image.load(p.source) or list.images[1]
+      weft.sheet({ first, list.images[2] }, { columns = 2 }):save "sheet.png"
+      print "done"
+    ]])
+    assert.are.equal(0, (weft "run r.lua seed=5 out=b.png"))
+    assert.are.equal(0, (weft "run r.lua seed=5 out=c.png source=b.png"))
+    for _, name in ipairs { "b.png", "c.png", "sheet.png" } do
+      local rc, out = weft("repro " .. name)
+      assert.are.equal(name .. ": identical\n", out)
+      assert.are.equal(0, rc)
+    end
+    assert.are.equal("b.png\nc.png\nr.lua\nsheet.png\n", shell.out("ls " .. dir))
+  end)
+  it("says what differs and why", function()
+    local other = micro.make(micro.temp(), { narrow = true, seed = 6 })
+    assert.are.equal(0, (weft "make image 'a cat' steps=2 seed=1 -o d.png"))
+    local rc, out = shell.weft(dir, "repro d.png -m " .. other)
+    assert.are.equal(1, rc)
+    assert.is_truthy(out:match "^d.png: differs, PSNR [%d.]+ dB %(other model%)\n$")
+    micro.remove(other)
+  end)
+  it("does not run what a file's recipe should not do", function()
+    micro.write(dir .. "/evil.lua", [[
+      local weft = require "weft"
+      if os.execute then os.execute "touch stolen" end
+      weft.image.new(4, 4):save "evil.png"
+    ]])
+    assert.are.equal(0, (weft "run evil.lua"))
+    os.execute(("rm %s/stolen"):format(dir))
+    local rc, _, err = weft "repro evil.png"
+    assert.are.equal(2, rc)
+    assert.is_truthy(err:find("not available here", 1, true))
+    assert.is_falsy(io.open(dir .. "/stolen"))
+  end)
+end)

@@ -1,0 +1,146 @@
+--- Prompts and conversations that the small model's language model reads, on random weights.
+package.path = "./tests/lib/?.lua;" .. package.path
+local weft = require "weft"
+local micro = require "micro"
+
+describe("the small model's language model", function()
+  local dir, plain, m
+
+  setup(function()
+    dir, plain = micro.temp(), micro.temp()
+    m = weft.load(micro.make(dir, { narrow = true, sounds = true, language = true }))
+  end)
+  teardown(function()
+    micro.remove(dir)
+    micro.remove(plain)
+  end)
+
+  local function quick(t)
+    return weft.with({ steps = 2, seed = 3, progress = false }, t)
+  end
+  local function differ(a, b) return (a:tensor() - b:tensor()):abs():max():item() end
+  local function error_of(f, ...)
+    local ok, err = pcall(f, ...)
+    assert.is_false(ok)
+    return tostring(err)
+  end
+
+  it("adds words to what the model makes", function()
+    assert.same({ "image", "audio", "text" }, m.caps.output)
+    assert.equal("string", type(m:text { "describe it", max_tokens = 4 }))
+  end)
+
+  it("reads words and media in one prompt", function()
+    local a = m:image(quick { "draw a red cat" })
+    local b = m:image(quick { "turn", a, "into neon style" })
+    local c = m:image(quick { "turn", b, "into neon style" })
+    assert.is_true(differ(b, c) > 0)
+    assert.equal(0, differ(b, m:image(quick { "turn", a, "into neon style" })))
+    assert.equal("image", m:edit(a, quick { "make it blue" }).kind)
+  end)
+
+  it("goes straight to the feature without words", function()
+    local a = m:image(quick { "a red cat" })
+    local direct = m:image(quick { a })
+    local same = m:image(quick { m:encode(a) })
+    assert.equal(0, differ(direct, same))
+  end)
+
+  it("shows the denoiser what the call says, or nothing", function()
+    local a, b = m:image(quick { "a" }), m:image(weft.with(quick { "b" }, { seed = 9 }))
+    local with_a = m:image(quick { "do", a, concat = a })
+    local with_b = m:image(quick { "do", a, concat = b })
+    local without = m:image(quick { "do", a, concat = false })
+    assert.is_true(differ(with_a, with_b) > 0)
+    assert.is_true(differ(with_a, without) > 0)
+  end)
+
+  it("warns of words it never met, once, and of more media than it can point at", function()
+    local warnings = {}
+    m.on_warning = function(text) warnings[#warnings + 1] = text end
+    m:image(quick { "draw a unicorn and a cat" })
+    m:image(quick { "draw a unicorn" })
+    assert.same({ "the model never met 'unicorn' and will hardly understand" }, warnings)
+    local a, many = m:image(quick { "a" }), { "look at" }
+    for i = 1, 14 do many[i + 1] = a:clone() end
+    m:image(quick(many))
+    m.on_warning = nil
+    assert.truthy(warnings[2]:find "14 pictures and sounds; only the first 12")
+  end)
+
+  it("makes several kinds in turn", function()
+    local r = m:generate(quick { "a storm", to = { "image", "audio" } })
+    assert.same({ "image", "audio" }, { r[1].kind, r[2].kind })
+    assert.equal(r.image, r[1])
+    assert.equal(3, #m:generate(quick { "a cat", to = "image", n = 3 }).images)
+  end)
+
+  it("has the negative prompt in every branch where the code has it", function()
+    local paper = m:image(quick { "a cat", negative = "blurry", seed = 4 })
+    local code = m:image(quick { "a cat", negative = "blurry", seed = 4, mode = "code" })
+    assert.is_true(differ(paper, code) > 0)
+  end)
+
+  it("says that a folder without it cannot answer", function()
+    local other = weft.load(micro.make(plain, { narrow = true }))
+    assert.truthy(error_of(other.text, other, { "hello" }):find "has no language model")
+    assert.truthy(error_of(function() other:chat {} { "hello" } end):find "has no language model")
+  end)
+
+  describe("in a chat", function()
+    local function new() return m:chat { to = "image", steps = 2, seed = 5, progress = false } end
+
+    it("remembers the rounds", function()
+      local chat = new()
+      local first = chat { "a red cat" }
+      local second = chat { "make it blue" }
+      assert.equal(2, select(2, tostring(chat):gsub("2 rounds", "")) + 1)
+      assert.equal("a red cat", chat[1].parts[1])
+      assert.equal(first.image, chat[2].parts[1])
+      assert.equal(second.image, chat[4].parts[1])
+      local alone = new() { "make it blue" }
+      assert.is_true(differ(second.image, alone.image) > 0)
+    end)
+
+    it("takes rounds back, makes them anew and forks", function()
+      local chat = new()
+      chat { "a red cat" }
+      local second = chat { "make it blue" }
+      local fork = chat:fork()
+      chat:undo()
+      assert.equal("Chat of 1 rounds", tostring(chat))
+      assert.equal("Chat of 2 rounds", tostring(fork))
+      assert.equal(0, differ(second.image, chat { "make it blue" }.image))
+      local again = chat:retry()
+      assert.is_true(differ(second.image, again.image) > 0)
+      assert.equal(0, differ(second.image, chat:retry { seed = 5 }.image))
+      assert.has_error(function() new():retry() end)
+      assert.has_error(function() chat:undo(7) end)
+    end)
+
+    it("goes on after it was saved and loaded", function()
+      local chat = new()
+      chat { "a red cat" }
+      chat { m:image(quick { "a dog" }), "make it blue" }
+      local path = dir .. "/session.json"
+      chat:save(path)
+      local loaded = weft.chat.load(path, m)
+      assert.equal(tostring(chat), tostring(loaded))
+      assert.is_true(differ(chat[4].parts[1], loaded[4].parts[1]) <= 1 / 255)
+      assert.equal("image", loaded { "make it small" }.image.kind)
+    end)
+
+    it("refuses a damaged file by name", function()
+      local path = dir .. "/damaged.json"
+      local model = '{"role":"model","parts":[]}'
+      local user = '{"role":"user","parts":[{"image":"../x.png"}]}'
+      for _, turns in ipairs { "", "{", "[]", model .. "," .. user, user .. "," .. model, user } do
+        micro.write(path, turns == "" and "" or '{"v":1,"turns":[' .. turns .. "]}")
+        assert.truthy(error_of(weft.chat.load, path, m):find("damaged.json", 1, true))
+      end
+      micro.write(path, '{"v":2,"turns":[]}')
+      assert.truthy(error_of(weft.chat.load, path, m):find "version 1")
+      assert.truthy(error_of(weft.chat.load, dir .. "/none.json", m):find "no such file")
+    end)
+  end)
+end)

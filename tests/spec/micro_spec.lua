@@ -1,0 +1,49 @@
+--- The small model's pipeline, on random weights: every way of guiding it, several steps each.
+package.path = "./tests/lib/?.lua;" .. package.path
+local weft = require "weft"
+local micro = require "micro"
+
+describe("the small model", function()
+  local dir, m, photo
+
+  setup(function()
+    dir = micro.make(micro.temp(), { narrow = true })
+    m = weft.load(dir)
+    photo = weft.image.from(weft.tensor.rand({ 64, 64, 3 }, { seed = 2 }))
+  end)
+  teardown(function() micro.remove(dir) end)
+
+  local function bytes(im)
+    assert.are.equal(64, im.width)
+    return im:tensor():bytes()
+  end
+  local function image(more)
+    return bytes(m:image(weft.with({ "a red cat", steps = 3, seed = 4, progress = false }, more)))
+  end
+  local function edit(more)
+    return bytes(m:edit(photo, weft.with({ "a cat", steps = 3, seed = 4, progress = false }, more)))
+  end
+
+  it("samples several steps with every kind of guidance", function()
+    local plain = image { guidance = 1 }
+    assert.are_not.equal(plain, image { guidance = 3 })
+    assert.are_not.equal(image { guidance = 3 }, image { guidance = { 3, last = 0.4 } })
+    assert.are_not.equal(image { guidance = 3 }, image { guidance = { 3, first = 0.6 } })
+    assert.are.equal(plain, image { guidance = function(p) return p.full end })
+    assert.are.equal(plain, image { guidance = 1 })
+  end)
+  it("edits with two dials, a mask and a start", function()
+    local two = edit { guidance = { 3, concat = 1.5 } }
+    assert.are_not.equal(two, edit { guidance = 3 })
+    assert.are_not.equal(two, edit { guidance = { 3, concat = 1.5 }, strength = 0.7 })
+    edit { mask = photo:mask { h = 32 } }
+  end)
+  it("stops where a callback says", function()
+    local seen = 0
+    m:image { "x", steps = 5, seed = 1, progress = false, on_step = function(s)
+      seen = s.step
+      return s.step < 2
+    end }
+    assert.are.equal(2, seen)
+  end)
+end)

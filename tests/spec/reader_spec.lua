@@ -1,0 +1,122 @@
+package.path = "./recipes/micro/?.lua;" .. package.path
+local weft = require "weft"
+local configs = require "configs"
+local reader = require "weft.pipeline.reader"
+local sequence = require "weft.pipeline.sequence"
+
+local folder = os.tmpname()
+os.remove(folder)
+os.execute("mkdir -p " .. folder)
+require("tokenizer").write(folder)
+
+--- Parts with random weights, small.
+local function new_parts()
+  local parts = { tokenizer = weft.tokenizer.load(folder) }
+  for i, name in ipairs { "language_model", "feature_in", "feature_out" } do
+    local config = weft.with(configs.micro[name].config, {})
+    if name == "language_model" then config.num_hidden_layers = 2 end
+    parts[name] = weft.model.new(configs.micro[name].arch, config, { seed = 40 + i })
+  end
+  return parts
+end
+
+local parts = new_parts()
+local r = reader.new(parts)
+local tok = parts.tokenizer
+
+local function picture(seed)
+  local feature = weft.normalize(weft.tensor.randn({ 1, 128 }, { seed = seed }))
+  return { kind = "image", feature = feature }
+end
+local function feature_of(medium) return medium.feature end
+local function kind_of(part) if type(part) == "table" then return part.kind, part end end
+local ALL = { image = true, audio = true, video = true }
+
+--- A sequence with one question.
+local function asked(...)
+  local s = r:sequence()
+  s:ask({ ... }, kind_of)
+  return s
+end
+
+local function spelled(s, from)
+  local out = {}
+  for i = from, #s.ids do out[#out + 1] = tok:piece(s.ids[i]) end
+  return table.concat(out, " ")
+end
+
+describe("weft.pipeline.reader", function()
+  it("replies with the kinds it is told, a source and a feature each", function()
+    local a = picture(1)
+    local s = asked("make it red", a)
+    local n = #s.ids
+    local list = r:reply(s, feature_of, { to = { "image", "audio" }, can = ALL })
+    assert.equal(2, #list)
+    assert.same({ "image", "audio" }, { list[1].kind, list[2].kind })
+    local medium = "<%s> <#%%d+> <feature> </%s>"
+    assert.truthy(spelled(s, n + 1):match(("^" .. medium .. " " .. medium .. " </s>$")
+      :format("image", "image", "audio", "audio")))
+    for _, part in ipairs(list) do
+      assert.is_true(math.abs(part.feature:norm():item() - 1) < 1e-5)
+      assert.is_true(part.source == nil or part.source == a or part.source == list[1])
+    end
+  end)
+
+  it("foretells the feature that the whole sequence gives in one pass", function()
+    local a, b = picture(2), picture(3)
+    local s = asked("given", a, "and", b, "what comes next")
+    local part = r:reply(s, feature_of, { to = "image", can = ALL })[1]
+    local at
+    for i, id in ipairs(s.ids) do
+      if tok:piece(id):match "^<#%d+>$" then at = i end
+    end
+    local hidden = parts.language_model { embeds = r:embeds(s, feature_of) }.hidden
+    local c = weft.normalize(parts.feature_out { x = hidden:select(2, at) })
+    -- The cache's products are of other shapes than the whole pass's; f32 sums of 512 terms.
+    assert.is_true((c - part.feature):abs():max():item() < 1e-4)
+  end)
+
+  it("says words and no marker when words are wanted", function()
+    local s = asked("describe", picture(4))
+    local list = r:reply(s, feature_of, { to = "text", can = ALL, max_tokens = 12, temperature = 1,
+      seed = 5 })
+    assert.equal("text", list[1].kind)
+    assert.is_nil(list[1].text:find "<")
+    assert.equal(tok:id "</s>", s.ids[#s.ids])
+  end)
+
+  it("draws the same words from the same seed, others from another", function()
+    local function words(seed)
+      return r:reply(asked("hello"), feature_of,
+        { to = "text", can = ALL, max_tokens = 16, temperature = 1.5, seed = seed })[1].text
+    end
+    assert.equal(words(1), words(1))
+    assert.are_not.equal(words(1), words(2))
+    local function likeliest(seed)
+      return r:reply(asked("hello"), feature_of,
+        { to = "text", can = ALL, max_tokens = 16, seed = seed })[1].text
+    end
+    assert.equal(likeliest(1), likeliest(2))
+  end)
+
+  it("makes only what the model can", function()
+    for seed = 1, 8 do
+      local list = r:reply(asked("hello"), feature_of,
+        { to = "auto", can = { image = true }, max_tokens = 40, temperature = 3, seed = seed })
+      for _, part in ipairs(list) do assert.is_true(part.kind == "text" or part.kind == "image") end
+    end
+  end)
+
+  it("refuses what is longer than it can read", function()
+    local s = asked(("a red cat "):rep(200))
+    local ok, err = pcall(r.reply, r, s, feature_of, { to = "image", can = ALL })
+    assert.is_false(ok)
+    assert.truthy(tostring(err):find "tokens leave no room")
+  end)
+
+  it("knows the folders that have it", function()
+    assert.is_true(reader.is_in(parts))
+    assert.is_false(reader.is_in { tokenizer = tok })
+    assert.equal(12, sequence.MAX_SOURCE)
+  end)
+end)
