@@ -53,7 +53,7 @@ UNIT    := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit
 
 Q := $(if $(filter 0,$(V)),@)
 
-.PHONY: all deps test tests unit demo bench bench-peers lint install uninstall clean help
+.PHONY: all deps test tests unit demo docs bench bench-peers lint install uninstall clean help
 all: $(LIB) $(if $(wildcard lua/main.c),weft) $(if $(BIND),$(MODULE))
 
 help:
@@ -63,6 +63,7 @@ help:
 	@echo "make test       run every test this machine can run"
 	@echo "make bench      measure; make bench-peers: beside PyTorch (docs/performance.md)"
 	@echo "make lint       warnings, style and luacheck"
+	@echo "make docs       write docs/api.md anew from the lists of options and functions"
 	@echo "make install    into PREFIX (now $(PREFIX)), below DESTDIR if set; make uninstall"
 	@echo "make clean      remove what was built"
 	@echo "SAN=1 builds with sanitizers, CUDA=1 with the CUDA plug-in, FFMPEG=0 without FFmpeg,"
@@ -124,6 +125,9 @@ bench: all $(PROBE)
 
 bench-peers: all $(PROBE)
 	$(Q)"$$(sh tests/bench/venv.sh)" tests/bench/peers/run.py $(BENCH) out=$(or $(OUT),build/bench-peers.json)
+
+docs: all
+	./weft help --markdown > build/api.md && mv build/api.md docs/api.md
 
 lint:
 	$(Q)luacheck -q lua recipes tests

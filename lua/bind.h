@@ -118,6 +118,7 @@ int luaopen_weft_line(lua_State *L);
 void lwf_open_signal(lua_State *L);                    /* these two add to the table on top */
 void lwf_open_process(lua_State *L);
 void lwf_signal_watch(volatile sig_atomic_t *cancel);  /* the flag that a stop sets from now on */
+void lwf_signal_seen(lua_State *L);                    /* a stop was raised: handlers may run */
 int lwf_signal_count(int sig);                         /* since host.signals() was called */
 
 #endif

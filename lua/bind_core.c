@@ -100,6 +100,7 @@ int lwf_raise(lua_State *L)
         return lua_error(L);
     }
     if (st == WF_OK) return lwf_error(L, "internal", NULL, "a call gave no result and no reason");
+    if (st == WF_ECANCEL) lwf_signal_seen(L);
     lua_pushfstring(L, "%s (%s)", msg, wf_status_text(st));
     make_error(L, s, wf_status_kind(st), NULL);
     return lua_error(L);

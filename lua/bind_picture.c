@@ -3,9 +3,11 @@
  */
 #include "lua/bind.h"
 
+#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/base/mem.h"
 #include "core/file/clip.h"
@@ -87,10 +89,10 @@ wf_meta lwf_check_texts(lua_State *L, int arg)
 static bool is_jpeg_file(const char *path)
 {
     uint8_t head[2] = {0};
-    FILE *f = fopen(path, "rb");
-    if (!f) return false;
-    const size_t n = fread(head, 1, sizeof head, f);
-    fclose(f);
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);      /* a pipe must not block */
+    if (fd < 0) return false;
+    const ssize_t n = read(fd, head, sizeof head);
+    close(fd);
     return n == sizeof head && head[0] == 0xFF && head[1] == 0xD8;
 }
 

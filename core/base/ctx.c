@@ -107,6 +107,14 @@ wf_status wf_fail_status(wf_ctx *c, wf_status st, const char *fmt, ...)
     return c->status;
 }
 
+void wf_fail_in(wf_ctx *c, const char *where)
+{
+    char text[WF_ERR_MAX];
+    if (c->status == WF_OK || strstr(c->message, where)) return;
+    snprintf(text, sizeof text, "%.300s: %.700s", where, c->message);
+    memcpy(c->message, text, sizeof text);
+}
+
 bool wf_has_failed(const wf_ctx *c) { return c->status != WF_OK; }
 wf_status wf_get_status(const wf_ctx *c) { return c->status; }
 

@@ -71,6 +71,9 @@ void *wf_fail(wf_ctx *c, wf_status st, const char *fmt, ...) WF_PRINTF(3, 4);
 /* The same, returning the status. */
 wf_status wf_fail_status(wf_ctx *c, wf_status st, const char *fmt, ...) WF_PRINTF(3, 4);
 
+/* Put where the pending failure happened before its sentence, "where: ", unless it says so. */
+void wf_fail_in(wf_ctx *c, const char *where);
+
 bool wf_has_failed(const wf_ctx *c);
 wf_status wf_get_status(const wf_ctx *c);
 

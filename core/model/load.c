@@ -269,5 +269,7 @@ wf_model *wf_model_load(wf_ctx *c, const char *folder, wf_dtype dtype)
     snprintf(path, sizeof path, "%s/%s", folder, name);
     wf_model *m = wf_model_load_file(c, config, path, dtype);
     wf_json_free(config);
-    return m;
+    if (m) return m;
+    if (wf_get_status(c) == WF_EMODEL) wf_fail_in(c, folder);
+    return NULL;
 }

@@ -1,6 +1,7 @@
 --- weft.load: the object that is in a file or folder, found by what its headers and configs say.
 local check = require "weft.check"
 local core = require "weft.core"
+local host = require "weft.host"
 local json = require "weft.json"
 
 local M = {}
@@ -9,6 +10,7 @@ local M = {}
 local pipelines = { MicroPipeline = "weft.pipeline.micro" }
 
 local function read(path)
+  if host.stat(path) ~= "file" then return nil end
   local file = io.open(path, "rb")
   if not file then return nil end
   local text = file:read "*a"
@@ -70,14 +72,20 @@ local function load_part(folder, opts)
 end
 
 local function load_pipeline(folder, index, opts)
+  if type(index._class_name) ~= "string" then
+    core.raise("model", folder .. "/model_index.json: names no pipeline (_class_name)")
+  end
   local module = pipelines[index._class_name]
   if not module then
-    core.raise("unsupported",
-      ("%s: pipeline '%s' is not supported"):format(folder, tostring(index._class_name)))
+    core.raise("model", ("%s: pipeline '%s' is not supported"):format(folder, index._class_name),
+      "its parts load by themselves: weft.model.load(folder .. \"/unet\")")
   end
   local wanted, list = {}, {}
   for _, name in ipairs(opts.parts or {}) do wanted[name] = true end
   for name in pairs(index) do
+    if not name:find "^[%w_%-]+$" then              -- a part lies in the folder itself
+      core.raise("model", ("%s/model_index.json: '%s' is no name of a part"):format(folder, name))
+    end
     if name:sub(1, 1) ~= "_" and (not opts.parts or wanted[name]) then
       list[name] = load_part(folder .. "/" .. name, opts)
     end
@@ -87,7 +95,7 @@ end
 
 --- One hash of all files of a model folder, by their names. What is inside is not looked at.
 local function hash_of(folder)
-  local host, paths, list = require "weft.host", require "weft.paths", {}
+  local paths, list = require "weft.paths", {}
   local function add(dir)
     local names = host.list(dir) or {}
     table.sort(names)
@@ -108,7 +116,7 @@ local loaded = {}
 ---@param opts? { dtype: string, parts: string[], device: string }
 function M.load(name, opts)
   check.type("load: name", name, "string")
-  opts = check.keys("load", opts, { "dtype", "parts", "device", "quant" })
+  opts = check.keys("load", opts, { "dtype", "parts", "device" })
   local device = opts.device or require("weft.config").device
   if device and device ~= "cpu" and device ~= "auto" then
     core.raise("device", ("load: there is no device '%s'"):format(device),

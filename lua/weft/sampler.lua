@@ -164,7 +164,10 @@ function M.load(folder)
   if not file then core.raise("io", path .. ": there is no such file") end
   local text = file:read "*a"
   file:close()
-  return M.from_config(json.decode((text:gsub(":%s*%-Infinity", ": null"))))
+  local ok, s = pcall(M.from_config, json.decode((text:gsub(":%s*%-Infinity", ": null"))))
+  if ok then return s end
+  if type(s) ~= "table" or s.kind == "oom" then error(s, 0) end
+  return core.raise("model", ("%s: %s"):format(path, s.message))
 end
 
 --- alpha_bar of a training time.

@@ -98,7 +98,7 @@ M.list = {
   { name = "samplers", group = "Setup", args = "", help = "samplers and schedules", options = {} },
   { name = "new", group = "Setup", args = "NAME", help = "start a recipe", options = {} },
   { name = "help", group = "Setup", args = "[COMMAND | OPTION]", help = "more about one thing",
-    options = {} },
+    options = { { name = "markdown", help = "all of it as one page: docs/api.md" } } },
 }
 
 M.by_name = {}

@@ -15,6 +15,14 @@ local function statistics(vae)
   if not mean or not std then
     core.raise("model", "vae: config.json has no latents_mean and latents_std")
   end
+  local n = vae.config.latent_channels
+  for i = 1, n do
+    local is_number = type(mean[i]) == "number" and type(std[i]) == "number"
+    if not is_number or std[i] <= 0 or #mean ~= n or #std ~= n then
+      core.raise("model", ("vae: latents_mean and latents_std in config.json must be %d numbers "
+        .. "each, deviations above 0"):format(n))
+    end
+  end
   return tensor(mean), tensor(std)
 end
 

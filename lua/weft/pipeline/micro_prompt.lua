@@ -1,5 +1,6 @@
 --- What the small model makes of a prompt: one feature of the aligned space, the sum of the parts'
 -- features on the unit sphere.
+local core = require "weft.core"
 local check = require "weft.check"
 local embedding = require "weft.embedding"
 local media = require "weft.pipeline.micro_media"
@@ -39,7 +40,11 @@ end
 ---@return weft.Tensor ids   [1,T] i64
 ---@return weft.Tensor mask  [1,T]
 function M.ids(m, text)
-  local tok, T = m.parts.tokenizer, m.parts.text_encoder.config.max_position_embeddings
+  local tok, tower = m.parts.tokenizer, m.parts.text_encoder
+  if not tok or not tower then
+    core.raise("model", ("the model '%s' has no tokenizer and text_encoder"):format(m.name))
+  end
+  local T = tower.config.max_position_embeddings
   local ids, mask = tok:encode(text), {}
   if #ids > T - 1 then m:warn("text of %d tokens cut to %d", #ids, T - 1) end
   local n = math.min(#ids, T - 1)
