@@ -39,7 +39,7 @@ end
 --- What a party reaches, in the row's own unit.
 local function rate(row, r)
   if not r then return "" end
-  if row.flops and row.group == "ops" and not row.name:find "gemv" then
+  if type(row.flops) == "number" and row.group == "ops" and not row.name:find "gemv" then
     return ("%.0f"):format(row.flops / r.best_s / 1e9)
   end
   return seconds(r)
