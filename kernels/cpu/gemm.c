@@ -60,9 +60,9 @@ enum { TMP_ELEMS = MR * 2 * KC + PACK_SLACK };
 /* Columns up to which packing a panel of A costs more than its rows' distances do. */
 enum { LYING_COLUMNS = 1024 };
 
-/* Bytes of B from which it is read as seldom as may be, rows of a block then, and the most values of
- * A that are packed beforehand. */
-enum { LARGE_B = 6 << 20, TALL = 5 * MB, MOST_SHARED = 16 << 20 };
+/* Bytes of B from which it is read as seldom as may be, the most rows and panels of columns of a block
+ * then, and the most values of A that are packed beforehand. */
+enum { LARGE_B = 6 << 20, TALL = 5 * MB, NARROW = 4, MOST_SHARED = 16 << 20 };
 
 typedef struct plan {
     const gemm *g;
@@ -216,7 +216,8 @@ static plan make_plan(const gemm *g)
     p.rows = block_rows(g, large);
     p.m_blocks = div_up(g->m, p.rows);
     const int64_t parts = p.m_blocks * g->batch, panels = div_up(g->n, NR);
-    const int64_t wanted = parts >= 16 ? 1 : min_i(panels, div_up(32, parts));
+    const int64_t few = large ? div_up(panels, NARROW) : 1;     /* C's block stays in the cache */
+    const int64_t wanted = max_i(few, parts >= 16 ? 1 : min_i(panels, div_up(32, parts)));
     p.chunk = div_up(panels, wanted) * NR;
     p.n_chunks = div_up(g->n, p.chunk);
     p.stretches = div_up(p.steps, KC);

@@ -76,6 +76,8 @@ function M.prepare(row)
   p.before, p.live = process_bytes "VmRSS", weft.memory().live
   weft.bf16(row.dtype == "bf16" and not row.storage)
   p.step = row.make()
+  collectgarbage()
+  weft.core.trim()
   local once = weft.time(weft.scope, p.step)
   if not row.slow then once = math.min(once, (weft.time(weft.scope, p.step))) end
   p.n = math.max(1, math.ceil(SAMPLE_S / once))
