@@ -1,9 +1,9 @@
 /*
  * amx.c - products of bf16 by tiles.
  *
- * A part is a block of rows of C by a run of columns, as in gemm.c. Its rows of A become bf16 once
- * for each stretch of k, in the order in which tiles are read, and stay in the cache while all
- * panels of B go by. Parts depend on the shape alone.
+ * The rows of A become bf16, in the order in which tiles are read: beforehand where several runs of
+ * columns read them. A part is a block of rows of C by a run of columns, as in gemm.c, and the block
+ * stays in the cache while the panels of B go by. Parts depend on the shape alone.
  */
 #include "kernels/cpu/amx.h"
 #include "kernels/cpu/kern.h"
@@ -84,21 +84,23 @@ void WF_K(amx_row)(const float *src, int64_t n, uint16_t *dst)
 
 /* ---- the product ---- */
 
-enum { ROWS = 16 * TILE, STEPS = 24 * TILE, SIDE = 2 * TILE };
+enum { ROWS = 32 * TILE, STEPS = 24 * TILE, SIDE = 2 * TILE };
 
 typedef struct plan {
     const gemm *g;
     int64_t m_blocks, n_chunks, chunk;   /* chunk: columns, a multiple of NR */
-    int64_t steps, kc;                   /* pairs of k: in all, of a stretch */
-    char *scratch;                       /* of each worker: panels of A, a row, a corner, a tail */
+    int64_t steps, kc, stretches;        /* pairs of k: in all, of a stretch, and how many of them */
+    char *a;                             /* slot by slot: a block's rows in one stretch; or NULL */
+    int64_t slot;                        /* bytes */
+    char *scratch;                       /* of each worker: a row, a corner, a tail, a slot */
     int64_t scratch_bytes;
 } plan;
 
 /* One worker's scratch. */
 typedef struct desk {
-    uint16_t *a;
     float *row, *corner;
     int32_t *tail;                       /* what of a panel of B does not fill a tile */
+    uint16_t *a;
 } desk;
 
 static desk desk_of(const plan *p, int worker)
@@ -110,9 +112,15 @@ static desk desk_of(const plan *p, int worker)
     return d;
 }
 
+static uint16_t *slot_at(const plan *p, int64_t batch, int64_t block, int64_t stretch)
+{
+    char *at = p->a + ((batch * p->m_blocks + block) * p->stretches + stretch) * p->slot;
+    return (uint16_t *)(void *)at;
+}
+
 /* Rows m0 .. m1 of A over steps k0 .. k0+kc, zeros up to whole tiles. */
 static void pack_block(const plan *p, int64_t matrix, int64_t m0, int64_t m1, int64_t k0,
-                       int64_t kc, const desk *d)
+                       int64_t kc, uint16_t *to, float *tmp)
 {
     const gemm *g = p->g;
     const int64_t n = min_i(2 * kc, g->k - 2 * k0), n_k = div_up(kc, TILE);
@@ -120,14 +128,26 @@ static void pack_block(const plan *p, int64_t matrix, int64_t m0, int64_t m1, in
     const float *base = (const float *)g->a.p + matrix * g->a.size + 2 * k0;
     for (int64_t m = m0; m < m0 + div_up(m1 - m0, TILE) * TILE; m++) {
         const int64_t i = m - m0;
-        uint16_t *dst = d->a + i / TILE * n_k * (TILE_BYTES / 2) + i % TILE * TILE_K;
+        uint16_t *dst = to + i / TILE * n_k * (TILE_BYTES / 2) + i % TILE * TILE_K;
         if (m >= m1) {
             for (int64_t k = 0; k < n_k; k++) memset(dst + k * (TILE_BYTES / 2), 0, 64);
             continue;
         }
-        if (!lies) WF_K(pack)(&g->a, matrix, m, 1, 1, 2 * k0, n, d->row);
-        WF_K(amx_row)(lies ? base + m * g->a.row : d->row, n, dst);
+        if (!lies) WF_K(pack)(&g->a, matrix, m, 1, 1, 2 * k0, n, tmp);
+        WF_K(amx_row)(lies ? base + m * g->a.row : tmp, n, dst);
     }
+}
+
+/* Part: one slot of A. */
+static void pack_slot(void *arg, int64_t part, int worker)
+{
+    const plan *p = arg;
+    const gemm *g = p->g;
+    const int64_t stretch = part % p->stretches, block = part / p->stretches % p->m_blocks;
+    const int64_t batch = part / p->stretches / p->m_blocks, k0 = stretch * p->kc;
+    pack_block(p, g->a.index ? g->a.index[batch] : batch, block * ROWS,
+               min_i(g->m, (block + 1) * ROWS), k0, min_i(p->kc, p->steps - k0),
+               slot_at(p, batch, block, stretch), desk_of(p, worker).row);
 }
 
 /* Rows m .. of C, columns n .. of a panel: its whole tiles of k, then the tail's. */
@@ -171,7 +191,8 @@ static void run_block(const plan *p, int64_t batch, int64_t m0, int64_t m1, int6
     const char *b = (const char *)g->b.p + bm * g->b.size * 4;
     for (int64_t k0 = 0; k0 < p->steps; k0 += p->kc) {
         const int64_t kc = min_i(p->kc, p->steps - k0), whole = kc / TILE * TILE;
-        pack_block(p, am, m0, m1, k0, kc, d);
+        uint16_t *a = p->a ? slot_at(p, batch, m0 / ROWS, k0 / p->kc) : d->a;
+        if (!p->a) pack_block(p, am, m0, m1, k0, kc, a, d->row);
         for (int64_t n = n0; n < n1; n += NR) {
             const int width = gemm_width(g->n, n);
             const char *panel = b + (n * p->steps + k0 * width) * 4;
@@ -182,7 +203,7 @@ static void run_block(const plan *p, int64_t batch, int64_t m0, int64_t m1, int6
             for (int64_t m = m0; m < m1; m += SIDE) {
                 const int64_t rows = min_i(SIDE, m1 - m);
                 multiply(p, batch, m, rows, n, width,
-                         d->a + (m - m0) / TILE * div_up(kc, TILE) * (TILE_BYTES / 2), kc, panel, d,
+                         a + (m - m0) / TILE * div_up(kc, TILE) * (TILE_BYTES / 2), kc, panel, d,
                          k0 > 0 || g->add);
                 if (k0 + kc == p->steps) finish(g, batch, m, rows, n, width);
             }
@@ -206,18 +227,26 @@ wf_status WF_K(amx_gemm)(wf_ctx *c, const gemm *g)
 {
     if (g->b.t != PAIRS || (!g->a.pack && g->a.col != 1)) return WF_ESKIP;
     plan p = {.g = g, .m_blocks = div_up(g->m, ROWS), .steps = panel_steps(PAIRS, g->k)};
-    const int64_t parts = p.m_blocks * g->batch, panels = div_up(g->n, NR);
-    const int64_t wanted = parts >= 16 ? 1 : min_i(panels, div_up(32, parts));
+    const int64_t blocks = p.m_blocks * g->batch, panels = div_up(g->n, NR);
+    const int64_t wanted = blocks >= 16 ? 1 : min_i(panels, div_up(32, blocks));
     p.chunk = div_up(panels, wanted) * NR;
     p.n_chunks = div_up(g->n, p.chunk);
-    p.kc = min_i(div_up(div_up(p.steps, div_up(p.steps, STEPS)), TILE) * TILE, STEPS);
-    const int64_t rows = min_i(ROWS, div_up(g->m, TILE) * TILE);
-    p.scratch_bytes = (TILE * SIDE + SIDE * SIDE + 2 * STEPS + PACK_SLACK) * 4 + rows * p.kc * 4;
-    p.scratch_bytes = div_up(p.scratch_bytes, 64) * 64;
-    p.scratch = scratch_alloc(c, p.scratch_bytes * count_workers(c), 1);
+    p.stretches = div_up(p.steps, STEPS);
+    p.kc = div_up(div_up(p.steps, p.stretches), TILE) * TILE;
+    p.slot = min_i(ROWS, div_up(g->m, TILE) * TILE) * p.kc * 4;
+    p.scratch_bytes = div_up((TILE * SIDE + SIDE * SIDE + 2 * STEPS + PACK_SLACK) * 4, 64) * 64;
+    const int64_t slots = blocks * p.stretches;
+    const bool shares = p.n_chunks > 1;
+    if (!shares) p.scratch_bytes += p.slot;
+    const int64_t own = p.scratch_bytes * count_workers(c);
+    p.scratch = scratch_alloc(c, own + (shares ? slots * p.slot : 0), 1);
     if (!p.scratch) return WF_ENOMEM;
     const double work = (double)g->batch * (double)g->m * (double)g->n * (double)g->k / 64.0;
-    run_parts(c, parts * p.n_chunks, work, run_part, &p);
+    if (shares) {
+        p.a = p.scratch + own;
+        run_parts(c, slots, (double)(slots * p.slot) / 4.0, pack_slot, &p);
+    }
+    run_parts(c, blocks * p.n_chunks, work, run_part, &p);
     scratch_free(c, p.scratch);
     return WF_OK;
 }
