@@ -7,10 +7,15 @@ local M = {}
 
 local PICTURE_STEPS, SOUND_STEPS = 255, 32768      -- as PNG and WAV have it when nothing is said
 
--- Media that prompts of this run held, by hash, and where media were last saved; neither keeps
--- anything alive.
-local seen = setmetatable({}, { __mode = "v" })
+local SMALL_PX, SMALL_SAMPLES = 64, 2 ^ 18
+
+-- Where media were last saved; keeps none of them alive.
 local paths = setmetatable({}, { __mode = "k" })
+
+-- What prompts of this run held, in small, by hash; each lives as long as the part of provenance
+-- that names it, so a picture keeps its inputs in small and not whole.
+local seen = setmetatable({}, { __mode = "v" })
+local held = setmetatable({}, { __mode = "k" })
 
 local function picture(im)
   return core.scope(function()
@@ -47,14 +52,30 @@ function M.of(v)
   return hash and hash(v) or nil
 end
 
---- The hash of a medium, which M.find then knows as long as the medium lives.
-function M.note(v)
+--- Pictures at most SMALL_PX on a side, the first frame of a video, sounds unless they are long.
+-- Without provenance, which would keep alive what they were made from.
+local function small(v)
+  if v.kind == "audio" then
+    return v.samples <= SMALL_SAMPLES and require("weft.audio").from(v.data, v.rate) or nil
+  end
+  local im = require("weft.image").from(v.kind == "video" and v[1].data or v.data)
+  local k = SMALL_PX / math.max(im.width, im.height)
+  if k >= 1 then return im end
+  return im:resize(math.ceil(k * im.width), math.ceil(k * im.height), { filter = "box" })
+end
+
+--- Note a medium of a prompt beside the part that describes it, and give its hash; nil when it is
+-- no medium.
+---@param part table
+function M.note(v, part)
   local sha256 = M.of(v)
-  if sha256 then seen[sha256] = v end
+  if not sha256 then return nil end
+  held[part] = seen[sha256] or small(v)
+  seen[sha256] = held[part]
   return sha256
 end
 
---- The medium of this run with a hash; nil when none is known.
+--- The medium with a hash that a prompt of this run held, in small; nil when none is known.
 function M.find(sha256) return seen[sha256] end
 
 --- Note where a medium was saved; nil forgets it.

@@ -222,7 +222,7 @@ local function describe_part(v)
   end
   local tensor = rawget(v, "tensor")
   local part = { [v.kind or "part"] = rawget(v, "name") or "made here" }
-  part.sha256 = fingerprint.note(v)
+  part.sha256 = fingerprint.note(v, part)
     or check.is_tensor(tensor) and host.sha256(tensor:bytes()) or nil
   return part
 end

@@ -48,7 +48,8 @@ M.list = {
       { name = "fail-fast", help = "stop at the first failed job" },
       { name = "retries", value = "N", help = "more tries after device or memory errors" },
       { name = "timeout", value = "TIME", help = "longest time of one job: 90s, 10m, 2h" },
-      { name = "max-time", value = "TIME", help = "stop claiming jobs after this; exit 75" } },
+      { name = "max-time", value = "TIME", help = "stop claiming jobs after this; exit 75" },
+      { name = "report", value = "FILE", help = "a page of all that is there, at the end" } },
     more = "One journal, weft.jsonl, in the output folder says what is done; the same command\n"
       .. "again runs what is missing. Exit status: 0 all good, 2 wrong use, 3 some jobs failed,\n"
       .. "75 stopped early (run it again), 130 Ctrl-C, 143 SIGTERM. Ctrl-C once finishes the\n"

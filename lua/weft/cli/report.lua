@@ -18,6 +18,9 @@ local function sources(words)
     if not require("weft.report.files").kind(word) then
       args.fail("report: %s is no picture, sound, video or text by its name", word)
     end
+    if not host.stat(word) then
+      require("weft.core").raise("io", word .. ": there is no such file")
+    end
   end
   return words, "report.html"
 end

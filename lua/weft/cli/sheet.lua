@@ -1,25 +1,33 @@
 --- `weft sheet DIR --x NAME --y NAME`: the pictures of a folder as one labelled picture.
 local args = require "weft.cli.args"
+local paths = require "weft.paths"
 
 local M = {}
 
 local FILE = "sheet.png"
+local LEAST_PX = 144            -- of a labelled picture: room for its label
 
---- Pictures of a folder with their parameters; of a video the first frame.
+--- Pictures of a folder but the sheet itself, with their parameters; of a video the first frame.
 local function pictures(dir, out)
   local found, list = require("weft.report.folder").read(dir), {}
   local card, files = require "weft.report.card", require "weft.report.files"
   for _, path in ipairs(found.paths) do
     local ok, kind, object, meta = pcall(files.open, path)
     local job = found.jobs[path]
-    if ok and (kind == "image" or kind == "video") and path ~= out then
+    if ok and (kind == "image" or kind == "video") and paths.absolute(path) ~= out then
       list[#list + 1] = { image = kind == "video" and object[1] or object,
         values = card.values(meta, job and job.params),
-        name = select(2, require("weft.paths").split(path)) }
+        name = select(2, paths.split(path)) }
     end
   end
   if #list == 0 then args.fail("sheet: %s holds no pictures", dir) end
   return list
+end
+
+--- Small pictures as so many whole pixels larger that their labels have room.
+local function enlarged(im)
+  local k = math.ceil(LEAST_PX / im.width)
+  return k > 1 and im:resize(k * im.width, k * im.height, { filter = "nearest" }) or im
 end
 
 --- The values of a parameter in order: numbers by size, others by name.
@@ -73,9 +81,11 @@ function M.main(a)
   if not dir or a.words[2] then args.fail "sheet: of which folder? (weft sheet out/)" end
   if o.y and not o.x then args.fail "sheet: --y goes with --x" end
   local path = o.out or dir:gsub("/+$", "") .. "/" .. FILE
-  local list, images, labels, columns = pictures(dir, path)
+  local list = pictures(dir, paths.absolute(path))
+  local images, labels, columns
   if o.x then images, labels, columns = grid(list, o.x, o.y) else images, labels = plain(list) end
   if o.columns then columns = args.int("--columns", o.columns, 1, 1000) end
+  for i, im in ipairs(images) do images[i] = enlarged(im) end
   require "weft.sheet"(images, { columns = columns, labels = labels, title = o.title,
     size = o.size and args.int("--size", o.size, 8, 4096) }):save(path, { overwrite = true })
   if o.json then io.write(require("weft.json").encode { file = path }, "\n")

@@ -54,10 +54,11 @@ function M.prompt(st, parts, class, source)
   for _, part in ipairs(parts or {}) do
     is_in = is_in or source and part.sha256 and part.sha256 == source.sha256
   end
-  if source and not is_in then out[1] = { medium(st, source), " " } end
+  if source and not is_in then out[1] = medium(st, source) end
   for _, part in ipairs(parts or {}) do
     local node = part.text and el("span", { class = "words" }, part.text) or medium(st, part)
-    if part.text ~= "" then out[#out + 1] = { node, " " } end
+    local is_joined = not out[1] or part.text and part.text:find "^[.,;:?!]"
+    if part.text ~= "" then out[#out + 1] = { not is_joined and " " or nil, node } end
   end
   return out[1] and el("p", { class = class }, out) or nil
 end

@@ -9,7 +9,7 @@ local paths = require "weft.paths"
 
 local M = {}
 ---@class weft.report.Store
----@field dir string         folder of the page, absolute
+---@field dir string         folder of the page, as it was given
 ---@field stem string        its name without the ending
 ---@field left number        bytes that may still go into the page
 ---@field is_linked boolean  whether anything stands beside the page
@@ -21,7 +21,7 @@ local MB, DEFAULT_MB = 1e6, 25
 ---@param path string  of the page
 ---@param opts { inline: boolean, link: boolean, max_mb: number }
 function M.new(path, opts)
-  local dir, base = paths.split(paths.absolute(path))
+  local dir, base = paths.split(path)
   local left = (opts.max_mb or DEFAULT_MB) * MB
   if opts.inline then left = math.huge end
   if opts.link then left = 0 end
@@ -53,15 +53,24 @@ end
 --- Bytes as an address that holds them.
 function M.data(bytes, type) return ("data:%s;base64,%s"):format(type, base64.encode(bytes)) end
 
+--- A path from the root as its parts, without "." and "..".
+local function parts_of(path)
+  local out = {}
+  for part in paths.absolute(path):gmatch "[^/]+" do
+    if part == ".." then out[#out] = nil
+    elseif part ~= "." then out[#out + 1] = part end
+  end
+  return out
+end
+
 --- The path from the page's folder to a file.
 function Store:relative(path)
-  local from, to = self.dir .. "/", paths.absolute(path)
-  local common = 1
-  for at in from:gmatch "()/" do
-    if to:sub(1, at) == from:sub(1, at) then common = at else break end
-  end
-  local ups = select(2, from:sub(common + 1):gsub("/", ""))
-  return ("../"):rep(ups) .. to:sub(common + 1)
+  local from, to, out = parts_of(self.dir), parts_of(path), {}
+  local same = 0
+  while from[same + 1] and from[same + 1] == to[same + 1] do same = same + 1 end
+  for _ = same + 1, #from do out[#out + 1] = ".." end
+  for i = same + 1, #to do out[#out + 1] = to[i] end
+  return table.concat(out, "/")
 end
 
 --- A new file beside the page for a medium that is in no file.

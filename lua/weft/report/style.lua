@@ -32,7 +32,7 @@ a { color: var(--accent); }
 .lead { margin-top: 4px; max-width: 44em; }
 
 nav { margin-top: 20px; display: flex; flex-wrap: wrap; gap: 4px 18px; font-size: 0.9rem; }
-nav a { text-decoration: none; }
+nav a { text-decoration: none; min-width: 0; overflow-wrap: anywhere; }
 nav a:hover { text-decoration: underline; }
 .bar { margin-top: 24px; padding: 12px 0; display: flex; flex-wrap: wrap; align-items: end;
   gap: 10px 14px; border-top: 1px solid var(--line); border-bottom: 1px solid var(--line);
@@ -101,14 +101,15 @@ code { padding: 3px 6px; background: var(--tint); border-radius: 4px; color: var
   overflow-wrap: anywhere; user-select: all; }
 .repro button { font-size: 0.75rem; padding: 1px 7px; }
 
-.rounds { list-style: none; display: flex; flex-direction: column; gap: 12px; padding: 4px 0; }
+.rounds { list-style: none; display: flex; flex-direction: column; gap: 12px; padding: 4px 0;
+  max-width: 46em; }
 .rounds li { max-width: min(34em, 88%); padding: 9px 13px; border-radius: 12px;
   display: flex; flex-direction: column; gap: 6px; min-width: 0; }
 .you { align-self: flex-end; background: var(--tint); border-bottom-right-radius: 3px !important; }
 .model { align-self: flex-start; border: 1px solid var(--line);
   border-bottom-left-radius: 3px !important; }
-.rounds .medium { width: min(240px, 100%); border-radius: 8px; overflow: hidden; }
-.rounds .medium.audio { background: var(--tint); width: 280px; max-width: 100%; }
+.rounds .medium { width: 216px; max-width: 100%; border-radius: 8px; overflow: hidden; }
+.rounds .medium.audio { background: var(--tint); width: 280px; }
 .who { font-size: 0.72rem; color: var(--soft); }
 
 .failed { border-color: var(--bad); }

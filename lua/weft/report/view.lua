@@ -61,11 +61,11 @@ local function sound(st, a, path)
   local address, is_inside = st:place(a, path)
   local spectrum = store.data(st:encode(wave.spectrogram(a, SPECTRUM_W, SPECTRUM_H), "jpg"),
     "image/jpeg")
-  local peak = a:peak()
+  local peak, shape = a:peak(), wave.shape(a, WAVE_COLUMNS)
   local about = ("%.2f s, %g Hz"):format(a.seconds, a.rate) .. (peak == -math.huge and ", silent"
     or (", peak %s dB, %s LUFS"):format(decibels(peak), decibels(a:loudness())))
   return function(alt)
-    return el("div", { class = "sound" }, wave.drawing(a, WAVE_COLUMNS, "wave: " .. alt),
+    return el("div", { class = "sound" }, wave.drawing(shape, "wave: " .. alt),
       el("img", { class = "spectrum", src = spectrum, alt = "spectrogram: " .. alt,
         width = SPECTRUM_W, height = SPECTRUM_H }),
       el("audio", { controls = true, src = address, ["aria-label"] = alt,
@@ -121,7 +121,7 @@ local makers = { image = picture, audio = sound, video = moving, film = film, te
 local thumbs = {
   image = function(st, im) return small(st, im, THUMB_PX) end,
   video = function(st, v) return small(st, v[1], THUMB_PX) end,
-  audio = function(_, a) return wave.drawing(a, CHIP_COLUMNS, "sound") end,
+  audio = function(_, a) return wave.drawing(wave.shape(a, CHIP_COLUMNS), "sound") end,
 }
 
 --- A medium in small: the address of a picture, or a drawing.

@@ -30,11 +30,15 @@ local function extremes(audio, n)
   return low, high, n
 end
 
---- The wave as bars of one drawing, the loudest of them as high as it.
+---@class weft.report.Wave
+---@field columns integer
+---@field path string      of an SVG, HEIGHT high
+
+--- The wave as bars, the loudest of them as high as the drawing.
 ---@param audio weft.Audio
 ---@param columns integer
----@param label? string  what it is, for those who do not see it
-function M.drawing(audio, columns, label)
+---@return weft.report.Wave
+function M.shape(audio, columns)
   local low, high, n = extremes(audio, columns)
   local top, path = QUIET, {}
   for i = 1, n do top = math.max(top, high[i], -low[i]) end
@@ -44,11 +48,17 @@ function M.drawing(audio, columns, label)
     if y1 - y0 < 1 then y0, y1 = (y0 + y1 - 1) / 2, (y0 + y1 + 1) / 2 end
     path[i] = ("M%g %.1fV%.1f"):format(i - 0.5, y0, y1)
   end
+  return { columns = math.max(n, 1), path = table.concat(path) }
+end
+
+--- A wave as an element that takes the page's colours.
+---@param shape weft.report.Wave
+---@param label string  what it is, for those who do not see it
+function M.drawing(shape, label)
   return html.el("svg", {
-    class = "wave", viewBox = ("0 0 %d %d"):format(math.max(n, 1), HEIGHT),
+    class = "wave", viewBox = ("0 0 %d %d"):format(shape.columns, HEIGHT),
     preserveAspectRatio = "none", role = "img", ["aria-label"] = label,
-    ["aria-hidden"] = not label and "true",
-  }, html.el("path", { d = table.concat(path) }))
+  }, html.el("path", { d = shape.path }))
 end
 
 --- The colour at v, 0 ... 1, as three numbers 0 ... 1.
