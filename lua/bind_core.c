@@ -13,6 +13,7 @@
 #include "core/base/mem.h"
 #include "core/base/thread.h"
 #include "core/tensor/backend.h"
+#include "core/tensor/watch.h"
 
 #define STATE_KEY "weft.state"
 #define STATE_MT "weft.State"
@@ -99,6 +100,7 @@ int lwf_raise(lua_State *L)
         return lua_error(L);
     }
     if (st == WF_OK) return lwf_error(L, "internal", NULL, "a call gave no result and no reason");
+    if (st == WF_ECANCEL) lwf_signal_seen(L);
     lua_pushfstring(L, "%s (%s)", msg, wf_status_text(st));
     make_error(L, s, wf_status_kind(st), NULL);
     return lua_error(L);
@@ -296,6 +298,24 @@ static int l_bf16(lua_State *L)
     return 1;
 }
 
+/* core.odd_values(t) -> how many are NaN, how many infinite */
+static int l_odd_values(lua_State *L)
+{
+    wf_ctx *c = lwf_ctx(L);
+    const wf_odd_values odd = wf_count_odd(c, lwf_check_tensor(L, 1, "odd_values: t"));
+    if (wf_has_failed(c)) return lwf_raise(L);
+    lua_pushnumber(L, (double)odd.n_nan);
+    lua_pushnumber(L, (double)(odd.n_plus + odd.n_minus));
+    return 2;
+}
+
+/* core.watch(on): each op fails after the first value that is not finite */
+static int l_watch(lua_State *L)
+{
+    wf_watch(lwf_ctx(L), lua_toboolean(L, 1));
+    return 0;
+}
+
 /* core.fence(on): files are written below the current folder only */
 static int l_fence(lua_State *L)
 {
@@ -323,7 +343,7 @@ static int l_to_device(lua_State *L)
     return lwf_error(L, "device", "a dtype, or cpu", "to: no dtype or device '%s'", name);
 }
 
-/* core.cpu_level() -> "avx512bf16", "avx512", "avx2" or "plain": which kernels run */
+/* core.cpu_level() -> "amx", "avx512bf16", "avx512", "avx2" or "plain": which kernels run */
 static int l_cpu_level(lua_State *L)
 {
     lua_pushstring(L, wf_cpu_level());
@@ -335,6 +355,7 @@ static const luaL_Reg functions[] = {
     {"memory", l_memory},   {"trim", l_trim},             {"threads", l_threads},
     {"bf16", l_bf16},       {"fail_alloc", l_fail_alloc}, {"clock", l_clock},
     {"fail_io", l_fail_io}, {"fence", l_fence},
+    {"odd_values", l_odd_values}, {"watch", l_watch},
     {"cpu_level", l_cpu_level}, {"to_device", l_to_device}, {NULL, NULL},
 };
 

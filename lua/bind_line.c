@@ -77,6 +77,12 @@ static int room_behind(const LineInfo *li)
     return cols - 1 - used % cols;
 }
 
+static void clear_hint(void)
+{
+    if (ed.is_hint_drawn) fputs("\033[K", stdout);
+    ed.is_hint_drawn = false;
+}
+
 /* Draw the hint for the line so far, or take the old one away. Nothing is drawn while text waits.
  */
 static void draw_hint(void)
@@ -96,7 +102,7 @@ static void draw_hint(void)
     }
     const bool fits = text && columns_of(text, text + strlen(text)) + 1 < room_behind(li);
     if (fits) fprintf(stdout, "\0337 \033[90m%s\033[0m\033[K\0338", text);
-    else if (ed.is_hint_drawn) fputs("\033[K", stdout);
+    else clear_hint();
     fflush(stdout);
     ed.is_hint_drawn = fits;
     lua_settop(L, top);
@@ -136,6 +142,7 @@ static int get_char(EditLine *el, wchar_t *out)
         const ssize_t n = read(STDIN_FILENO, &byte, 1);
         if (n < 0 && errno == EINTR) continue;
         if (n <= 0) return (int)n;
+        clear_hint();                              /* the cursor still stands before it */
         const size_t k = mbrtowc(out, &byte, 1, &state);
         if (k == (size_t)-2) continue;             /* the character goes on */
         if (k != (size_t)-1) return 1;

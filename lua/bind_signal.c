@@ -39,6 +39,13 @@ static struct {
     bool is_installed;
 } now;
 
+static void forget_stop(lua_State *L)
+{
+    alarm(0);
+    lua_sethook(L, NULL, 0, 0);
+    if (now.cancel) *now.cancel = 0;
+}
+
 /* Raise "cancelled" in whatever Lua code runs. When the stop is for good the hook comes again, so
  * that pcall cannot swallow it; the pause between lets handlers of the error run. */
 static void stop_hook(lua_State *L, lua_Debug *ar)
@@ -51,6 +58,13 @@ static void stop_hook(lua_State *L, lua_Debug *ar)
         lua_sethook(L, stop_hook, LUA_MASKCOUNT, HOOK_EVERY);
     }
     lwf_error(L, "cancelled", NULL, "stopped");
+}
+
+void lwf_signal_seen(lua_State *L)
+{
+    if (!now.L || !lua_gethook(now.L)) return;
+    if (now.mode == WORK) forget_stop(L);
+    else lua_sethook(L, stop_hook, LUA_MASKCOUNT, HOOK_EVERY);
 }
 
 static void stop_work(void)
@@ -128,13 +142,6 @@ int lwf_signal_count(int sig)
     for (int i = 0; i < N_CAUGHT; i++)
         if (caught[i] == sig) return now.counts[i];
     return 0;
-}
-
-static void forget_stop(lua_State *L)
-{
-    alarm(0);
-    lua_sethook(L, NULL, 0, 0);
-    if (now.cancel) *now.cancel = 0;
 }
 
 /* host.signals(mode): choose what signals do; forgets what came before */

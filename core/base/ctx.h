@@ -50,6 +50,8 @@ void wf_note(wf_ctx *c, wf_log_level level, const char *fmt, ...) WF_PRINTF(3, 4
 
 /* *flag != 0 makes the next op fail with WF_ECANCEL; the flag is set by a signal handler. */
 void wf_ctx_set_cancel(wf_ctx *c, volatile sig_atomic_t *flag);
+/* For long work that is no op: fails with WF_ECANCEL, naming it, when the flag is set. */
+wf_status wf_ctx_check_cancel(wf_ctx *c, const char *what);
 
 /* For tests: make the nth step of writing a file from now fail (1 = the next); 0 turns it off. */
 void wf_ctx_fail_io(wf_ctx *c, uint64_t n);
@@ -68,6 +70,9 @@ bool wf_ctx_get_bf16(const wf_ctx *c);
 void *wf_fail(wf_ctx *c, wf_status st, const char *fmt, ...) WF_PRINTF(3, 4);
 /* The same, returning the status. */
 wf_status wf_fail_status(wf_ctx *c, wf_status st, const char *fmt, ...) WF_PRINTF(3, 4);
+
+/* Put where the pending failure happened before its sentence, "where: ", unless it says so. */
+void wf_fail_in(wf_ctx *c, const char *where);
 
 bool wf_has_failed(const wf_ctx *c);
 wf_status wf_get_status(const wf_ctx *c);

@@ -7,6 +7,8 @@
 struct wf_scope;
 struct wf_tape;
 
+enum { WF_WATCH_SEEN = 32 };            /* inputs that watching remembers */
+
 struct wf_ctx {
     wf_status status;
     char message[WF_ERR_MAX];
@@ -20,6 +22,9 @@ struct wf_ctx {
     void *log_arg;
     volatile sig_atomic_t *cancel;
     bool bf16;
+    bool is_watching;                   /* core/tensor/watch.h */
+    uint64_t n_seen;
+    const void *seen[WF_WATCH_SEEN];    /* addresses of the last inputs, a ring */
     bool fenced;                        /* files are written below the current folder only */
     uint64_t fail_io;                   /* steps of writing until one fails; 0: none does */
 };

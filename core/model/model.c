@@ -1,10 +1,12 @@
 /* model.c - models made from configs, and calls of their methods by named inputs. */
 #include "core/model/model.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "core/model/model_impl.h"
+#include "core/tensor/watch.h"
 
 /* ---- making ---- */
 
@@ -80,6 +82,7 @@ void wf_model_release(wf_model *m)
 {
     if (!m || --m->refs > 0) return;
     wf_params_free(m->params);
+    wf_params_free(m->adapters);
     wf_mem_free(m->mem, m->config);
     wf_mem_free(m->mem, m);
 }
@@ -222,6 +225,34 @@ static wf_status order_inputs(wf_ctx *c, const wf_model *m, const wf_method *k, 
     return WF_OK;
 }
 
+/* While watching: inputs that are no numbers are not the model's doing. */
+static void watch_inputs(wf_ctx *c, const wf_model *m, const wf_named *in, int n_in)
+{
+    for (int i = 0; wf_is_watching(c) && i < n_in; i++) {
+        const wf_odd_values odd = wf_count_odd(c, in[i].t);
+        if (odd.n_nan || odd.n_plus)
+            wf_fail(c, WF_ENAN, "%s: its input %s holds values that are not finite",
+                    m->arch->name, in[i].name);
+    }
+}
+
+/* Say at which parameter the values stopped being numbers: the one that was used last. */
+static void name_layer(wf_ctx *c, const wf_model *m)
+{
+    const char *name = NULL;
+    int best = INT_MAX;
+    for (int64_t i = 0; i < wf_params_get_count(m->params); i++) {
+        const wf_param *p = wf_params_get(m->params, i);
+        const int at = p->t ? wf_watch_find(c, p->t) : -1;
+        if (at < 0 || at >= best) continue;
+        best = at;
+        name = p->name;
+    }
+    const char *dot = name ? strrchr(name, '.') : NULL;       /* of the layer */
+    if (dot) wf_watch_amend(c, " at %.*s of %s", (int)(dot - name), name, m->arch->name);
+    else wf_watch_amend(c, " in %s", m->arch->name);
+}
+
 wf_status wf_model_call(wf_ctx *c, wf_model *m, const char *method, const wf_named *in, int n_in,
                         wf_named out[WF_MODEL_MAX_IO], int *n_out)
 {
@@ -231,8 +262,10 @@ wf_status wf_model_call(wf_ctx *c, wf_model *m, const char *method, const wf_nam
     const wf_method *k = find_method(c, m, method);
     if (!k) return wf_get_status(c);
     WF_TRY(order_inputs(c, m, k, in, n_in, ordered));
+    watch_inputs(c, m, in, n_in);
     wf_scope *s = wf_scope_open(c);
     if (s) k->run(c, m->net, ordered, out, n_out);
+    if (s && wf_is_watching(c) && wf_get_status(c) == WF_ENAN) name_layer(c, m);
     for (int i = 0; i < *n_out; i++) wf_scope_keep(c, out[i].t);
     wf_scope_close(c, s, NULL);
     if (wf_has_failed(c)) *n_out = 0;

@@ -4,6 +4,7 @@
  */
 #include "core/tensor/op_impl.h"
 #include "core/tensor/tensor_impl.h"
+#include "core/tensor/watch.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -294,17 +295,19 @@ static wf_status run_into(wf_ctx *c, wf_op_args *a)
 static wf_status call(wf_ctx *c, wf_op_args *a, wf_tensor *const *in, int n_in,
                       const double *attr, int n_attr)
 {
-    if (c->cancel && *c->cancel) return wf_fail_status(c, WF_ECANCEL, "%s: stopped", a->op->name);
+    WF_TRY(wf_ctx_check_cancel(c, a->op->name));
     WF_TRY(set_attrs(c, a, attr, n_attr));
     WF_TRY(set_inputs(c, a, in, n_in));
     WF_TRY(check_present(c, a));
     WF_TRY(a->op->infer(c, a));
     if (c->status != WF_OK) return c->status;
+    if (c->is_watching) wfi_watch_inputs(c, a->in, a->n_in);
     switch (a->op->flag) {
     case WF_VIEW: WF_TRY(make_view(c, a)); break;
     case WF_INTO: return run_into(c, a);
     default: WF_TRY(run_plain(c, a)); break;
     }
+    if (c->is_watching) WF_TRY(wfi_watch_outputs(c, a->op->name, a->out, a->n_out));
     if (wfi_tape_wants(c, a->in, a->n_in)) wfi_tape_record(c, a);
     return c->status;
 }

@@ -40,6 +40,9 @@ end
 --- Load a model by path or name: `local m = weft.load "micro"`; see weft.load.
 function weft.load(...) return require("weft.load").load(...) end
 
+--- How a file was made: its provenance, or nil when it carries none.
+function weft.info(path) return require("weft.provenance").read(path) end
+
 --- A merged copy: more wins over opts.
 function weft.with(opts, more)
   local out = {}

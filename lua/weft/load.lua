@@ -1,6 +1,7 @@
 --- weft.load: the object that is in a file or folder, found by what its headers and configs say.
 local check = require "weft.check"
 local core = require "weft.core"
+local host = require "weft.host"
 local json = require "weft.json"
 
 local M = {}
@@ -9,6 +10,7 @@ local M = {}
 local pipelines = { MicroPipeline = "weft.pipeline.micro" }
 
 local function read(path)
+  if host.stat(path) ~= "file" then return nil end
   local file = io.open(path, "rb")
   if not file then return nil end
   local text = file:read "*a"
@@ -34,12 +36,22 @@ function M.search_path()
   return list
 end
 
+-- Files that a tokenizer is in, by any of them.
+local tokenizer_files = { "tokenizer.json", "tokenizer.model", "spiece.model", "merges.txt" }
+
+local function has_tokenizer(folder)
+  for _, name in ipairs(tokenizer_files) do
+    if read(folder .. "/" .. name) then return true end
+  end
+  return false
+end
+
 --- The folder of a model by path or name. "micro" is what ships, in recipes/micro/weights.
 local function find(name)
-  for _, suffix in ipairs { "/model_index.json", "/config.json", "/scheduler_config.json",
-    "/tokenizer.json" } do
+  for _, suffix in ipairs { "/model_index.json", "/config.json", "/scheduler_config.json" } do
     if read(name .. suffix) then return name end
   end
+  if has_tokenizer(name) then return name end
   if name:find "[/\\]" then return nil end
   for _, dir in ipairs(M.search_path()) do
     for _, path in ipairs { dir .. "/" .. name, dir .. "/" .. name .. "/weights" } do
@@ -49,22 +61,31 @@ local function find(name)
   return nil
 end
 
---- One part of a pipeline folder.
+--- One part of a pipeline folder. A model that lies with its tokenizer has it as `m.tokenizer`.
 local function load_part(folder, opts)
-  if read(folder .. "/tokenizer.json") then return require("weft.tokenizer").load(folder) end
+  local holds_model, holds_tokenizer = read(folder .. "/config.json"), has_tokenizer(folder)
+  if holds_tokenizer and not holds_model then return require("weft.tokenizer").load(folder) end
   if read(folder .. "/scheduler_config.json") then return require("weft.sampler").load(folder) end
-  return require("weft.model").load(folder, { dtype = opts.dtype })
+  local model = require("weft.model").load(folder, { dtype = opts.dtype })
+  if holds_tokenizer then model.tokenizer = require("weft.tokenizer").load(folder) end
+  return model
 end
 
 local function load_pipeline(folder, index, opts)
+  if type(index._class_name) ~= "string" then
+    core.raise("model", folder .. "/model_index.json: names no pipeline (_class_name)")
+  end
   local module = pipelines[index._class_name]
   if not module then
-    core.raise("unsupported",
-      ("%s: pipeline '%s' is not supported"):format(folder, tostring(index._class_name)))
+    core.raise("model", ("%s: pipeline '%s' is not supported"):format(folder, index._class_name),
+      "its parts load by themselves: weft.model.load(folder .. \"/unet\")")
   end
   local wanted, list = {}, {}
   for _, name in ipairs(opts.parts or {}) do wanted[name] = true end
   for name in pairs(index) do
+    if not name:find "^[%w_%-]+$" then              -- a part lies in the folder itself
+      core.raise("model", ("%s/model_index.json: '%s' is no name of a part"):format(folder, name))
+    end
     if name:sub(1, 1) ~= "_" and (not opts.parts or wanted[name]) then
       list[name] = load_part(folder .. "/" .. name, opts)
     end
@@ -74,7 +95,7 @@ end
 
 --- One hash of all files of a model folder, by their names. What is inside is not looked at.
 local function hash_of(folder)
-  local host, paths, list = require "weft.host", require "weft.paths", {}
+  local paths, list = require "weft.paths", {}
   local function add(dir)
     local names = host.list(dir) or {}
     table.sort(names)
@@ -95,7 +116,7 @@ local loaded = {}
 ---@param opts? { dtype: string, parts: string[], device: string }
 function M.load(name, opts)
   check.type("load: name", name, "string")
-  opts = check.keys("load", opts, { "dtype", "parts", "device", "quant" })
+  opts = check.keys("load", opts, { "dtype", "parts", "device" })
   local device = opts.device or require("weft.config").device
   if device and device ~= "cpu" and device ~= "auto" then
     core.raise("device", ("load: there is no device '%s'"):format(device),

@@ -185,7 +185,7 @@ local function from_prompt(out, known)
 end
 
 --- Check t, given to a verb or another call of weft.spec; t is neither changed nor kept.
----@param which string   "image", "generate", "learn" ...
+---@param which string   "image", "generate", "load" ...
 ---@param t table        prompt in the list part, options in the rest
 ---@param model? table   its defaults fill what t leaves out, and a seed is drawn
 ---@return table options  a checked copy; options.prompt is the list part

@@ -41,19 +41,20 @@ function M.make_dir(path)
   return path
 end
 
---- The path to open for reading: the first of the places where it is. Unchanged when it is
--- nowhere, so that the reader names it as the user wrote it.
-function M.read(path)
+--- Where a file is that a recipe names: the first of the places. Unchanged when it is nowhere, so
+-- that the reader names it as the user wrote it.
+function M.find(path)
   check.type("path", path, "string")
-  local found = path
-  if not host.stat(path) and path:sub(1, 1) ~= "/" then
-    for _, dir in ipairs{ M.recipe_dir or false, M.start_dir or false } do
-      if dir and host.stat(M.join(dir, path)) then
-        found = M.join(dir, path)
-        break
-      end
-    end
+  if host.stat(path) or path:sub(1, 1) == "/" then return path end
+  for _, dir in ipairs{ M.recipe_dir or false, M.start_dir or false } do
+    if dir and host.stat(M.join(dir, path)) then return M.join(dir, path) end
   end
+  return path
+end
+
+--- The path to open for reading; this run will not replace what it has read.
+function M.read(path)
+  local found = M.find(path)
   M.reads[M.absolute(found)] = true
   return found
 end

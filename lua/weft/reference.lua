@@ -24,11 +24,6 @@ card("edit", "m:edit(source, { prompt..., options }) -> the same kind",
   "change a picture, sound or video as told", 'm:edit(photo, { "make it winter" })', "edit")
 card("chat", "m:chat{ system, options } -> Chat", "several rounds that remember each other",
   'local chat = m:chat{ to = "image" }  chat{ photo, "Make it winter." }', "chat")
-card("stream", "m:stream{ prompt..., options } -> iterator", "events while it runs",
-  'for ev in m:stream{ "a story" } do if ev.kind == "token" then io.write(ev.text) end end',
-  "stream")
-card("learn", "m:learn{ options } -> Concept", "learn a thing from a few examples",
-  'local mug = m:learn{ name = "mug", images = photos }', "learn")
 card("encode", "m:encode(part or prompt) -> Embedding",
   "the feature of a part, for arithmetic and as a part of prompts",
   "m:image{ m:encode(a) * 0.5 + m:encode(b) * 0.5 }")

@@ -7,6 +7,7 @@
 -- denoise(z, t, st) gets the latent as the model was trained to see it and the training time t.
 local check = require "weft.check"
 local core = require "weft.core"
+local finite = require "weft.finite"
 local json = require "weft.json"
 
 local M = {}
@@ -163,7 +164,10 @@ function M.load(folder)
   if not file then core.raise("io", path .. ": there is no such file") end
   local text = file:read "*a"
   file:close()
-  return M.from_config(json.decode((text:gsub(":%s*%-Infinity", ": null"))))
+  local ok, s = pcall(M.from_config, json.decode((text:gsub(":%s*%-Infinity", ": null"))))
+  if ok then return s end
+  if type(s) ~= "table" or s.kind == "oom" then error(s, 0) end
+  return core.raise("model", ("%s: %s"):format(path, s.message))
 end
 
 --- alpha_bar of a training time.
@@ -222,7 +226,10 @@ function Run:advance()
     local z, t, sigma, step, steps = self.core:next()
     if not z then return nil end
     local st = setmetatable({ run = self, t = t, sigma = sigma, step = step, steps = steps }, Step)
-    self.core:give(self.denoise(z, t, st))
+    local v = finite.check(("step %d/%d"):format(step, steps), function()
+      return check.tensor("sampler: what denoise returns", self.denoise(z, t, st))
+    end)
+    self.core:give(v)
     if self.mask then keep_outside(self) end
     return st
   end)

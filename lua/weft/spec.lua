@@ -24,12 +24,12 @@ local sound = { "audio", "video" }
 M.options = {
   { name = "to", types = { "string", "table" },
     choices = { "image", "audio", "video", "text", "auto" },
-    verbs = { "generate", "chat", "stream", "edit" }, default = '"auto"',
+    verbs = { "generate", "chat", "edit" }, default = '"auto"',
     help = "what to make: a kind, a list of kinds, or \"auto\"" },
   { name = "seed", types = { "integer", "string" }, min = 0, max = MAX_SEED, default = "drawn",
     help = "start of the random numbers; the same seed gives the same bytes" },
   { name = "n", types = { "integer" }, min = 1, max = 1000, default = "1",
-    verbs = { "image", "generate", "stream" },
+    verbs = { "image", "generate" },
     help = "variants; variant i uses seed + i - 1" },
   { name = "negative", types = { "string", "table" }, to = drawn, default = '""',
     help = "what should not be there: text, or a prompt" },
@@ -71,6 +71,8 @@ M.options = {
   { name = "rng", types = { "string" }, choices = { "philox", "torch-cpu", "torch-cuda" },
     to = drawn,
     default = '"philox"', help = "which generator draws the noise; the others equal PyTorch's" },
+  { name = "vocoder", types = { "string" }, choices = { "griffin-lim", "hifigan" }, to = sound,
+    default = '"griffin-lim"', help = "what makes samples of a spectrogram" },
   { name = "mode", types = { "string" }, choices = { "paper", "code" }, default = "the model's",
     help = "CoDi-2 as its paper says or as its code does" },
   { name = "temperature", types = { "number" }, min = 0, max = 10, default = "0",
@@ -96,38 +98,17 @@ M.options = {
 M.verbs = {
   image = { to = "image" }, audio = { to = "audio" }, video = { to = "video" },
   text = { to = "text" },
-  generate = {}, edit = {}, chat = {}, stream = {},
+  generate = {}, edit = {}, chat = {},
 }
 
 --- Options of other calls that take a table, by the call's name.
 M.tables = {
-  learn = {
-    { name = "name", types = { "string" }, help = "the name that prompts may use" },
-    { name = "images", types = { "table" }, help = "pictures of the thing" },
-    { name = "audios", types = { "table" }, help = "sounds of the thing" },
-    { name = "examples", types = { "table" }, help = "pairs made by weft.example" },
-    { name = "init", types = { "string" }, help = "words to start from" },
-    { name = "method", types = { "string" }, choices = { "context", "embedding", "lora" },
-      default = '"embedding"', help = "keep exemplars, learn an embedding, or train an adapter" },
-    { name = "steps", types = { "integer" }, min = 1, max = 1000000,
-      help = "steps of the training" },
-    { name = "rate", types = { "number" }, min = 0, max = 10, help = "learning rate" },
-    { name = "rank", types = { "integer" }, min = 1, max = 4096, help = "rank of the adapter" },
-    { name = "seed", types = { "integer" }, min = 0, max = MAX_SEED,
-      help = "start of the random numbers" },
-    { name = "on_step", types = { "function" }, help = "called after each step; false finishes" },
-  },
   load = {
     { name = "device", types = { "string" }, default = '"auto"',
       help = "cpu, cuda, cuda:1 or auto" },
     { name = "dtype", types = { "string" }, choices = { "f32", "f16", "bf16" },
       help = "of the weights" },
-    { name = "quant", types = { "string" }, choices = { "q8_0", "q4_0", "none" },
-      help = "of the weights" },
     { name = "parts", types = { "table" }, help = "load only these parts: { \"unet\" }" },
-    { name = "offload", types = { "boolean" }, help = "keep parts off the device while unused" },
-    { name = "threads", types = { "integer" }, min = 1, max = 1024, help = "threads on the CPU" },
-    { name = "shard", types = { "integer" }, min = 1, max = 64, help = "devices to split over" },
   },
 }
 

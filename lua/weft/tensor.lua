@@ -111,6 +111,7 @@ M.is = check.is_tensor
 -- the one named; or the one array of a .npy file.
 function M.load(path, name)
   check.type("load: path", path, "string")
+  path = require("weft.paths").find(path)
   if path:find("%.npy$") then return core.load_npy(path) end
   local file, out = core.open_tensors(path), {}
   if name then return file:get(name) end

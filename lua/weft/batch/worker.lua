@@ -102,6 +102,9 @@ local function do_run(order)
   local ok, done, r, modules = pcall(run_recipe, order)
   host.stop_hooks()
   if not ok then done, r = false, page.capture(done) end
+  if not done and host.signal_counts().term > 0 then      -- whatever the stop looked like in Lua
+    r = { kind = "cancelled", message = "stopped", frames = {} }
+  end
   local result = done and { event = "done", id = order.id, modules = hashes_of(modules) }
     or failure(order, r)
   if done then

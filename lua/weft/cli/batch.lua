@@ -115,6 +115,10 @@ local function hear(self, w, t)
   if t.event == "died" then
     t = { event = "failed", kind = "died", message = w.end_reason or t.message }
   end
+  if self.is_stopping and t.event == "failed" then        -- not its fault: it is done another time
+    table.insert(self.todo, 1, job)
+    return
+  end
   local may_retry = t.event == "failed" and may_get_better[t.kind] and not w.end_reason
   if may_retry and job.tries < self.limits.retries and not self.is_closing then
     job.tries = job.tries + 1

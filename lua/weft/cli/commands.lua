@@ -58,7 +58,8 @@ M.list = {
   { name = "info", group = "Look", args = "FILE [FILE]", help = "how was this made? what differs?",
     options = {} },
   { name = "inspect", group = "Look", args = "MODEL", help = "what a model file or folder is",
-    options = { { name = "all", help = "every tensor" } } },
+    options = { { name = "all", help = "every tensor" },
+      { name = "check", help = "count the values that are not finite" } } },
   { name = "report", group = "Look", args = "DIR | FILE...",
     help = "a page of what was made, and how",
     options = { { name = "out", short = "o", value = "FILE",
@@ -98,7 +99,7 @@ M.list = {
   { name = "samplers", group = "Setup", args = "", help = "samplers and schedules", options = {} },
   { name = "new", group = "Setup", args = "NAME", help = "start a recipe", options = {} },
   { name = "help", group = "Setup", args = "[COMMAND | OPTION]", help = "more about one thing",
-    options = {} },
+    options = { { name = "markdown", help = "all of it as one page: docs/api.md" } } },
 }
 
 M.by_name = {}

@@ -103,6 +103,10 @@ function M.about(word)
 end
 
 function M.main(a)
+  if a.options.markdown then
+    io.write(require("weft.manual").text())
+    return 0
+  end
   if not a.words[1] then return M.screen() end
   return M.about(a.words[1])
 end

@@ -17,30 +17,51 @@ local function count(sizes)
   return n
 end
 
+--- How many values of a tensor are not finite, as a text; nil for none.
+local function count_odd(file, name)
+  return core.scope(function()
+    local nan, inf = core.odd_values(file:get(name))
+    return nan + inf > 0 and ("%d NaN, %d infinite"):format(nan, inf) or nil
+  end)
+end
+
 --- The tensors of a file: { { name, dtype, sizes, n } }, and totals.
-local function tensors_of(path)
+local function tensors_of(path, options)
   local file, list = core.open_tensors(path), {}
   local total, bytes = 0, 0
   for _, name in ipairs(file:names()) do
     local dtype, sizes = file:info(name)
     local n = count(sizes)
     list[#list + 1] = { name = name, dtype = dtype, sizes = sizes }
+    if options.check then list[#list].odd = count_odd(file, name) end
     total, bytes = total + n, bytes + n * (BITS[dtype] or 8) / 8
   end
   file:close()
   return { path = path, tensors = list, values = total, bytes = bytes }
 end
 
-local function show_file(found, all)
+--- After --check: what is not finite, tensor by tensor.
+local function show_odd(found)
+  local n = 0
+  for _, t in ipairs(found.tensors) do
+    if t.odd then io.write(("  !! %-61s %s\n"):format(t.name, t.odd)) end
+    n = n + (t.odd and 1 or 0)
+  end
+  io.write(n == 0 and "  every value is finite\n" or ("  %d tensors hold such values\n"):format(n))
+  return n
+end
+
+local function show_file(found, options)
   io.write(("%s: %d tensors, %.2f M values, %s\n"):format(found.path, #found.tensors,
     found.values / 1e6, term.bytes(found.bytes)))
   for i, t in ipairs(found.tensors) do
-    if i > FIRST and not all then
+    if i > FIRST and not options.all then
       io.write(("  ... %d more (--all)\n"):format(#found.tensors - FIRST))
       break
     end
     io.write(("  %-64s %-5s [%s]\n"):format(t.name, t.dtype, table.concat(t.sizes, ",")))
   end
+  if options.check then show_odd(found) end
 end
 
 local function read_json(path)
@@ -65,17 +86,17 @@ local function weights_of(folder)
   return list
 end
 
-local function inspect_folder(folder, all, out)
+local function inspect_folder(folder, options)
   local index = read_json(folder .. "/model_index.json")
   local config = read_json(folder .. "/config.json")
     or read_json(folder .. "/scheduler_config.json")
   local found = { path = folder, kind = index and kind_of(index) or config and kind_of(config) }
-  if not out then io.write(("%s: %s\n"):format(folder, found.kind or "a folder")) end
+  if not options.json then io.write(("%s: %s\n"):format(folder, found.kind or "a folder")) end
   found.files = {}
   for _, path in ipairs(weights_of(folder)) do
-    local f = tensors_of(path)
+    local f = tensors_of(path, options)
     found.files[#found.files + 1] = f
-    if not out then show_file(f, all) end
+    if not options.json then show_file(f, options) end
   end
   found.parts = {}
   for name in pairs(index or {}) do
@@ -83,7 +104,7 @@ local function inspect_folder(folder, all, out)
   end
   table.sort(found.parts)
   for i, name in ipairs(found.parts) do
-    found.parts[i] = inspect_folder(folder .. "/" .. name, all, out)
+    found.parts[i] = inspect_folder(folder .. "/" .. name, options)
   end
   return found
 end
@@ -93,10 +114,10 @@ function M.main(a)
   local kind = host.stat(path)
   local found
   if kind == "dir" then
-    found = inspect_folder(path, a.options.all, a.options.json)
+    found = inspect_folder(path, a.options)
   elseif kind then
-    found = tensors_of(path)
-    if not a.options.json then show_file(found, a.options.all) end
+    found = tensors_of(path, a.options)
+    if not a.options.json then show_file(found, a.options) end
   else
     core.raise("model", path .. ": there is no such file or folder")
   end

@@ -1,6 +1,7 @@
 --- How the parts of the small model meet: latents, times, conditions, the denoiser's call. The
 -- pipeline samples with these, the training recipe trains with them.
 local core = require "weft.core"
+local finite = require "weft.finite"
 local ops = require "weft.ops"
 local tensor = require "weft.tensor"
 
@@ -14,19 +15,27 @@ local function statistics(vae)
   if not mean or not std then
     core.raise("model", "vae: config.json has no latents_mean and latents_std")
   end
+  local n = vae.config.latent_channels
+  for i = 1, n do
+    local is_number = type(mean[i]) == "number" and type(std[i]) == "number"
+    if not is_number or std[i] <= 0 or #mean ~= n or #std ~= n then
+      core.raise("model", ("vae: latents_mean and latents_std in config.json must be %d numbers "
+        .. "each, deviations above 0"):format(n))
+    end
+  end
   return tensor(mean), tensor(std)
 end
 
---- Unit latents [B,16,16,8] of pictures [B,64,64,3] in -1 ... 1.
+--- Unit latents [B,16,16,8] of pictures [B,64,64,3] in -1 ... 1, or of mels [B,64,64,1].
 function M.latents(vae, pixels)
   local mean, std = statistics(vae)
   return (vae:encode(pixels).mean - mean) / std
 end
 
---- Pictures [B,64,64,3] in -1 ... 1 of unit latents.
+--- Pictures [B,64,64,3] in -1 ... 1, or mels, of unit latents.
 function M.pictures(vae, z)
   local mean, std = statistics(vae)
-  return vae:decode(z * std + mean)
+  return finite.check("decoding", function() return vae:decode(z * std + mean) end)
 end
 
 --- sqrt(alpha_bar) and sqrt(1 - alpha_bar) of times, as [B,1,1,1].

@@ -1,5 +1,6 @@
 --- What the small model makes of a prompt: one feature of the aligned space, the sum of the parts'
 -- features on the unit sphere.
+local core = require "weft.core"
 local check = require "weft.check"
 local embedding = require "weft.embedding"
 local media = require "weft.pipeline.micro_media"
@@ -39,7 +40,11 @@ end
 ---@return weft.Tensor ids   [1,T] i64
 ---@return weft.Tensor mask  [1,T]
 function M.ids(m, text)
-  local tok, T = m.parts.tokenizer, m.parts.text_encoder.config.max_position_embeddings
+  local tok, tower = m.parts.tokenizer, m.parts.text_encoder
+  if not tok or not tower then
+    core.raise("model", ("the model '%s' has no tokenizer and text_encoder"):format(m.name))
+  end
+  local T = tower.config.max_position_embeddings
   local ids, mask = tok:encode(text), {}
   if #ids > T - 1 then m:warn("text of %d tokens cut to %d", #ids, T - 1) end
   local n = math.min(#ids, T - 1)
@@ -47,6 +52,20 @@ function M.ids(m, text)
   for k = n + 1, T do ids[k] = k == n + 1 and tok:id "</text>" or 0 end
   for k = 1, T do mask[k] = k <= n + 1 and 1 or 0 end
   return tensor({ ids }, { dtype = "i64" }), tensor({ mask })
+end
+
+--- Warn of words that the model never met: it reads them letter by letter. Once a word.
+function M.note_words(m, text)
+  local told, new = m.told_words or {}, {}
+  m.told_words = told
+  for word in text:lower():gmatch "%a+" do
+    if not told[word] and #m.parts.tokenizer:encode(word) ~= 1 then
+      told[word], new[#new + 1] = true, "'" .. word .. "'"
+    end
+  end
+  if new[1] then
+    m:warn("the model never met %s and will hardly understand", table.concat(new, ", "))
+  end
 end
 
 --- The text tower's states of a text and their mask.
@@ -58,6 +77,7 @@ end
 --- The unit feature [1,128] of one part, and its kind.
 function M.feature_of(m, part)
   if type(part) == "string" then
+    M.note_words(m, part)
     return ops.normalize(m.parts.text_encoder { ids = (M.ids(m, part)) }.embeds), "text"
   end
   local medium = media.find(part)

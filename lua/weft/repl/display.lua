@@ -226,14 +226,14 @@ function M.text(v, is_full)
   return kind == "number" and ("%.14g"):format(v) or term.safe(tostring(v))
 end
 
---- Show a value on stdout: its picture where it has one, then its text.
-function M.show(v, opts)
+--- Show a value on stdout: its picture where it has one, then its text, after its name if given.
+function M.show(v, opts, name)
   local kind = M.kind(v)
   draw(v, kind, opts)
   if kind == "object" and type(v.images) == "table" then
     for _, im in ipairs(v.images) do draw(im, "image", opts) end
   end
-  io.write(M.text(v), "\n")
+  io.write(name and name .. " = " or "", M.text(v), "\n")
 end
 
 return M

@@ -47,15 +47,16 @@ function Session:say_stopped(r)
   if partial then rawset(self.vars, "_", partial) end
 end
 
+--- Is v a medium, a model, or another object that has a line of its own?
+local function is_object(v)
+  local kind = display.kind(v)
+  local meta = type(v) == "table" and getmetatable(v)
+  return is_media[kind] or kind == "object" or (meta and meta.__tostring ~= nil)
+end
+
 --- Show value i of prompt n; media and models are named by their prompt.
 local function show(n, i, v)
-  local kind = display.kind(v)
-  if not (is_media[kind] or kind == "object") then
-    display.show(v)
-  else
-    if i == 1 then io.write("_", n, " = ") end
-    display.show(v)
-  end
+  display.show(v, nil, is_object(v) and i == 1 and "_" .. n or nil)
   io.stdout:flush()
 end
 
@@ -73,8 +74,7 @@ end
 function Session:show_assigned(text)
   local name = eval.assigned(text)
   local v = name and rawget(self.vars, name)
-  local kind = v ~= nil and display.kind(v)
-  if is_media[kind] or kind == "object" then
+  if v ~= nil and is_object(v) then
     local ok, line = pcall(tostring, v)
     if ok and not line:match("^table: ") then io.write("  ", term.safe(line), "\n") end
   end

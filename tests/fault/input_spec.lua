@@ -1,0 +1,275 @@
+--- Wrong input of every kind, as a user meets it: one error that names the file, option or part and
+-- what was expected, a fixed exit code, nothing on stdout, no file written, no crash.
+package.path = "./tests/lib/?.lua;" .. package.path
+local weft = require "weft"
+local micro = require "micro"
+local shell = require "shell"
+
+local dir, model
+
+--- Run Lua code in dir. It must fail with this exit code and say this.
+local function fails(code, exit, says)
+  micro.write(dir .. "/r.lua", 'local weft = require "weft"\n' .. code)
+  local rc, out, err = shell.run(dir, "timeout 20 " .. shell.program .. " run r.lua -o out")
+  assert.is_truthy(err:find(says, 1, true), ("%q is not in %q"):format(says, err))
+  assert.are.equal(exit, rc)
+  assert.are.equal("", out)
+  assert.are.equal("", shell.out(("ls -A %s/out"):format(dir)))
+end
+
+local function slurp(path)
+  local f = assert(io.open(path, "rb"))
+  local text = f:read "*a"
+  f:close()
+  return text
+end
+
+--- The first n bytes of a file, or all but the last -n, as another file.
+local function cut(from, to, n)
+  micro.write(dir .. "/" .. to, slurp(dir .. "/" .. from):sub(1, n))
+end
+
+local function number(n, bytes)
+  local out = {}
+  for i = 1, bytes do out[i], n = string.char(n % 256), math.floor(n / 256) end
+  return table.concat(out)
+end
+
+--- A safetensors file with this header and so many bytes of data.
+local function tensors(name, header, n)
+  micro.write(dir .. "/" .. name, number(#header, 8) .. header .. ("\0"):rep(n or 0))
+end
+
+setup(function()
+  dir = micro.temp()
+  model = micro.make(micro.temp(), { narrow = true })
+  weft.image.new(20, 20, "red"):save(dir .. "/ok.png")
+  weft.image.new(20, 20, "red"):save(dir .. "/ok.jpg")
+  weft.audio.silence(0.2, 8000):save(dir .. "/ok.wav")
+  weft.tensor.save(dir .. "/ok.safetensors", { x = weft.tensor.ones(4, 4) })
+end)
+teardown(function()
+  micro.remove(dir)
+  micro.remove(model)
+end)
+
+describe("a bad media file", function()
+  local lfs = "version https://git-lfs.github.com/spec/v1\noid sha256:abc\nsize 3\n"
+
+  it("is named: pictures", function()
+    local load = 'weft.image.load "%s"'
+    cut("ok.png", "a.png", 60)
+    fails(load:format "a.png", 4, "a.png: row 0 of 20: damaged PNG: the file ends too early")
+    cut("ok.jpg", "a.jpg", 200)
+    fails(load:format "a.jpg", 4, "a.jpg: ")
+    micro.write(dir .. "/web.png", "<!DOCTYPE html><html>")
+    fails(load:format "web.png", 4, "web.png: is a web page")
+    micro.write(dir .. "/lfs.png", lfs)
+    fails(load:format "lfs.png", 4, "lfs.png: is a Git LFS pointer")
+    micro.write(dir .. "/none.png", "")
+    fails(load:format "none.png", 4, "none.png: is empty")
+    os.execute(("mkfifo %s/pipe.png"):format(dir))
+    fails(load:format "pipe.png", 4, "pipe.png: is a pipe")
+    fails(load:format ".", 4, "is a folder")
+    fails(load:format "gone.png", 4, "gone.png: cannot be opened: No such file")
+    os.execute(("cp %s/ok.wav %s/wave.png"):format(dir, dir))
+    fails(load:format "wave.png", 4, "wave.png: is a RIFF file, not a PNG picture")
+  end)
+  it("is named: a picture that says it is larger than it can be", function()
+    local png = slurp(dir .. "/ok.png")
+    micro.write(dir .. "/large.png", png:sub(1, 16) .. "\0\0\64\0\0\0\64\0" .. png:sub(25))
+    fails('weft.image.load "large.png"', 4, "large.png: ")
+  end)
+  it("is named: sounds", function()
+    local load = 'weft.audio.load "%s"'
+    cut("ok.wav", "a.wav", 50)
+    fails(load:format "a.wav", 4, "a.wav: says it holds 3200 bytes of sound, 6 are there")
+    micro.write(dir .. "/none.wav", "")
+    fails(load:format "none.wav", 4, "none.wav: is empty")
+    local wav = slurp(dir .. "/ok.wav")
+    micro.write(dir .. "/fast.wav", wav:sub(1, 24) .. "\255\255\255\127" .. wav:sub(29))
+    fails(load:format "fast.wav", 4, "fast.wav: ")
+    os.execute(("cp %s/ok.png %s/picture.wav"):format(dir, dir))
+    fails(load:format "picture.wav", 4, "picture.wav: is a PNG picture, not a sound")
+  end)
+end)
+
+describe("a bad file of tensors", function()
+  local load = 'weft.tensor.load "a.safetensors"'
+  local function one(shape, from, to)
+    return ('{"x":{"dtype":"F32","shape":%s,"data_offsets":[%s,%s]}}'):format(shape, from, to)
+  end
+
+  it("is named, with what is missing or too much", function()
+    cut("ok.safetensors", "a.safetensors", 5)
+    fails(load, 4, "a.safetensors: ")
+    cut("ok.safetensors", "a.safetensors", 100)
+    fails(load, 4, "a.safetensors: ")
+    cut("ok.safetensors", "a.safetensors", -3)
+    fails(load, 4, "a.safetensors: ")
+    micro.write(dir .. "/a.safetensors", slurp(dir .. "/ok.safetensors") .. "xy")
+    fails(load, 4, "2 extra bytes")
+    micro.write(dir .. "/a.safetensors", ("\255"):rep(8) .. "{}")
+    fails(load, 4, "a.safetensors: ")
+  end)
+  it("is refused when it lies about a tensor", function()
+    tensors("a.safetensors", one("[2,2]", 0, 12), 12)
+    fails(load, 4, '"x"')
+    tensors("a.safetensors", one("[4294967296,4294967296]", 0, 0), 0)
+    fails(load, 4, '"x"')
+    tensors("a.safetensors", one("[-1]", 0, 4), 4)
+    fails(load, 4, "a.safetensors: ")
+    tensors("a.safetensors", one("[1.0]", 0, 4), 4)
+    fails(load, 4, "a.safetensors: ")
+    tensors("a.safetensors", one("[1]", 4, 0), 4)
+    fails(load, 4, "a.safetensors: ")
+    tensors("a.safetensors", one("[1]", 0, 400), 4)
+    fails(load, 4, "a.safetensors: ")
+    tensors("a.safetensors", one("[2]", 0, 8):sub(1, -2)
+      .. ',"y":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}}', 12)
+    fails(load, 4, '"y"')
+  end)
+end)
+
+describe("a bad model folder", function()
+  local make = ('weft.load "%s":image { "a", steps = 1, seed = 1, progress = false }:save "x.png"')
+  local bad
+
+  before_each(function()
+    bad = micro.temp()
+    os.execute(("cp -r %s/. %s"):format(model, bad))
+  end)
+  after_each(function() micro.remove(bad) end)
+
+  --- Change a JSON file of the model by f; the model must be refused so.
+  local function refuses(file, f, says, exit)
+    local path = bad .. "/" .. file
+    local before = slurp(path)
+    local t = weft.json.decode(before)
+    micro.write(path, weft.json.encode(f(t) or t))
+    fails(make:format(bad), exit or 4, says)
+    micro.write(path, before)
+  end
+  local function set(key, v)
+    return function(t) t[key] = v end
+  end
+
+  it("is told by its config", function()
+    local unet = "unet/config.json"
+    refuses(unet, set("block_out_channels", "x"), bad .. '/unet: unet2d: "block_out_channels" must')
+    refuses(unet, set("block_out_channels", { 16, 33 }), "the config wants [33,16,3,3]")
+    refuses(unet, set("layers_per_block", 1000000000), '"layers_per_block" must be a whole number')
+    refuses(unet, set("attention_head_dim", 0), '"attention_head_dim" must be a whole number')
+    refuses(unet, set("in_channels", -5), '"in_channels" must be a whole number')
+    refuses(unet, set("in_channels", "38"), 'config.json: "in_channels" must be a whole number')
+    refuses(unet, set("strange", 3), 'config key "strange" is not supported')
+    refuses(unet, set("act_fn", "zelu"), '"act_fn" is "zelu"')
+    refuses(unet, set("_class_name", "Nothing"), "names no architecture")
+    refuses("text_encoder/config.json", set("num_hidden_layers", 3),
+      "tensors that the config wants are missing: text_model.encoder.layers")
+    refuses("vae/config.json", set("latents_std", { 0, 0, 0, 0, 0, 0, 0, 0 }), "deviations above 0")
+    refuses("vae/config.json", set("latents_mean", { 1, 2 }), "must be 8 numbers each")
+    refuses("scheduler/scheduler_config.json", set("beta_schedule", "zz"),
+      bad .. '/scheduler/scheduler_config.json: sampler: "beta_schedule" is "zz"')
+    refuses("tokenizer/tokenizer.json", set("normalizer", { type = "Evil" }),
+      'normalizer "Evil" is not supported', 1)
+  end)
+  it("is told by its index", function()
+    local index = "model_index.json"
+    refuses(index, set("_class_name", "OtherPipeline"), "pipeline 'OtherPipeline' is not supported")
+    refuses(index, function() return { 1 } end, "names no pipeline")
+    refuses(index, set("../vae", { "weft", "x" }), "'../vae' is no name of a part")
+    refuses(index, set("more", { "weft", "x" }), bad .. "/more/config.json: cannot be opened")
+    refuses(index, set("unet", nil), "has no unet")
+    refuses(index, set("tokenizer", nil), "has no tokenizer")
+    micro.write(bad .. "/unet/config.json", '{"a":')
+    fails(make:format(bad), 4, "unet/config.json: not JSON")
+  end)
+  it("is told by a shard that lies elsewhere or nowhere", function()
+    local name = "diffusion_pytorch_model.safetensors"
+    os.execute(("mv %s/unet/%s %s/w.safetensors"):format(bad, name, bad))
+    for _, shard in ipairs { "../w.safetensors", "/etc/passwd", "a/../../w.safetensors" } do
+      micro.write(bad .. "/unet/" .. name .. ".index.json",
+        weft.json.encode { weight_map = { ["conv_in.bias"] = shard } })
+      fails(make:format(bad), 4, shard)
+    end
+    os.remove(bad .. "/unet/" .. name .. ".index.json")
+    fails(make:format(bad), 4, bad .. "/unet: holds no .safetensors file")
+  end)
+  it("stops at the first value that is not finite, and says where", function()
+    local function spoil(part, file, name)
+      local path = ("%s/%s/%s"):format(bad, part, file)
+      local all = {}
+      for k, t in pairs(weft.tensor.load(path)) do all[k] = t:clone() end
+      local x = all[name]:to "f32" * 0
+      all[name] = (x / x):to "f16"
+      weft.tensor.save(path, all)
+    end
+    spoil("unet", "diffusion_pytorch_model.safetensors", "mid_block.resnets.0.conv1.weight")
+    fails(make:format(bad), 4, "first non-finite value after conv2d at "
+      .. "mid_block.resnets.0.conv1 of unet2d, step 1/1")
+    spoil("vae", "diffusion_pytorch_model.safetensors", "decoder.conv_out.weight")
+    local rc, out = shell.weft(dir, ("inspect --check %s/vae"):format(bad))
+    assert.are.equal(0, rc)
+    assert.is_truthy(out:match "!! decoder.conv_out.weight +%d+ NaN, 0 infinite")
+    spoil("text_encoder", "model.safetensors", "text_projection.weight")
+    fails(make:format(bad), 4, "at text_projection of clip_text, reading the prompt")
+  end)
+end)
+
+describe("a wrong call", function()
+  it("is told at its line with the fix", function()
+    local call = ('local m = weft.load "%s"\nm:image { %%s }'):format(model)
+    fails(call:format '"a", smapler = "ddim"', 2, "option 'smapler' (did you mean 'sampler'?)")
+    fails(call:format '"a", cfg_scale = 3', 2, "weft calls it guidance")
+    fails(call:format '"a", steps = "thirty"', 2, "steps must be 1 … 1000, got \"thirty\"")
+    fails(call:format '"a", steps = 0', 2, "steps must be 1 … 1000, got 0")
+    fails(call:format '"a", seed = 0/0', 2, "seed must be")
+    fails(call:format '"a", nothing, "b"', 2, "'nothing' is not defined")
+    fails(call:format '"a", _G.nothing, "b"', 2, "prompt part 2 is nil")
+    fails(call:format '"a", strength = 0.5', 2, "strength without init")
+    fails(call:format '"a", fps = 8', 2, "makes no sense for image")
+    fails(call:format '{}', 2, "prompt: a table")
+    fails('weft.load "mikro"', 4, "there is no model 'mikro'")
+    fails('weft.load "micro" .x()', 4, "there is no model")
+    fails('weft.image.load(3)', 2, "path must be a string, got number")
+    fails('weft.tensor.zeros(-1)', 2, "zeros")
+    fails('weft.tensor.zeros(1e6, 1e6, 1e6)', 2, "is not a shape")
+    fails('weft.tensor.zeros(1e5, 1e5, 100)', 5, "out of memory")
+  end)
+end)
+
+describe("a wrong command line", function()
+  local function says(words, exit, text)
+    local rc, out, err = shell.weft(dir, words)
+    assert.is_truthy(err:find(text, 1, true), ("%q is not in %q"):format(text, err))
+    assert.are.equal(exit, rc)
+    assert.are.equal("", out)
+  end
+
+  it("is told with the nearest word, exit 2", function()
+    micro.write(dir .. "/p.lua", 'local p = require "weft".params { seed = 1, k = { 1, max = 3 } }')
+    says("rnu p.lua", 2, "did you mean 'run'")
+    says("run p.lua --modle x", 2, "did you mean '--model'")
+    says("run p.lua sed=3", 2, "unknown parameter 'sed' (did you mean 'seed'?)")
+    says("run p.lua seed=x", 2, 'parameter seed must be a number, got "x"')
+    says("run p.lua k=4", 2, "parameter k must be at most 3, got")
+    says("run p.lua --threads 0", 2, "--threads must be a whole number 1 … 1024")
+    says("run p.lua --out", 2, "--out wants DIR")
+    says("run", 2, "which recipe?")
+    says("run gone.lua", 4, "gone.lua: there is no such file")
+    says("run .", 4, "is a folder")
+    says("make picture x", 2, "kind must be image, audio, video or text")
+    says("make image a cat", 2, "quote the text")
+    says("make image x steps=0 -m " .. model, 2, "steps must be 1 … 1000")
+    says("make image x stesp=3 -m " .. model, 2, "did you mean 'steps'")
+    says("info", 2, "which file?")
+    says("help bacth", 2, "did you mean 'batch'")
+  end)
+  it("of a recipe that does not compile shows the place", function()
+    micro.write(dir .. "/syntax.lua", "local x = = 3\n")
+    says("run syntax.lua", 1, "syntax.lua:1")
+    micro.write(dir .. "/code.lua", string.dump(function() return 1 end))
+    says("run code.lua", 4, "code.lua is compiled Lua, not source")
+  end)
+end)
