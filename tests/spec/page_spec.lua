@@ -20,6 +20,7 @@ local WATCHER = [[
 <script>
 function look(id) {
   const d = document.getElementById(id).contentDocument;
+  for (const more of d.querySelectorAll("details")) more.open = true;
   const wide = [...d.querySelectorAll("body *")].filter(e => {
     const r = e.getBoundingClientRect();
     return r.width > 0 && r.right > d.documentElement.clientWidth + 0.5;

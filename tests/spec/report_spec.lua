@@ -130,6 +130,15 @@ describe("a report", function()
       read(weft.report(dir, dir .. "/page.html")), 1, true)
   end)
 
+  it("does without what was made in a scope that has closed", function()
+    local told = weft.scope(function()
+      return weft.options.describe("image", { prompt = { picture(8) } })
+    end)
+    local text = page { picture(2, { call = told }) }
+    assert.matches('title="picture">picture</span>', text, 1, true)
+    assert.equal(1, count(text, "data:image/png"))
+  end)
+
   it("puts media into the page while there is room, and links the rest", function()
     local list = {}
     for i = 1, 6 do list[i] = picture(i) end

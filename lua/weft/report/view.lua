@@ -127,13 +127,15 @@ local thumbs = {
 --- A medium in small: the address of a picture, or a drawing.
 local function thumb(st, object) return object.kind and thumbs[object.kind](st, object) end
 
---- The small picture of a medium that a prompt held, by its hash; nil when the medium is not known.
+--- The small picture of a medium that a prompt held, by its hash; nil when the medium is not known,
+-- or was made in a scope that has closed.
 ---@return string|table|nil
 function M.thumb(st, sha256)
   if not sha256 then return nil end
   if not st.thumbs[sha256] then
     local object = fingerprint.find(sha256)
-    st.thumbs[sha256] = object and thumb(st, object)
+    local ok, made = pcall(thumb, st, object or {})
+    st.thumbs[sha256] = ok and made or nil
   end
   return st.thumbs[sha256]
 end
