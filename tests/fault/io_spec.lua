@@ -144,9 +144,10 @@ describe("a disk that is full", function()
       local p = weft.params { seed = 1 }
       weft.image.from(weft.tensor.rand({ 90, 90, 3 }, { seed = p.seed })):save "x.png"
     ]])
-    local batch = root .. "/weft batch r.lua --sweep seed=1..20 -o out"
+    local batch = root .. "/weft batch r.lua --sweep seed=1..20 -o out; echo rc=$?;"
     local pipe = io.popen(("cd %s; mkdir out; unshare -m sh -c '"
-      .. "mount -t tmpfs -o size=200k none out; %s; echo rc=$?; mount -o remount,size=5m out; %s; echo rc=$?; ls out/r | wc -l;"
+      .. "mount -t tmpfs -o size=200k none out; %s mount -o remount,size=5m out; %s "
+      .. "ls out/r | wc -l;"
       .. "find out -name \"*.part\"' 2>&1"):format(dir, batch, batch))
     local text = pipe:read "*a"
     pipe:close()
