@@ -3,6 +3,7 @@ CC      ?= gcc
 BUILD   ?= build
 PREFIX  ?= /usr/local
 CUDA    ?= 0
+FFMPEG  ?= $(shell pkg-config --exists libavformat libavcodec libswscale libswresample libavutil 2>/dev/null && echo 1 || echo 0)
 SAN     ?= 0
 V       ?= 0
 
@@ -15,12 +16,22 @@ PKGS     := luajit libpng zlib libjpeg sndfile openblas jansson kissfft-float li
 PKGFLAGS := $(shell pkg-config --cflags luajit libpng zlib libjpeg sndfile openblas jansson kissfft-float libpcre2-8 libutf8proc libcrypto libedit 2>/dev/null)
 LIBS     := $(shell pkg-config --libs luajit libpng zlib libjpeg sndfile openblas jansson kissfft-float libpcre2-8 libutf8proc libcrypto libedit 2>/dev/null) -lm -lpthread -ldl
 
+# Clips need FFmpeg 5.1 or newer; without it one file says so.
+ifneq ($(FFMPEG),0)
+AVPKGS   := libavformat libavcodec libswscale libswresample libavutil
+PKGFLAGS += $(shell pkg-config --cflags $(AVPKGS))
+LIBS     += $(shell pkg-config --libs $(AVPKGS))
+WITHOUT  := core/file/clip_none.c
+else
+WITHOUT  := core/file/clip_read.c core/file/clip_write.c
+endif
+
 WARN   := -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -pedantic -Werror
 CFLAGS ?= -O2 -g
 ALLCFLAGS := -std=c17 -D_GNU_SOURCE -fPIC -ffp-contract=off $(WARN) $(CFLAGS) $(SANFLAGS) -I. $(patsubst -I%,-isystem %,$(PKGFLAGS))
 
 MACHINE := $(shell $(CC) -dumpmachine)
-CORE    := $(wildcard core/*/*.c)
+CORE    := $(filter-out $(WITHOUT),$(wildcard core/*/*.c))
 BIND    := $(filter-out lua/main.c,$(wildcard lua/*.c))
 OBJ     := $(CORE:%.c=$(BUILD)/%.o)
 
@@ -30,7 +41,8 @@ KERNELS := $(filter-out kernels/cpu/fill.c,$(wildcard kernels/cpu/*.c))
 FLAGS_avx2       := -mavx2 -mfma -mf16c
 FLAGS_avx512     := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma -mf16c
 FLAGS_avx512bf16 := $(FLAGS_avx512) -mavx512bf16
-LEVELS  := avx2 avx512 avx512bf16
+FLAGS_amx        := $(FLAGS_avx512bf16) -mamx-tile -mamx-bf16
+LEVELS  := avx2 avx512 avx512bf16 amx
 KOBJ    := $(foreach l,$(LEVELS),$(KERNELS:%.c=$(BUILD)/%.$(l).o))
 endif
 KOBJ    += $(patsubst %.c,$(BUILD)/%.o,$(wildcard kernels/cpu/fill.c))
@@ -54,7 +66,8 @@ help:
 	@echo "make docs       write docs/api.md anew from the lists of options and functions"
 	@echo "make install    into PREFIX (now $(PREFIX)), below DESTDIR if set; make uninstall"
 	@echo "make clean      remove what was built"
-	@echo "SAN=1 builds with sanitizers, CUDA=1 with the CUDA plug-in, V=1 shows commands"
+	@echo "SAN=1 builds with sanitizers, CUDA=1 with the CUDA plug-in, FFMPEG=0 without FFmpeg,"
+	@echo "V=1 shows commands"
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)

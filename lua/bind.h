@@ -12,6 +12,7 @@
 
 #include "core/base/ctx.h"
 #include "core/file/pixels.h"
+#include "core/file/sound.h"
 #include "core/tensor/op.h"
 #include "core/tensor/ops.h"
 #include "core/tensor/tensor.h"
@@ -84,6 +85,8 @@ void lwf_keep(lua_State *L, lwf_state *s, int arg);
 void lwf_push_texts(lua_State *L, wf_meta_found *found);
 /* The texts of the table at arg; they are borrowed from it. */
 wf_meta lwf_check_texts(lua_State *L, int arg);
+/* Values of t [S,C] as a sound; the caller frees it, after a failure too. */
+wf_status lwf_sound_of(wf_ctx *c, const wf_tensor *t, int rate_hz, wf_sound *out);
 /* Let the collector run when enough bytes were handed out; may not be called while core runs. */
 void lwf_settle(lua_State *L, lwf_state *s, size_t bytes);
 

@@ -343,7 +343,7 @@ static int l_to_device(lua_State *L)
     return lwf_error(L, "device", "a dtype, or cpu", "to: no dtype or device '%s'", name);
 }
 
-/* core.cpu_level() -> "avx512bf16", "avx512", "avx2" or "plain": which kernels run */
+/* core.cpu_level() -> "amx", "avx512bf16", "avx512", "avx2" or "plain": which kernels run */
 static int l_cpu_level(lua_State *L)
 {
     lua_pushstring(L, wf_cpu_level());

@@ -3,6 +3,7 @@
  */
 #include "lua/bind.h"
 
+#include "core/model/lora.h"
 #include "core/model/model.h"
 
 #define MODEL_MT "weft.CoreModel"
@@ -217,6 +218,65 @@ static int l_save(lua_State *L)
     return st == WF_OK ? 0 : lwf_raise(L);
 }
 
+/* ---- adapters ---- */
+
+enum { MAX_TARGETS = 64 };
+
+/* m:adapt(rank, alpha, { target, ... }, seed) -> how many layers */
+static int l_adapt(lua_State *L)
+{
+    wf_model *m = check_model(L);
+    const char *targets[MAX_TARGETS + 1] = {NULL};
+    luaL_checktype(L, 4, LUA_TTABLE);
+    const int n_targets = (int)lua_objlen(L, 4);
+    if (n_targets < 1 || n_targets > MAX_TARGETS)
+        lwf_error(L, "usage", NULL, "adapt: 1 to %d targets", MAX_TARGETS);
+    for (int i = 0; i < n_targets; i++) {
+        lua_rawgeti(L, 4, i + 1);
+        targets[i] = luaL_checkstring(L, -1);     /* stays in the table */
+        lua_pop(L, 1);
+    }
+    const wf_lora_style style = {.rank = lwf_check_int(L, 2, "adapt: rank", 1, 1 << 16),
+                                 .alpha = luaL_checknumber(L, 3),
+                                 .targets = targets,
+                                 .seed = lwf_check_seed(L, 5, "adapt: seed")};
+    int64_t n = 0;
+    if (wf_lora_adapt(lwf_ctx(L), m, &style, &n) != WF_OK) return lwf_raise(L);
+    lua_pushnumber(L, (double)n);
+    return 1;
+}
+
+/* m:adapter(i) -> name, tensor; nothing past the last */
+static int l_adapter(lua_State *L)
+{
+    lwf_state *s = lwf_get(L);
+    const wf_model *m = check_model(L);
+    const int64_t i = lwf_check_int(L, 2, "adapter: i", 1, (int64_t)1 << 40);
+    const char *name;
+    wf_tensor *t = wf_lora_get_param(m, i - 1, &name);
+    if (!t) return 0;
+    lua_pushstring(L, name);
+    return 1 + lwf_push_tensor(L, s, t);
+}
+
+/* m:save_adapter(folder) */
+static int l_save_adapter(lua_State *L)
+{
+    const wf_model *m = check_model(L);
+    return wf_lora_save(lwf_ctx(L), m, luaL_checkstring(L, 2)) == WF_OK ? 0 : lwf_raise(L);
+}
+
+/* m:merge(path, scale) -> how many layers */
+static int l_merge(lua_State *L)
+{
+    wf_model *m = check_model(L);
+    int64_t n = 0;
+    if (wf_lora_merge(lwf_ctx(L), m, luaL_checkstring(L, 2), luaL_checknumber(L, 3), &n) != WF_OK)
+        return lwf_raise(L);
+    lua_pushnumber(L, (double)n);
+    return 1;
+}
+
 void lwf_open_model(lua_State *L, lwf_state *s)
 {
     const luaL_Reg list[] = {
@@ -228,7 +288,8 @@ void lwf_open_model(lua_State *L, lwf_state *s)
     const luaL_Reg methods[] = {
         {"arch", l_arch},       {"config", l_config}, {"param", l_param}, {"report", l_report},
         {"call", l_call},       {"convert", l_convert}, {"set", l_set},   {"save", l_save},
-        {"free", model_gc},     {NULL, NULL},
+        {"adapt", l_adapt},     {"adapter", l_adapter}, {"merge", l_merge},
+        {"save_adapter", l_save_adapter}, {"free", model_gc}, {NULL, NULL},
     };
     lwf_register(L, s, list);
     if (luaL_newmetatable(L, MODEL_MT)) {

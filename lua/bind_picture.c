@@ -1,5 +1,5 @@
 /*
- * bind_picture.c - pictures and animations: files to tensors [H,W,C] of 0 ... 1 and back.
+ * bind_picture.c - pictures, animations and clips: files to tensors [H,W,C] of 0 ... 1 and back.
  */
 #include "lua/bind.h"
 
@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "core/base/mem.h"
-#include "core/file/apng.h"
+#include "core/file/clip.h"
 #include "core/file/jpeg.h"
 #include "core/file/png.h"
 #include "core/tensor/watch.h"
@@ -225,11 +225,77 @@ static int l_save_apng(lua_State *L)
     return st == WF_OK ? 0 : lwf_raise(L);
 }
 
+/* ---- clips ---- */
+
+/* core.has_clips() */
+static int l_has_clips(lua_State *L)
+{
+    lua_pushboolean(L, wf_clip_is_built());
+    return 1;
+}
+
+/* core.load_clip(path, fps or 0, no_sound?) -> tensor [L,H,W,3], fps, texts or nil, sound [S,C] and
+ * rate or nothing */
+static int l_load_clip(lua_State *L)
+{
+    lwf_state *s = lwf_get(L);
+    const char *path = luaL_checkstring(L, 1);
+    const wf_clip_load_options o = {luaL_checknumber(L, 2), lua_toboolean(L, 3)};
+    wf_clip k;
+    wf_meta_found found = {0};
+    wf_status st = wf_clip_load(s->ctx, path, &o, &k, &found);
+    wf_tensor *t = st == WF_OK ? tensor_of(s->ctx, k.frames.list, k.frames.n, true) : NULL;
+    const wf_shape shape = {.rank = 2, .dims = {k.sound.samples, k.sound.channels}};
+    const bool has_sound = t && k.sound.samples > 0;
+    wf_tensor *a = has_sound ? wf_from_host(s->ctx, WF_DTYPE_F32, &shape, k.sound.data) : NULL;
+    wf_clip_free(&k);
+    if (!t || (has_sound && !a)) {
+        wf_meta_free(&found);
+        return lwf_raise(L);
+    }
+    lwf_push_tensor(L, s, t);
+    lua_pushnumber(L, k.fps);
+    lwf_push_texts(L, &found);
+    if (!a) return 3;
+    lwf_push_tensor(L, s, a);
+    lua_pushinteger(L, k.sound.rate_hz);
+    return 5;
+}
+
+/* core.save_clip(path, tensor [L,H,W,C], fps, sound [S,C] or nil, rate or nil,
+ *                { quality, overwrite, texts }) */
+static int l_save_clip(lua_State *L)
+{
+    wf_ctx *c = lwf_ctx(L);
+    const char *path = luaL_checkstring(L, 1);
+    wf_tensor *t = check_picture(L, 2, 4), *a = lwf_opt_tensor(L, 4, "save: the sound");
+    wf_clip k = {.fps = luaL_checknumber(L, 3)};
+    const int rate = a ? (int)lwf_check_int(L, 5, "save: rate", 1, INT32_MAX) : 0;
+    lua_settop(L, 6);
+    wf_clip_options o = {.quality = -1};
+    if (lwf_field(L, 6, "quality")) o.quality = luaL_checknumber(L, -1);
+    if (lwf_field(L, 6, "overwrite")) o.overwrite = lua_toboolean(L, -1);
+    if (!lwf_field(L, 6, "texts")) lua_newtable(L);
+    const wf_meta meta = lwf_check_texts(L, lua_gettop(L));
+    if (a && wf_rank(a) != 2)
+        return lwf_error(L, "usage", NULL, "save: the tensor is not a sound [S,C]");
+    o.meta = &meta;
+    wf_scope *scope = wf_scope_open(c);
+    wf_status st = frames_of(c, t, &k.frames);
+    if (st == WF_OK && a) st = lwf_sound_of(c, a, rate, &k.sound);
+    if (st == WF_OK) st = wf_clip_save(c, path, &k, &o);
+    wf_clip_free(&k);
+    wf_scope_close(c, scope, NULL);
+    return st == WF_OK ? 0 : lwf_raise(L);
+}
+
 void lwf_open_picture(lua_State *L, lwf_state *s)
 {
     const luaL_Reg list[] = {
         {"load_image", l_load_image}, {"save_image", l_save_image},
         {"load_apng", l_load_apng},   {"save_apng", l_save_apng},
+        {"load_clip", l_load_clip},   {"save_clip", l_save_clip},
+        {"has_clips", l_has_clips},
         {NULL, NULL},
     };
     lwf_register(L, s, list);

@@ -31,8 +31,7 @@ static int l_load_audio(lua_State *L)
     return 3;
 }
 
-/* Values of t as a sound; the caller frees it, after a failure too. */
-static wf_status sound_of(wf_ctx *c, const wf_tensor *t, int rate_hz, wf_sound *out)
+wf_status lwf_sound_of(wf_ctx *c, const wf_tensor *t, int rate_hz, wf_sound *out)
 {
     const int64_t n = wf_numel(t);
     *out = (wf_sound){.mem = wf_ctx_get_mem(c), .samples = wf_dim(t, 0), .channels = wf_dim(t, 1),
@@ -61,7 +60,7 @@ static int l_save_audio(lua_State *L)
     o.meta = &meta;
     wf_sound a = {0};
     wf_scope *scope = wf_scope_open(c);
-    wf_status st = sound_of(c, t, rate, &a);
+    wf_status st = lwf_sound_of(c, t, rate, &a);
     if (st == WF_OK) st = wf_sound_save(c, path, &a, &o);
     wf_sound_free(&a);
     wf_scope_close(c, scope, NULL);

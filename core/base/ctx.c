@@ -47,6 +47,12 @@ void wf_ctx_set_fence(wf_ctx *c, bool on) { c->fenced = on; }
 bool wf_ctx_is_fenced(const wf_ctx *c) { return c->fenced; }
 void wf_ctx_set_cancel(wf_ctx *c, volatile sig_atomic_t *flag) { c->cancel = flag; }
 
+wf_status wf_ctx_check_cancel(wf_ctx *c, const char *what)
+{
+    if (c->cancel && *c->cancel) return wf_fail_status(c, WF_ECANCEL, "%s: stopped", what);
+    return wf_get_status(c);
+}
+
 void wf_ctx_fail_io(wf_ctx *c, uint64_t n) { c->fail_io = n; }
 bool wf_ctx_find_io_failure(wf_ctx *c) { return c->fail_io && --c->fail_io == 0; }
 

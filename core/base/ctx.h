@@ -50,6 +50,8 @@ void wf_note(wf_ctx *c, wf_log_level level, const char *fmt, ...) WF_PRINTF(3, 4
 
 /* *flag != 0 makes the next op fail with WF_ECANCEL; the flag is set by a signal handler. */
 void wf_ctx_set_cancel(wf_ctx *c, volatile sig_atomic_t *flag);
+/* For long work that is no op: fails with WF_ECANCEL, naming it, when the flag is set. */
+wf_status wf_ctx_check_cancel(wf_ctx *c, const char *what);
 
 /* For tests: make the nth step of writing a file from now fail (1 = the next); 0 turns it off. */
 void wf_ctx_fail_io(wf_ctx *c, uint64_t n);

@@ -1,16 +1,26 @@
-/* arch.c - the table of architectures. A new model is one row here and one file beside it. */
+/* arch.c - the table of architectures. A new model is one line here and one file beside it. */
 #include "core/model/arch.h"
 
 #include <string.h>
 
-extern const wf_arch wfi_arch_unet2d, wfi_arch_unet3d, wfi_arch_vae, wfi_arch_clip_text,
-                     wfi_arch_clip_vision, wfi_arch_conditioner, wfi_arch_projector,
-                     wfi_arch_llama;
+/* Every architecture, one a line: each has its wfi_arch_<name> in a file of its own. */
+#define ARCHS(X) \
+    X(clip_text) \
+    X(clip_vision) \
+    X(conditioner) \
+    X(gpt2) \
+    X(hifigan) \
+    X(llama) \
+    X(projector) \
+    X(unet2d) \
+    X(unet3d) \
+    X(vae)
 
-static const wf_arch *const table[] = {
-    &wfi_arch_unet2d,      &wfi_arch_unet3d,      &wfi_arch_vae,       &wfi_arch_clip_text,
-    &wfi_arch_clip_vision, &wfi_arch_conditioner, &wfi_arch_projector, &wfi_arch_llama,
-};
+#define DECLARE(name) extern const wf_arch wfi_arch_##name;
+ARCHS(DECLARE)
+
+#define ROW(name) &wfi_arch_##name,
+static const wf_arch *const table[] = {ARCHS(ROW)};
 
 enum { N_ARCHS = sizeof table / sizeof *table };
 

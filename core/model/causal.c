@@ -76,6 +76,7 @@ wf_status wf_causal_open(wf_ctx *c, const wf_causal_style *s, wf_tensor *const *
     WF_TRY(check_cache(c, s, call, in[5]));
     call->wants_layers = is_set(c, in[6]);
     call->last_only = is_set(c, in[7]);
+    call->no_logits = in[8] && !is_set(c, in[8]);
     if (!mask) return wf_get_status(c);
     WF_TRY(wf_input_check(c, s->name, "mask", mask, 2,
                           (int64_t[]){call->B, call->past + call->T}));
@@ -107,12 +108,13 @@ wf_tensor *wf_causal_attend(wf_ctx *c, const wf_causal *call, int64_t layer, wf_
 
 /* ---- outputs ---- */
 
-wf_status wf_causal_finish(wf_ctx *c, wf_causal *call, wf_tensor *hidden, wf_tensor *head,
-                           wf_named *out, int *n_out)
+wf_status wf_causal_finish(wf_ctx *c, wf_causal *call, wf_tensor *hidden,
+                           const wf_linear_layer *head, wf_named *out, int *n_out)
 {
     const int64_t n = call->style->n_layers;
     wf_tensor *read = call->last_only ? wf_slice(c, hidden, 1, call->T - 1, 1, 1) : hidden;
-    out[(*n_out)++] = (wf_named){"logits", wf_linear(c, read, head, NULL)};
+    if (!call->no_logits)
+        out[(*n_out)++] = (wf_named){"logits", wf_linear_run(c, head, read)};
     out[(*n_out)++] = (wf_named){"hidden", hidden};
     if (!call->wants_layers) return wf_get_status(c);
     call->states[n] = hidden;

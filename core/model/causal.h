@@ -18,8 +18,9 @@ typedef struct wf_causal_style {
  *   mask            [B,S+T], 1 where a token is seen; S tokens stand in the cache already
  *   keys, values    [layers,B,room,M,D] the cache, written in place; past: S, its tokens so far
  *   layers          not 0: states of all layers too
- *   last            not 0: logits of the last token alone, [B,1,V] */
-#define WF_CAUSAL_FORWARD "ids? embeds? mask? keys? values? past? layers? last?"
+ *   last            not 0: logits of the last token alone, [B,1,V]
+ *   logits          0: none */
+#define WF_CAUSAL_FORWARD "ids? embeds? mask? keys? values? past? layers? last? logits?"
 
 /* One call of "forward". */
 typedef struct wf_causal {
@@ -28,7 +29,7 @@ typedef struct wf_causal {
     wf_tensor *keys, *values;            /* NULL: no cache */
     wf_tensor *bias;                     /* [B,1,1,past + T] or NULL */
     int64_t B, T, past;
-    bool wants_layers, last_only;
+    bool wants_layers, last_only, no_logits;
     wf_tensor *states[WF_CAUSAL_MAX_LAYERS + 1];
 } wf_causal;
 
@@ -42,10 +43,10 @@ wf_status wf_causal_open(wf_ctx *c, const wf_causal_style *s, wf_tensor *const *
 wf_tensor *wf_causal_attend(wf_ctx *c, const wf_causal *call, int64_t layer, wf_tensor *q,
                             wf_tensor *k, wf_tensor *v);
 
-/* The outputs logits hidden layers? from the final state [B,T,C] and the head's weight [V,C].
+/* The outputs logits? hidden layers? from the final state [B,T,C] and the head to [..,V].
  * states[0 ... n_layers - 1] must be set when layers are wanted; the last one is hidden. */
-wf_status wf_causal_finish(wf_ctx *c, wf_causal *call, wf_tensor *hidden, wf_tensor *head,
-                           wf_named *out, int *n_out);
+wf_status wf_causal_finish(wf_ctx *c, wf_causal *call, wf_tensor *hidden,
+                           const wf_linear_layer *head, wf_named *out, int *n_out);
 
 /* The method "embed": ids [B,T] -> embeds [B,T,C], rows of the table. */
 wf_status wf_causal_embed(wf_ctx *c, const wf_causal_style *s, const wf_param *table,

@@ -23,7 +23,7 @@ typedef struct layer {
 typedef struct net {
     wf_causal_style style;
     wf_param *tokens, *norm;             /* [V,C], [C] */
-    wf_linear_layer head;                /* w NULL: the embedding */
+    wf_linear_layer head;                /* its weight may be the embedding */
     wf_rope_layer rope;
     layer *layers;
     double eps;
@@ -147,6 +147,7 @@ static void *build(wf_builder *b, const wf_json *j)
     }
     n->norm = declare_norm(b, "norm", n->style.width);
     wf_builder_leave(b, mark);
+    n->head.w = n->tokens;
     if (!wf_json_get_bool(c, j, "tie_word_embeddings", false))
         n->head = wf_linear_declare_normal(b, "lm_head", n->style.width, n->style.vocabulary, false,
                                            deviation);
@@ -196,7 +197,7 @@ static wf_status forward(wf_ctx *c, const void *state, wf_tensor *const *in, wf_
         x = run_layer(c, n, &call, i, x, table);
     }
     x = wf_rms_norm(c, x, n->norm->t, n->eps);
-    return wf_causal_finish(c, &call, x, n->head.w ? n->head.w->t : n->tokens->t, out, n_out);
+    return wf_causal_finish(c, &call, x, &n->head, out, n_out);
 }
 
 static wf_status embed(wf_ctx *c, const void *state, wf_tensor *const *in, wf_named *out,

@@ -11,6 +11,7 @@
 
 #include "core/file/tensors.h"
 #include "core/model/model_impl.h"
+#include "core/tensor/ops.h"
 
 enum { PATH_MOST = 4096 };
 
@@ -127,25 +128,70 @@ static void note_missing(wf_ctx *c, reader *r, const wf_param *p)
     r->missing[r->n_missing++] = p->name;
 }
 
-/* A wf_param_source: the tensor of the file, permuted to our layout, in the dtype wanted. */
+/* Where the file keeps direction and size of a weight under weight norm, in PyTorch's old names or
+ * its new ones; false: it does not. */
+static bool find_normed(const reader *r, const char *name, int64_t *direction, int64_t *size)
+{
+    static const char *const ends[][2] = {
+        {"weight_v", "weight_g"},
+        {"parametrizations.weight.original1", "parametrizations.weight.original0"}};
+    char text[WF_PATH_MAX];
+    if (!ends_with(name, "weight")) return false;
+    const int stem = (int)(strlen(name) - strlen("weight"));
+    for (int i = 0; i < 2; i++) {
+        snprintf(text, sizeof text, "%.*s%s", stem, name, ends[i][0]);
+        *direction = wf_tensors_find(r->f, text);
+        snprintf(text, sizeof text, "%.*s%s", stem, name, ends[i][1]);
+        *size = wf_tensors_find(r->f, text);
+        if (*direction >= 0 && *size >= 0) return true;
+    }
+    return false;
+}
+
+/* g v / |v|, the norm being over all dims but the first; v public. */
+static wf_tensor *undo_weight_norm(wf_ctx *c, wf_tensor *v, wf_tensor *g)
+{
+    const int64_t rows = wf_dim(v, 0);
+    if (wf_numel(g) != rows)
+        return wf_fail(c, WF_EMODEL, "weight norm: %lld sizes for %lld rows",
+                       (long long)wf_numel(g), (long long)rows);
+    wf_tensor *flat = wf_cast(c, wf_reshape2(c, v, rows, -1), WF_DTYPE_F32);
+    wf_tensor *norm = wf_sqrt(c, wf_sum(c, wf_square(c, flat), 1, (int[]){-1}, true));
+    wf_tensor *scale = wf_div(c, wf_cast(c, wf_reshape2(c, g, rows, 1), WF_DTYPE_F32), norm);
+    const wf_shape s = wf_get_shape(v);
+    return wf_reshape(c, wf_mul(c, flat, scale), s.rank, s.dims);
+}
+
+/* Give p the public tensor t, permuted to our layout, in the dtype wanted; raw: t as the file
+ * maps it. */
+static void set_param(wf_ctx *c, const reader *r, wf_param *p, wf_tensor *t, wf_tensor *raw)
+{
+    t = wf_param_from_public(c, p, t);
+    if (r->dtype != WF_DTYPE_COUNT) t = wf_cast(c, t, r->dtype);
+    p->is_mapped = t && raw && wf_data_const(t) == wf_data_const(raw);
+    if (t) t = wf_to_device(c, t, wf_ctx_get_device(c));
+    p->t = wf_take_owned(c, t);
+}
+
+/* A wf_param_source: the tensor of the file. */
 static void read_param(wf_ctx *c, void *arg, wf_param *p)
 {
     reader *r = arg;
     if (wf_has_failed(c)) return;
-    const int64_t i = find_tensor(r, p->name);
-    if (i < 0) {
+    int64_t i = find_tensor(r, p->name), size = -1;
+    if (i < 0 && !find_normed(r, p->name, &i, &size)) {
         note_missing(c, r, p);
         return;
     }
     if (check_tensor(c, r, p, i) != WF_OK) return;
     r->used[i] = true;
     wf_scope *s = wf_scope_open(c);
-    wf_tensor *raw = wf_tensors_get(c, r->f, i);
-    wf_tensor *t = wf_param_from_public(c, p, raw);
-    if (r->dtype != WF_DTYPE_COUNT) t = wf_cast(c, t, r->dtype);
-    p->is_mapped = t && raw && wf_data_const(t) == wf_data_const(raw);
-    if (t) t = wf_to_device(c, t, wf_ctx_get_device(c));
-    p->t = wf_take_owned(c, t);
+    wf_tensor *raw = wf_tensors_get(c, r->f, i), *t = raw;
+    if (size >= 0) {
+        r->used[size] = true;
+        t = undo_weight_norm(c, raw, wf_tensors_get(c, r->f, size));
+    }
+    set_param(c, r, p, t, raw);
     wf_scope_close(c, s, NULL);
 }
 

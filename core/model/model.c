@@ -82,6 +82,7 @@ void wf_model_release(wf_model *m)
 {
     if (!m || --m->refs > 0) return;
     wf_params_free(m->params);
+    wf_params_free(m->adapters);
     wf_mem_free(m->mem, m->config);
     wf_mem_free(m->mem, m);
 }

@@ -39,8 +39,7 @@ static wf_status save_weights(wf_ctx *c, const wf_model *m, const char *path, wf
     return st;
 }
 
-/* Make folder and those above it that are missing. */
-static wf_status make_folder(wf_ctx *c, const char *folder)
+wf_status wfi_model_make_folder(wf_ctx *c, const char *folder)
 {
     char path[PATH_MOST];
     if ((size_t)snprintf(path, sizeof path, "%s", folder) >= sizeof path)
@@ -64,7 +63,7 @@ wf_status wf_model_save(wf_ctx *c, wf_model *m, const char *folder, const char *
     if (dtype != WF_DTYPE_COUNT && !wf_dtype_is_float(dtype))
         return wf_fail_status(c, WF_EDTYPE, "%s: cannot be saved as %s", m->arch->name,
                               wf_dtype_text(dtype));
-    WF_TRY(make_folder(c, folder));
+    WF_TRY(wfi_model_make_folder(c, folder));
     snprintf(path, sizeof path, "%s/%s", folder, file);
     WF_TRY(save_weights(c, m, path, dtype));
     snprintf(path, sizeof path, "%s/config.json", folder);

@@ -53,6 +53,7 @@ static wf_linear_layer declare_linear(wf_builder *b, const char *name, int64_t i
     const size_t mark = wf_builder_enter(b, "%s", name);
     wf_linear_layer l = {
         .w = wf_param_new(b, "weight", WF_LAYOUT_PLAIN, shape_of(2, out, in, 0, 0), w)};
+    if (l.w) l.w->is_linear = true;
     if (bias) l.b = wf_param_new(b, "bias", WF_LAYOUT_PLAIN, shape_of(1, out, 0, 0, 0), *bias);
     wf_builder_leave(b, mark);
     return l;
@@ -74,11 +75,16 @@ wf_linear_layer wf_linear_declare_normal(wf_builder *b, const char *name, int64_
 
 wf_tensor *wf_linear_run(wf_ctx *c, const wf_linear_layer *l, wf_tensor *x)
 {
-    return wf_linear(c, x, values(l->w), values(l->b));
+    const wf_adapter *k = l->w ? l->w->adapter : NULL;
+    wf_tensor *y = wf_linear(c, x, values(l->w), values(l->b));
+    if (!k) return y;
+    wf_tensor *low = wf_linear(c, x, values(k->a), NULL);
+    return wf_add(c, y, wf_scale(c, wf_linear(c, low, values(k->b), NULL), k->scale));
 }
 
 wf_tensor *wf_linear_run_act(wf_ctx *c, const wf_linear_layer *l, wf_tensor *x, wf_act act)
 {
+    if (l->w && l->w->adapter) return wf_act_run(c, wf_linear_run(c, l, x), act);
     return wf_linear_act(c, x, values(l->w), values(l->b), act);
 }
 

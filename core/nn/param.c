@@ -186,11 +186,13 @@ void wf_param_randomise(wf_ctx *c, void *seed, wf_param *p)
 /* ---- layouts ---- */
 
 /* public[i] = ours[order[i]] */
-static const int to_public[][4] = {[WF_LAYOUT_CONV2D] = {0, 3, 1, 2},
+static const int to_public[][4] = {[WF_LAYOUT_LINEAR_T] = {1, 0},
+                                   [WF_LAYOUT_CONV2D] = {0, 3, 1, 2},
                                    [WF_LAYOUT_CONV1D] = {0, 2, 1},
                                    [WF_LAYOUT_CONV_T1D] = {0, 2, 1},
                                    [WF_LAYOUT_CONV_FRAMES] = {0, 2, 1}};
-static const int from_public[][4] = {[WF_LAYOUT_CONV2D] = {0, 2, 3, 1},
+static const int from_public[][4] = {[WF_LAYOUT_LINEAR_T] = {1, 0},
+                                     [WF_LAYOUT_CONV2D] = {0, 2, 3, 1},
                                      [WF_LAYOUT_CONV1D] = {0, 2, 1},
                                      [WF_LAYOUT_CONV_T1D] = {0, 2, 1},
                                      [WF_LAYOUT_CONV_FRAMES] = {0, 2, 1}};
@@ -215,6 +217,7 @@ wf_shape wf_param_public_shape(const wf_param *p)
 /* Every kernel tap is one: then the layouts are the same memory. */
 static bool has_one_tap(const wf_param *p)
 {
+    if (p->layout == WF_LAYOUT_LINEAR_T) return false;
     for (int i = 1; i < p->shape.rank - 1; i++)
         if (p->shape.dims[i] != 1) return false;
     return true;

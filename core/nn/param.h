@@ -12,6 +12,7 @@
 /* How a public file lays a parameter out; wf_param.shape is ours. */
 typedef enum wf_layout {
     WF_LAYOUT_PLAIN,        /* as ours: linear [N,K], norms, embeddings */
+    WF_LAYOUT_LINEAR_T,     /* [K,N]; ours [N,K] */
     WF_LAYOUT_CONV2D,       /* [O,I,kh,kw]; ours [O,kh,kw,I] */
     WF_LAYOUT_CONV1D,       /* [O,I,k]; ours [O,k,I] */
     WF_LAYOUT_CONV_T1D,     /* [I,O,k]; ours [I,k,O] */
@@ -31,6 +32,8 @@ wf_init wf_init_normal(double deviation);
 wf_init wf_init_fan_in(
     int64_t fan_in); /* PyTorch's default for linear and convolution: U(+-1/sqrt(fan_in)) */
 
+struct wf_adapter;
+
 /* One parameter. Layers keep a pointer to it and read t at each call, so t may be replaced. */
 typedef struct wf_param {
     const char *name;
@@ -39,7 +42,15 @@ typedef struct wf_param {
     wf_init init;
     wf_tensor *t;           /* owned */
     bool is_mapped;         /* t's values are a file's: read only */
+    bool is_linear;         /* the weight [N,K] of a linear layer */
+    struct wf_adapter *adapter;   /* of a linear layer; NULL: none. Borrowed */
 } wf_param;
+
+/* What a linear layer adds to its result: scale (x a^T) b^T, a [R,K] and b [N,R]. */
+typedef struct wf_adapter {
+    wf_param *a, *b;
+    double scale;
+} wf_adapter;
 
 /* The parameters of a model in the order of declaration, and the memory of its layers. */
 typedef struct wf_params wf_params;

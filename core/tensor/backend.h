@@ -35,7 +35,7 @@ wf_device *wf_cpu_device(void);
 /* Defined by kernels/cpu: fill the slots the machine can run, at the level that WF_CPU names at
  * most ("plain" leaves every slot NULL). Returns the level's name. */
 const char *wf_cpu_fill(wf_device *d, const char *highest);
-const char *wf_cpu_level(void);           /* "avx512bf16", "avx512", "avx2", "plain" */
+const char *wf_cpu_level(void);           /* "amx", "avx512bf16" ... "plain" */
 
 /* A device whose memory the host cannot read outside backend calls; runs the truths. For tests:
  * it shows that nothing above the backend touches device memory. */

@@ -295,7 +295,7 @@ static wf_status run_into(wf_ctx *c, wf_op_args *a)
 static wf_status call(wf_ctx *c, wf_op_args *a, wf_tensor *const *in, int n_in,
                       const double *attr, int n_attr)
 {
-    if (c->cancel && *c->cancel) return wf_fail_status(c, WF_ECANCEL, "%s: stopped", a->op->name);
+    WF_TRY(wf_ctx_check_cancel(c, a->op->name));
     WF_TRY(set_attrs(c, a, attr, n_attr));
     WF_TRY(set_inputs(c, a, in, n_in));
     WF_TRY(check_present(c, a));

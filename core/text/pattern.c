@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/base/mem.h"
+#include "core/text/textbuf.h"
 
 /* Patterns of public files match within some hundred steps; a hostile one may want 2^n. */
 enum { MOST_STEPS = 10000000, MOST_DEPTH = 10000, MOST_HEAP_KB = 64 << 10 };
@@ -28,13 +29,10 @@ static wf_status compile(wf_ctx *c, wf_pattern *x, const char *text, bool is_pla
     int code;
     PCRE2_SIZE where;
     PCRE2_UCHAR why[120];
-    const uint32_t options = PCRE2_UTF | PCRE2_UCP | PCRE2_MATCH_INVALID_UTF |
-                             (is_plain ? PCRE2_LITERAL : 0u);
+    const uint32_t options = PCRE2_UTF | (is_plain ? PCRE2_LITERAL : PCRE2_UCP);
     pcre2_compile_context *how = pcre2_compile_context_create(x->general);
     if (how)
-        x->code = pcre2_compile((PCRE2_SPTR)text, strlen(text),
-                                is_plain ? options & ~(uint32_t)PCRE2_UCP : options, &code, &where,
-                                how);
+        x->code = pcre2_compile((PCRE2_SPTR)text, strlen(text), options, &code, &where, how);
     pcre2_compile_context_free(how);
     if (!how || (!x->code && code == PCRE2_ERROR_HEAP_FAILED))
         return wf_fail_status(c, WF_ENOMEM, "%s: no memory for a pattern", x->name);
@@ -80,11 +78,13 @@ void wf_pattern_free(wf_pattern *x)
     wf_mem_free(x->mem, x);
 }
 
-bool wf_pattern_find(wf_ctx *c, const wf_pattern *x, const char *p, size_t n, size_t from,
-                     size_t *at, size_t *end)
+/* The matcher would look all of a text through for each match: it is told that the stretch is
+ * UTF-8. */
+static bool find_in(wf_ctx *c, wf_matches *m, size_t *at, size_t *end)
 {
-    if (wf_has_failed(c) || n == 0) return false;
-    const int got = pcre2_match(x->code, (PCRE2_SPTR)p, n, from, PCRE2_NOTEMPTY, x->match,
+    const wf_pattern *x = m->x;
+    const int got = pcre2_match(x->code, (PCRE2_SPTR)m->p + m->from, m->end - m->from,
+                                m->next - m->from, PCRE2_NOTEMPTY | PCRE2_NO_UTF_CHECK, x->match,
                                 x->limits);
     if (got == PCRE2_ERROR_NOMATCH) return false;
     if (got < 0) {
@@ -93,7 +93,21 @@ bool wf_pattern_find(wf_ctx *c, const wf_pattern *x, const char *p, size_t n, si
         return false;
     }
     const PCRE2_SIZE *span = pcre2_get_ovector_pointer(x->match);
-    *at = span[0];
-    *end = span[1];
+    *at = m->from + span[0];
+    *end = m->from + span[1];
+    m->next = *end;
     return true;
+}
+
+bool wf_pattern_next(wf_ctx *c, wf_matches *m, size_t *at, size_t *end)
+{
+    while (!wf_has_failed(c)) {
+        if (m->next < m->end && find_in(c, m, at, end)) return true;
+        m->from = m->end;
+        while (m->from < m->n && wf_utf8_span(m->p + m->from, m->n - m->from) == 0) m->from++;
+        if (m->from == m->n) return false;
+        m->end = m->from + wf_utf8_span(m->p + m->from, m->n - m->from);
+        m->next = m->from;
+    }
+    return false;
 }

@@ -28,23 +28,10 @@ static void lower(const char *p, size_t n, wf_textbuf *out)
     }
 }
 
-/* The bytes from p on that are UTF-8. */
-static size_t valid_bytes(const char *p, size_t n)
-{
-    size_t at = 0;
-    int32_t cp;
-    while (at < n) {
-        const size_t k = wf_utf8_read(p + at, n - at, &cp);
-        if (cp < 0) break;
-        at += k;
-    }
-    return at;
-}
-
 static void normalise(const char *p, size_t n, int form, wf_textbuf *out)
 {
     while (n > 0) {
-        const size_t k = valid_bytes(p, n);
+        const size_t k = wf_utf8_span(p, n);
         if (k == 0) {
             wf_textbuf_add(out, p++, 1);
             n--;
@@ -83,22 +70,24 @@ static void strip(const wf_step *s, const char *p, size_t n, wf_textbuf *out)
 static void spaces(const wf_step *s, const char *p, size_t n, wf_textbuf *out)
 {
     const char *space = s->escape ? WF_META_SPACE : " ";
-    const size_t k = strlen(space);
+    const size_t k = strlen(space), before = out->n;
     bool after = s->fold;
     while (s->fold && n > 0 && *p == ' ') p++, n--;
-    while (s->fold && n > 0 && p[n - 1] == ' ') n--;
     if (n > 0 && s->prepend == WF_PREPEND_ALWAYS) wf_textbuf_add(out, space, k);
     for (size_t i = 0; i < n; i++) {
         if (p[i] != ' ') wf_textbuf_add(out, p + i, 1);
         else if (!after) wf_textbuf_add(out, space, k);
         after = s->fold && p[i] == ' ';
     }
+    while (s->fold && out->n >= before + k && memcmp(out->p + out->n - k, space, k) == 0)
+        out->n -= k;
 }
 
 static void replace(wf_ctx *c, const wf_step *s, const char *p, size_t n, wf_textbuf *out)
 {
+    wf_matches m = {s->pattern, p, n, 0, 0, 0};
     size_t done = 0, at, end;
-    while (wf_pattern_find(c, s->pattern, p, n, done, &at, &end)) {
+    while (wf_pattern_next(c, &m, &at, &end)) {
         wf_textbuf_add(out, p + done, at - done);
         wf_textbuf_add(out, s->text, strlen(s->text));
         done = end;
@@ -117,7 +106,7 @@ static void run_text(wf_ctx *c, const wf_step *s, const char *p, size_t n, wf_te
     case WF_STEP_REPLACE: replace(c, s, p, n, out); break;
     case WF_STEP_CHARSMAP: wf_charsmap_run(&s->charsmap, p, n, s->by_grapheme, out); break;
     default:
-        wf_textbuf_add(out, s->text, strlen(s->text));
+        if (!(s->unless_space && *p == ' ')) wf_textbuf_add(out, s->text, strlen(s->text));
         wf_textbuf_add(out, p, n);
         break;
     }
@@ -137,8 +126,9 @@ static void add_span(spans *l, size_t from, size_t end, bool is_match)
 
 static void find_spans(wf_ctx *c, const wf_step *s, const char *p, size_t n, spans *l)
 {
+    wf_matches m = {s->pattern, p, n, 0, 0, 0};
     size_t done = 0, at, end;
-    while (wf_pattern_find(c, s->pattern, p, n, done, &at, &end)) {
+    while (wf_pattern_next(c, &m, &at, &end)) {
         add_span(l, done, at, s->invert);
         add_span(l, at, end, !s->invert);
         done = end;

@@ -35,6 +35,7 @@ typedef struct wf_step {
     wf_charsmap charsmap;
     int form;                    /* UNICODE: utf8proc's options */
     bool left, right;            /* STRIP */
+    bool unless_space;           /* PREPEND: not to what begins with a space */
     bool invert;                 /* SPLIT: what is between matches counts as the match */
     bool by_grapheme;            /* CHARSMAP */
     bool fold, escape;           /* SPACES */

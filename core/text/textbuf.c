@@ -97,6 +97,18 @@ size_t wf_utf8_read(const char *p, size_t n, int32_t *cp)
     return k > 0 ? (size_t)k : 1;
 }
 
+size_t wf_utf8_span(const char *p, size_t n)
+{
+    size_t at = 0;
+    int32_t cp;
+    while (at < n) {
+        const size_t k = wf_utf8_read(p + at, n - at, &cp);
+        if (cp < 0) break;
+        at += k;
+    }
+    return at;
+}
+
 void wf_textbuf_add_char(wf_textbuf *b, int32_t cp)
 {
     utf8proc_uint8_t out[4];

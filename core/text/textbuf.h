@@ -47,6 +47,8 @@ void wf_words_free(wf_words *w);
 /* Bytes of the character at p, of n > 0 that are left; 1 for a byte that begins no valid one, and
  * then *cp is -1. */
 size_t wf_utf8_read(const char *p, size_t n, int32_t *cp);
+/* Bytes of p[0..n) up to the first that is no UTF-8. */
+size_t wf_utf8_span(const char *p, size_t n);
 void wf_textbuf_add_char(wf_textbuf *b, int32_t cp);
 
 #endif

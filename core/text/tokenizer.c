@@ -271,57 +271,67 @@ static void add_byte_chars(const char *p, size_t n, wf_textbuf *out)
     }
 }
 
-static void add_spaced(const wf_tokenizer *t, const char *p, size_t n, bool is_first,
-                       wf_textbuf *out)
+/* A text while pieces are added to it. */
+typedef struct decoding {
+    const wf_tokenizer *t;
+    wf_textbuf out;
+    bool is_first;               /* no piece has been added */
+    bool has_stripped;           /* a space that encoding put in front is gone */
+} decoding;
+
+static void add_spaced(decoding *d, const char *p, size_t n)
 {
     static const size_t k = sizeof WF_META_SPACE - 1;
+    const wfi_decoder *how = &d->t->decoder;
     for (size_t at = 0; at < n;) {
         if (at + k > n || memcmp(p + at, WF_META_SPACE, k) != 0) {
-            wf_textbuf_add(out, p + at++, 1);
+            wf_textbuf_add(&d->out, p + at++, 1);
             continue;
         }
-        if (!(is_first && t->decoder.drop_first_spaces)) wf_textbuf_add(out, " ", 1);
+        const bool strip =
+            how->strip_piece && at == 0 && d->out.n == 0 && (how->fold || !d->has_stripped);
+        d->has_stripped = d->has_stripped || strip;
+        if (!strip && !(d->is_first && how->drop_first_spaces)) wf_textbuf_add(&d->out, " ", 1);
         at += k;
     }
 }
 
-/* Piece id as text behind out. */
-static void add_piece(const wf_tokenizer *t, int64_t id, bool is_first, wf_textbuf *out)
+/* Piece id as text. */
+static void add_piece(decoding *d, int64_t id)
 {
-    const wfi_decoder *d = &t->decoder;
+    const wf_tokenizer *t = d->t;
+    const wfi_decoder *how = &t->decoder;
     const wf_piece *q = &t->vocab.pieces[id];
     const char *p = wf_vocab_get(&t->vocab, id);
     const int byte = byte_of_piece(t, id);
     const char ch = (char)byte;
     const size_t k = strlen(t->suffix);
     size_t n = (size_t)q->bytes;
-    if (d->join && !is_first) wf_textbuf_add(out, " ", 1);
+    if (how->join && !d->is_first) wf_textbuf_add(&d->out, " ", 1);
     if (byte >= 0) {
-        wf_textbuf_add(out, &ch, 1);
+        wf_textbuf_add(&d->out, &ch, 1);
         return;
     }
-    if (q->kind == WF_PIECE_UNKNOWN && d->unknown) {
-        wf_textbuf_add(out, d->unknown, strlen(d->unknown));
+    if (q->kind == WF_PIECE_UNKNOWN && how->unknown) {
+        wf_textbuf_add(&d->out, how->unknown, strlen(how->unknown));
         return;
     }
+    if (q->kind == WF_PIECE_CONTROL && how->unknown) return;
     const bool ends =
-        d->suffix_ends_word && k > 0 && n >= k && memcmp(p + n - k, t->suffix, k) == 0;
+        how->suffix_ends_word && k > 0 && n >= k && memcmp(p + n - k, t->suffix, k) == 0;
     if (ends) n -= k;
-    if (d->byte_chars) add_byte_chars(p, n, out);
-    else if (d->spaces) add_spaced(t, p, n, is_first, out);
-    else wf_textbuf_add(out, p, n);
-    if (ends) wf_textbuf_add(out, " ", 1);
+    if (how->byte_chars) add_byte_chars(p, n, &d->out);
+    else if (how->spaces) add_spaced(d, p, n);
+    else wf_textbuf_add(&d->out, p, n);
+    if (ends) wf_textbuf_add(&d->out, " ", 1);
 }
 
 /* Spaces that encoding put there go. */
 static void trim(const wf_tokenizer *t, wf_textbuf *b)
 {
     size_t from = 0;
-    while (from < b->n && b->p[from] == ' ' &&
-           (t->decoder.strip_all || (int)from < t->decoder.strip))
-        from++;
+    while (from < b->n && b->p[from] == ' ' && (int)from < t->decoder.strip) from++;
     while (t->decoder.trim_end && b->n > from && is_white(b->p[b->n - 1])) b->n--;
-    if (!b->p) return;
     memmove(b->p, b->p + from, b->n - from);
     b->n -= from;
     b->p[b->n] = '\0';
@@ -330,26 +340,25 @@ static void trim(const wf_tokenizer *t, wf_textbuf *b)
 wf_status wf_tokenizer_decode(wf_ctx *c, const wf_tokenizer *t, const int64_t *in, int64_t n_ids,
                               bool skip_special, char **text, size_t *text_bytes)
 {
-    wf_textbuf b = {.mem = t->mem};
-    bool is_first = true;
+    decoding d = {.t = t, .out = {.mem = t->mem}, .is_first = true};
     if (wf_has_failed(c)) return wf_get_status(c);
-    wf_textbuf_add(&b, "", 0);
+    wf_textbuf_add(&d.out, "", 0);
     for (int64_t i = 0; i < n_ids; i++) {
         if (!wf_vocab_get(&t->vocab, in[i])) {
-            wf_textbuf_free(&b);
+            wf_textbuf_free(&d.out);
             return wf_fail_status(c, WF_EARG, "decode: id %lld is outside the vocabulary of %lld",
                                   (long long)in[i], (long long)t->vocab.n);
         }
         if (skip_special && t->vocab.pieces[in[i]].is_special) continue;
-        add_piece(t, in[i], is_first, &b);
-        is_first = false;
+        add_piece(&d, in[i]);
+        d.is_first = false;
     }
-    if (b.failed) {
-        wf_textbuf_free(&b);
+    if (d.out.failed) {
+        wf_textbuf_free(&d.out);
         return wf_fail_status(c, WF_ENOMEM, "decode: no memory");
     }
-    trim(t, &b);
-    *text = b.p;
-    *text_bytes = b.n;
+    trim(t, &d.out);
+    *text = d.out.p;
+    *text_bytes = d.out.n;
     return WF_OK;
 }

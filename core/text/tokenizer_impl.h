@@ -24,8 +24,10 @@ typedef struct wfi_decoder {
     bool suffix_ends_word;       /* bpe.suffix becomes a space, but at the end */
     bool join;                   /* a space between pieces */
     bool drop_first_spaces;      /* U+2581 of the first piece vanish */
-    bool strip_all;              /* all spaces at the start go, else up to strip of them */
-    int strip;
+    int strip;                   /* up to so many spaces at the start go */
+    bool strip_piece;            /* the U+2581 that begins the first piece goes; with fold, that of
+                                  * each piece until there is text */
+    bool fold;
     bool trim_end;               /* white space at the end goes */
     const char *unknown;         /* what an unknown piece reads as; NULL: its own text */
 } wfi_decoder;

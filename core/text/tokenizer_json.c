@@ -418,10 +418,13 @@ static wf_status default_ends(const reader *r, const wf_json *doc)
     if (!wf_json_find(doc, "decoder")) {
         t->decoder.spaces = true;
         t->decoder.bytes = t->unigram.byte_fallback || t->bpe.byte_fallback;
-        for (int i = 0; i < t->n_steps; i++)
-            if (t->steps[i].kind == WF_STEP_PREPEND ||
-                (t->steps[i].kind == WF_STEP_METASPACE && t->steps[i].prepend != WF_PREPEND_NEVER))
+        for (int i = 0; i < t->n_steps; i++) {
+            wf_step *s = &t->steps[i];
+            s->unless_space = s->kind == WF_STEP_PREPEND;
+            if (s->unless_space ||
+                (s->kind == WF_STEP_METASPACE && s->prepend != WF_PREPEND_NEVER))
                 t->decoder.strip = 1;
+        }
     }
     if (wf_json_find(doc, "post_processor")) return WF_OK;
     if (bos >= 0) WF_TRY(wfi_tokenizer_end(r->c, t, true, bos, r->path));

@@ -108,7 +108,8 @@ wf_status WF_K(conv2d)(wf_ctx *c, wf_op_args *a)
         return WF_ESKIP;
     const conv g = WF_K(read_conv)(x, w, y, a->attr);
     if (g.v.groups != 1 || wf_numel(w) == 0) return WF_ESKIP;
-    if (WF_K(wino_fits)(&g)) return WF_K(wino)(c, &g, wf_data(x), w, false, floats(b), wf_data(y));
+    if (!has_tiles(c) && WF_K(wino_fits)(&g))
+        return WF_K(wino)(c, &g, wf_data(x), w, false, floats(b), wf_data(y));
     return conv_product(c, &g, a);
 }
 
@@ -251,7 +252,7 @@ wf_status WF_K(conv2d_dx)(wf_ctx *c, wf_op_args *a)
     if (!is_f32(dy) || !is_f32(dx) || !is_plain_float(w) || wf_numel(dx) == 0) return WF_ESKIP;
     const conv g = WF_K(read_conv)(dx, w, dy, a->attr + 2), back = turn(&g);
     if (g.v.groups != 1 || g.kh * g.kw > MAX_TAPS || wf_numel(dy) == 0) return WF_ESKIP;
-    if (WF_K(wino_fits)(&back))
+    if (!has_tiles(c) && WF_K(wino_fits)(&back))
         return WF_K(wino)(c, &back, wf_data(dy), w, true, NULL, wf_data(dx));
     for (int64_t y = 0; y < min_i(g.v.stride_h, g.H); y++)
         for (int64_t x = 0; x < min_i(g.v.stride_w, g.W); x++) {
@@ -300,7 +301,7 @@ wf_status WF_K(conv2d_dw)(wf_ctx *c, wf_op_args *a)
                     .k = g.B * g.Ho * g.Wo,
                     .batch = 1,
                     .a = {.p = wf_data(dy), .t = WF_DTYPE_F32, .row = 1, .col = g.O},
-                    .b = {.t = panel_dtype(c, WF_DTYPE_F32)}, .c = wf_data(dw)};
+                    .b = {.t = column_dtype(c)}, .c = wf_data(dw)};
     const gemm_src b = {.p = wf_data(x), .t = WF_DTYPE_F32, .pack = pack_x_taps, .arg = &g};
     return WF_K(gemm_long)(c, &p, &b);
 }

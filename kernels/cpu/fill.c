@@ -7,10 +7,15 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#if defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 #define WF_KERNELS 1
 void wfk_fill_avx2(wf_device *d);
 void wfk_fill_avx512(wf_device *d);
 void wfk_fill_avx512bf16(wf_device *d);
+void wfk_fill_amx(wf_device *d);
 
 /* Not every compiler's __builtin_cpu_supports knows this one. */
 static int has_f16c(void)
@@ -32,12 +37,28 @@ static int has_avx512(void)
 
 static int has_avx512bf16(void) { return has_avx512() && __builtin_cpu_supports("avx512bf16"); }
 
+/* Tiles of bf16, and the kernel's leave to have their registers. */
+static int has_amx(void)
+{
+    enum { BF16 = 1 << 22, TILES = 1 << 24 };
+    unsigned a, b, c, d;
+    if (!has_avx512bf16() || !__get_cpuid_count(7, 0, &a, &b, &c, &d)) return 0;
+    if ((d & BF16) == 0 || (d & TILES) == 0) return 0;
+#if defined(__linux__)
+    enum { ASK = 0x1023, TILE_DATA = 18 };           /* ARCH_REQ_XCOMP_PERM */
+    return syscall(SYS_arch_prctl, ASK, TILE_DATA) == 0;
+#else
+    return 0;
+#endif
+}
+
 /* From the highest level down. */
 static const struct level {
     const char *name;
     int (*has)(void);
     void (*fill)(wf_device *d);
 } levels[] = {
+    {"amx", has_amx, wfk_fill_amx},
     {"avx512bf16", has_avx512bf16, wfk_fill_avx512bf16},
     {"avx512", has_avx512, wfk_fill_avx512},
     {"avx2", has_avx2, wfk_fill_avx2},

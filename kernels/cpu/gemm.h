@@ -120,6 +120,24 @@ static inline wf_dtype panel_dtype(const wf_ctx *c, wf_dtype t)
     return t == WF_DTYPE_F16 || t == WF_DTYPE_BF16 ? t : WF_DTYPE_F32;
 }
 
+/* Whether products go through tiles of bf16, which beat Winograd's way with a third of its work. */
+static inline bool has_tiles(const wf_ctx *c)
+{
+#if defined(WF_LEVEL_amx)
+    return wf_ctx_get_bf16(c);
+#else
+    (void)c;
+    return false;
+#endif
+}
+
+/* What products whose A lies column by column run in: f32 beside tiles, which take rows alone, since
+ * processors that have them run pairs at half the rate of f32. */
+static inline wf_dtype column_dtype(const wf_ctx *c)
+{
+    return has_tiles(c) ? WF_DTYPE_F32 : panel_dtype(c, WF_DTYPE_F32);
+}
+
 /* Tags of what kernels keep with weights. */
 enum { PREP_LINEAR = 1, PREP_MATMUL, PREP_CONV, PREP_CONV_DX, PREP_WINO, PREP_WINO_DX, PREP_BF16 };
 

@@ -21,6 +21,9 @@ WF_INLINE vf multiply_add(vf a, vf b, vf s, wf_dtype t)
     return vf_fma(a, b, s);
 }
 
+/* Bytes ahead of a single row's product that B is fetched: it does nothing but wait for memory. */
+enum { AHEAD_BYTES = 2048 };
+
 /* rows: element k of A's row i stands at a[i * as + k], else at a[k * as + i]. */
 WF_INLINE void tile_body(int mr, int nv, wf_dtype t, bool rows, int64_t kc, const float *a,
                          int64_t as, const void *b, int64_t bs, float *c, int64_t ldc,
@@ -36,6 +39,10 @@ WF_INLINE void tile_body(int mr, int nv, wf_dtype t, bool rows, int64_t kc, cons
     }
     for (int64_t k = 0; k < kc; k++, a += rows ? 0 : as) {
         vf x[2];
+        if (mr == 1)
+            for (int64_t at = 0; at < nv * VL * panel_bytes(t); at += 64)
+                _mm_prefetch((const char *)b + k * bs * panel_bytes(t) + at + AHEAD_BYTES,
+                             _MM_HINT_T0);
 #pragma GCC unroll 2
         for (int v = 0; v < nv; v++) x[v] = load_b(b, k * bs + v * VL, t);
 #pragma GCC unroll 16

@@ -51,7 +51,7 @@ static gemm_src matrix_of(wf_tensor *t, bool k_first)
 
 static wf_status batched(wf_ctx *c, gemm *g, wf_tensor *tb, const gemm_src *b)
 {
-    const wf_dtype t = panel_dtype(c, WF_DTYPE_F32);
+    const wf_dtype t = g->b.t;
     const int64_t size = WF_K(panels_elems)(g->n, g->k, t);
     const int64_t matrices = wf_numel(tb) / (wf_dim(tb, -1) * wf_dim(tb, -2));
     float *panels = scratch_alloc(c, matrices * size, sizeof *panels);
@@ -80,7 +80,7 @@ wf_status WF_K(matmul)(wf_ctx *c, wf_op_args *a)
         g.m *= g.batch;
         g.batch = 1;
     }
-    g.b.t = panel_dtype(c, WF_DTYPE_F32);
+    g.b.t = trans_a ? column_dtype(c) : panel_dtype(c, WF_DTYPE_F32);
     if (g.batch == 1 && g.k >= 8 * max_i(g.m, g.n) && g.k > 4096) return WF_K(gemm_long)(c, &g, &b);
     int64_t *index = scratch_alloc(c, 2 * g.batch, sizeof *index);
     if (!index) return WF_ENOMEM;

@@ -61,6 +61,11 @@ WF_INLINE void rows_of(const void *const *row, wf_dtype t, int n, int width, int
 
 void WF_K(pack_rows)(const void *const *row, wf_dtype t, int n, int width, int64_t kc, float *dst)
 {
+    if (width == 1 && t == WF_DTYPE_F32) {
+        if (n == 1 && row[0]) memcpy(dst, row[0], (size_t)kc * sizeof *dst);
+        else memset(dst, 0, (size_t)kc * sizeof *dst);
+        return;
+    }
     switch (t) {
     case WF_DTYPE_F32: rows_of(row, WF_DTYPE_F32, n, width, kc, dst); break;
     case WF_DTYPE_F16: rows_of(row, WF_DTYPE_F16, n, width, kc, dst); break;

@@ -17,6 +17,11 @@
 /* Bodies that must be specialised by their constant arguments. */
 #define WF_INLINE static inline __attribute__((always_inline))
 
+/* What amx has beside tiles. */
+#if defined(WF_LEVEL_amx)
+#define WF_LEVEL_avx512bf16
+#endif
+
 #if defined(WF_LEVEL_avx2)
 
 enum { VL = 8 };

@@ -307,6 +307,7 @@ function Audio:save(path, opts)
     bits = opts.bits, quality = opts.quality, overwrite = opts.overwrite ~= false,
     texts = texts_for(self, path, opts.provenance),
   })
+  require("weft.fingerprint").saved(self, path)
   return path
 end
 

@@ -316,6 +316,7 @@ function Image:save(path, opts)
   local text = require("weft.provenance").texts(self, opts.provenance)
   paths.write(path)
   core.save_image(path, self.data, opts.quality or 90, text, opts.overwrite ~= false)
+  require("weft.fingerprint").saved(self, path)
   return path
 end
 

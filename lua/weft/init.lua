@@ -92,7 +92,7 @@ local parts = {
   spec = true, options = true, config = true,
   train = true, image = true, audio = true, mel = true, video = true, model = true, json = true,
   guidance = true, tokenizer = true, rng = true, nn = true, embedding = true,
-  sampler = true, sheet = true, provenance = true, chat = true,
+  sampler = true, sheet = true, provenance = true, chat = true, report = true,
 }
 
 return setmetatable(weft, {

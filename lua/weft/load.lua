@@ -36,12 +36,22 @@ function M.search_path()
   return list
 end
 
+-- Files that a tokenizer is in, by any of them.
+local tokenizer_files = { "tokenizer.json", "tokenizer.model", "spiece.model", "merges.txt" }
+
+local function has_tokenizer(folder)
+  for _, name in ipairs(tokenizer_files) do
+    if read(folder .. "/" .. name) then return true end
+  end
+  return false
+end
+
 --- The folder of a model by path or name. "micro" is what ships, in recipes/micro/weights.
 local function find(name)
-  for _, suffix in ipairs { "/model_index.json", "/config.json", "/scheduler_config.json",
-    "/tokenizer.json" } do
+  for _, suffix in ipairs { "/model_index.json", "/config.json", "/scheduler_config.json" } do
     if read(name .. suffix) then return name end
   end
+  if has_tokenizer(name) then return name end
   if name:find "[/\\]" then return nil end
   for _, dir in ipairs(M.search_path()) do
     for _, path in ipairs { dir .. "/" .. name, dir .. "/" .. name .. "/weights" } do
@@ -51,11 +61,14 @@ local function find(name)
   return nil
 end
 
---- One part of a pipeline folder.
+--- One part of a pipeline folder. A model that lies with its tokenizer has it as `m.tokenizer`.
 local function load_part(folder, opts)
-  if read(folder .. "/tokenizer.json") then return require("weft.tokenizer").load(folder) end
+  local holds_model, holds_tokenizer = read(folder .. "/config.json"), has_tokenizer(folder)
+  if holds_tokenizer and not holds_model then return require("weft.tokenizer").load(folder) end
   if read(folder .. "/scheduler_config.json") then return require("weft.sampler").load(folder) end
-  return require("weft.model").load(folder, { dtype = opts.dtype })
+  local model = require("weft.model").load(folder, { dtype = opts.dtype })
+  if holds_tokenizer then model.tokenizer = require("weft.tokenizer").load(folder) end
+  return model
 end
 
 local function load_pipeline(folder, index, opts)

@@ -11,7 +11,7 @@ local M = {}
 local Model = {}
 
 --- Methods of an architecture besides those of every model, by the module that holds them.
-local families = { llama = "weft.language" }
+local families = { llama = "weft.language", gpt2 = "weft.language" }
 
 --- Outputs of these names are the call's value when they come alone; others make a table by name.
 local alone = { sample = true, image = true, y = true, audio = true }
@@ -52,7 +52,13 @@ function Model:call(method, inputs)
   return cache and require("weft.language").with_cache(cache, given, call) or call()
 end
 
-Model.__call = function(self, inputs) return self:call("forward", inputs) end
+-- The input of architectures that have one alone, which may be given without its name.
+local only = { hifigan = "mel", projector = "x" }
+
+Model.__call = function(self, inputs)
+  if only[self.arch] and check.is_tensor(inputs) then inputs = { [only[self.arch]] = inputs } end
+  return self:call("forward", inputs)
+end
 
 --- vae:encode(x [B,H,W,3]) -> { mean, logvar } [B,h,w,c]; other models take a table.
 function Model:encode(x) return self:call("encode", check.is_tensor(x) and { x = x } or x) end
@@ -100,6 +106,69 @@ function Model:save(folder, opts)
   opts = check.keys("save", opts, { "dtype", "file" })
   self.core:save(folder, opts.file or "diffusion_pytorch_model.safetensors", opts.dtype)
   return folder
+end
+
+-- ---- adapters ----
+
+---@class weft.Adapter
+local Adapter = {}
+Adapter.__index = Adapter
+
+--- Iterate name, tensor: what to train.
+function Adapter:parameters()
+  local i = 0
+  return function()
+    i = i + 1
+    return self.model.core:adapter(i)
+  end
+end
+
+--- Write them as PEFT does: adapter_config.json and adapter_model.safetensors in folder.
+function Adapter:save(folder)
+  self.model.core:save_adapter(folder)
+  return folder
+end
+
+Adapter.__tostring = function(self) return ("Adapter of %d layers"):format(self.layers) end
+
+-- The attention layers of each architecture, by the end of their names.
+local attention = {
+  llama = { "q_proj", "k_proj", "v_proj", "o_proj" }, gpt2 = { "c_attn" },
+  clip_text = { "q_proj", "k_proj", "v_proj", "out_proj" },
+  clip_vision = { "q_proj", "k_proj", "v_proj", "out_proj" },
+  unet2d = { "to_q", "to_k", "to_v", "to_out.0" },
+}
+
+--- Low-rank adapters beside the linear layers that targets names (the ends of their names; those of
+-- attention when nil), scaled by alpha / rank. The model's weights stay; train the adapter:
+--
+--     local lora = lm:adapt{ rank = 8, alpha = 16 }
+--     local params = weft.train.parameters(lora)
+---@param opts { rank: integer, alpha: number, targets: string[], seed: integer }
+---@return weft.Adapter
+function Model:adapt(opts)
+  opts = check.keys("adapt", opts, { "rank", "alpha", "targets", "seed" })
+  local rank = check.int("adapt: rank", opts.rank, 8, 1)
+  local targets = opts.targets or attention[self.arch]
+  if type(targets) ~= "table" or not targets[1] then
+    check.fail("adapt: targets must be a list of names, such as { \"to_q\" }")
+  end
+  local layers = self.core:adapt(rank, check.number("adapt: alpha", opts.alpha, rank), targets,
+    opts.seed or require("weft").seed())
+  return setmetatable({ model = self, layers = layers }, Adapter)
+end
+
+local Merged = { __tostring = function(m) return ("applied %d/%d"):format(m.applied, m.total) end }
+
+--- Add the adapters of a file or folder (PEFT, diffusers, kohya) to the weights, scale times. All of
+-- them fit, or none is applied and it raises.
+---@param opts? { scale: number }
+---@return { applied: integer, total: integer }  prints as "applied n/n"
+function Model:merge(path, opts)
+  opts = check.keys("merge", opts, { "scale" })
+  check.type("merge: path", path, "string")
+  local n = self.core:merge(path, check.number("merge: scale", opts.scale, 1))
+  return setmetatable({ applied = n, total = n }, Merged)
 end
 
 --- Give the weights back now.

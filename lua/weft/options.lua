@@ -2,6 +2,7 @@
 -- fix.
 local core = require "weft.core"
 local check = require "weft.check"
+local fingerprint = require "weft.fingerprint"
 local host = require "weft.host"
 local spec = require "weft.spec"
 
@@ -219,9 +220,10 @@ local function describe_part(v)
     inner.weight = v.weft_weight
     return inner
   end
-  local data = rawget(v, "data") or rawget(v, "tensor")
+  local tensor = rawget(v, "tensor")
   local part = { [v.kind or "part"] = rawget(v, "name") or "made here" }
-  if check.is_tensor(data) then part.sha256 = host.sha256(data:bytes()) end
+  part.sha256 = fingerprint.note(v, part)
+    or check.is_tensor(tensor) and host.sha256(tensor:bytes()) or nil
   return part
 end
 

@@ -99,6 +99,7 @@ function M.decode(texts)
 end
 
 local SOUNDS = { wav = true, flac = true, ogg = true, oga = true, opus = true }
+local CLIPS = { webm = true, mp4 = true, mkv = true, mov = true, avi = true, gif = true }
 
 --- The provenance that a picture, video or sound file carries; nil when there is none.
 ---@param path string
@@ -109,8 +110,11 @@ function M.read(path)
     core.raise("io", path .. ": there is no such file")
   end
   local texts
-  if SOUNDS[require("weft.paths").extension(path)] then
+  local extension = require("weft.paths").extension(path)
+  if SOUNDS[extension] then
     texts = select(3, core.load_audio(path))
+  elseif CLIPS[extension] then
+    texts = select(3, core.load_clip(path, 0, true))
   else
     texts = select(2, core.load_image(path))
   end

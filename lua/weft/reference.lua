@@ -61,6 +61,9 @@ card("show", "weft.show(x, {width, height, protocol}?) -> x", "show a value in t
 card("info", "weft.info(path) -> table", "how a file was made", 'weft.info("fox.png").seed')
 card("sheet", "weft.sheet(list, {columns, labels, size, gap, title}?) -> Image", "a contact sheet",
   'weft.sheet(images, { columns = 4, labels = names }):save "sheet.png"')
+card("report", "weft.report(list or folder, path, {title, max_mb, inline, link, group}?) -> path",
+  "a page of what was made: media, { media, title=, note=, prompt= }, results, chats, texts, files",
+  'weft.report({ cat, { night, title = "at night" } }, "cats.html", { title = "Cats" })')
 card("sampler", "weft.sampler(name, {options}) -> Sampler", "a sampler with settings",
   'm:image{ "x", sampler = weft.sampler("ddim", { eta = 0.3 }) }')
 card("tensor", "weft.tensor(nested table, {dtype, device}?) -> Tensor",

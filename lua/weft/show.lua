@@ -1,5 +1,6 @@
 --- Pictures in the terminal: half-blocks everywhere, kitty's protocol where the terminal has it.
 -- WEFT_TERM=kitty|blocks|ascii|none chooses; nothing is ever drawn where stdout is no terminal.
+local base64 = require "weft.base64"
 local host = require "weft.host"
 local term = require "weft.term"
 
@@ -87,27 +88,10 @@ function M.text(im, columns, rows, protocol)
   return table.concat(out, "\n")
 end
 
-local digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
-
---- Base 64.
-local function base64(data)
-  local out = {}
-  for i = 1, #data, 3 do
-    local a, b, c = data:byte(i, i + 2)
-    local v = a * 65536 + (b or 0) * 256 + (c or 0)
-    for k = 3, 0, -1 do
-      local d = math.floor(v / 64 ^ k) % 64
-      local is_pad = (k == 1 and not b) or (k == 0 and not c)
-      out[#out + 1] = is_pad and "=" or digits:sub(d + 1, d + 1)
-    end
-  end
-  return table.concat(out)
-end
-
 --- Kitty's graphics protocol: raw RGB in chunks, no answers wanted.
 local function kitty(im, columns, rows)
   local w, h = fit(im, 1024, 1024)
-  local data, out = base64(pixels(im, w, h)), {}
+  local data, out = base64.encode(pixels(im, w, h)), {}
   for i = 1, #data, KITTY_CHUNK do
     local head = i == 1 and ("a=T,f=24,q=2,s=%d,v=%d,r=%d,"):format(w, h, math.min(rows,
       math.ceil(columns * h / w / 2))) or ""

@@ -71,6 +71,8 @@ M.options = {
   { name = "rng", types = { "string" }, choices = { "philox", "torch-cpu", "torch-cuda" },
     to = drawn,
     default = '"philox"', help = "which generator draws the noise; the others equal PyTorch's" },
+  { name = "vocoder", types = { "string" }, choices = { "griffin-lim", "hifigan" }, to = sound,
+    default = '"griffin-lim"', help = "what makes samples of a spectrogram" },
   { name = "mode", types = { "string" }, choices = { "paper", "code" }, default = "the model's",
     help = "CoDi-2 as its paper says or as its code does" },
   { name = "temperature", types = { "number" }, min = 0, max = 10, default = "0",

@@ -65,16 +65,35 @@ function M.from(t, fps, audio)
   return M.new{ frames = frames, fps = fps, audio = audio }
 end
 
---- Read an animated PNG; a WAV of the same name beside it becomes the sound.
-function M.load(path)
+--- Whether this build reads and writes .webm, .mp4 and what else FFmpeg knows.
+function M.has_clips() return core.has_clips() end
+
+local function decode(texts) return texts and require("weft.provenance").decode(texts) end
+
+--- Read a clip through FFmpeg, its sound too.
+local function load_clip(path, opts)
+  local data, fps, texts, sound, rate = core.load_clip(path,
+    check.number("video.load: fps", opts.fps, 0, 0.01, 1000), opts.audio == false)
+  local v = M.from(data, fps, sound and require("weft.audio").from(sound, rate))
+  v.meta = decode(texts)
+  return v
+end
+
+--- Read a video: an animated PNG, with a WAV of the same name beside it as the sound, or any file
+-- that FFmpeg reads. fps repeats or drops frames of the latter; audio = false leaves out the sound.
+---@param opts? { fps: number, audio: boolean }
+function M.load(path, opts)
   path = paths.read(check.type("video.load: path", path, "string"))
+  opts = check.keys("video.load", opts, { "fps", "audio" })
+  if not path:find "%.a?png$" then return load_clip(path, opts) end
+  if opts.fps then check.fail("video.load: fps is for clips, %s has its own", path) end
   local data, seconds, texts = core.load_apng(path)
   local wav = path:gsub("%.%w+$", "") .. ".wav"
-  local f = io.open(wav, "rb")
+  local f = opts.audio ~= false and io.open(wav, "rb")
   if f then f:close() end
   local v = M.from(data, seconds > 0 and data:size(1) / seconds or 8,
-    f and require("weft.audio").load(wav))
-  v.meta = texts and require("weft.provenance").decode(texts)
+    f and require("weft.audio").load(wav) or nil)
+  v.meta = decode(texts)
   return v
 end
 
@@ -150,21 +169,37 @@ end
 ---@param opts? { width: integer, height: integer, protocol: string }
 function Video:show(opts) return require("weft.show").show(self, opts) end
 
---- Write an animated PNG; a sound goes into a WAV of the same name beside it.
----@param opts? { fps: number, overwrite: boolean, provenance: string }
+--- Write a clip through FFmpeg, with the sound inside.
+local function save_clip(self, path, fps, opts, texts)
+  local audio = self.audio
+  core.scope(function()
+    core.save_clip(path, self:tensor(), fps, audio and audio.data, audio and audio.rate,
+      { quality = opts.quality, overwrite = opts.overwrite ~= false, texts = texts })
+  end)
+  return path
+end
+
+--- Write a video by the end of the name: .webm or .mp4 in builds with FFmpeg; .apng or .png, the
+-- sound then going into a WAV of the same name beside it. quality, 0 ... 1, is of the former.
+---@param opts? { fps: number, quality: number, overwrite: boolean, provenance: string }
 ---@return string path, string? wav
 function Video:save(path, opts)
-  opts = check.keys("save", opts, { "fps", "overwrite", "provenance" })
+  opts = check.keys("save", opts, { "fps", "quality", "overwrite", "provenance" })
   check.type("save: path", path, "string")
-  if not path:find("%.a?png$") then
-    core.raise("unsupported", "save: videos are written as .apng or .png", "got " .. path)
-  end
+  check.number("save: quality", opts.quality, nil, 0, 1)
   local texts = require("weft.provenance").texts(self, opts.provenance)
   local fps = opts.fps or self.fps
   paths.write(path)
+  if not path:find("%.a?png$") then
+    if core.has_clips() then return save_clip(self, path, fps, opts, texts) end
+    core.raise("unsupported", "save: this build writes videos as .apng or .png, not " .. path,
+      "with FFmpeg's libraries (libavformat-dev libavcodec-dev libswscale-dev libswresample-dev) "
+      .. "built in, it writes .webm and .mp4")
+  end
   core.scope(function()
     core.save_apng(path, self:tensor(), fps, texts, opts.overwrite ~= false)
   end)
+  require("weft.fingerprint").saved(self, path)
   if not self.audio then return path end
   return path, self.audio:save((path:gsub("%.%w+$", "") .. ".wav"), { overwrite = opts.overwrite })
 end

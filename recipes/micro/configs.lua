@@ -110,6 +110,16 @@ M.micro = {
     config = { _class_name = "FeatureProjector", in_dim = M.language_width,
                hidden_dim = M.feature_width, out_dim = M.feature_width },
   },
+  vocoder = {
+    arch = "hifigan",
+    config = {
+      architectures = { "SpeechT5HifiGan" }, model_type = "hifigan", model_in_dim = 64,
+      sampling_rate = 8000, upsample_initial_channel = 96, upsample_rates = { 8, 4, 2, 2 },
+      upsample_kernel_sizes = { 16, 8, 4, 4 }, resblock_kernel_sizes = { 3, 7 },
+      resblock_dilation_sizes = { { 1, 3 }, { 1, 3 } }, leaky_relu_slope = 0.1,
+      normalize_before = false,
+    },
+  },
   scheduler = {
     _class_name = "DDIMScheduler", num_train_timesteps = 1000, beta_schedule = "squaredcos_cap_v2",
     prediction_type = "v_prediction", timestep_spacing = "trailing", clip_sample = false,

@@ -6,7 +6,7 @@ local weft = require "weft"
 local M = {}
 
 ffi.cdef [[
-double probe_flops(int n_threads, int bf16, double seconds);
+double probe_flops(int n_threads, int kind, double seconds);
 double probe_read(int n_threads, double n_bytes);
 ]]
 local probe = ffi.load "build/tests/bench/probe.so"
@@ -16,10 +16,10 @@ local SAMPLE_S = 0.03
 -- Far more than any cache holds.
 local READ_BYTES = 1.5e9
 
---- GFLOP/s of f32 multiply-adds and of bf16 pairs now, on all threads.
+--- GFLOP/s now, on all threads: of f32 multiply-adds, and of bf16 by tiles or else by pairs.
 function M.flops()
-  local n = weft.threads()
-  return probe.probe_flops(n, 0, 0.04) / 1e9, probe.probe_flops(n, 1, 0.04) / 1e9
+  local n, kind = weft.threads(), weft.core.cpu_level() == "amx" and 2 or 1
+  return probe.probe_flops(n, 0, 0.04) / 1e9, probe.probe_flops(n, kind, 0.04) / 1e9
 end
 
 --- GB/s that memory can be read with: the best of three.
@@ -76,6 +76,8 @@ function M.prepare(row)
   p.before, p.live = process_bytes "VmRSS", weft.memory().live
   weft.bf16(row.dtype == "bf16" and not row.storage)
   p.step = row.make()
+  collectgarbage()
+  weft.core.trim()
   local once = weft.time(weft.scope, p.step)
   if not row.slow then once = math.min(once, (weft.time(weft.scope, p.step))) end
   p.n = math.max(1, math.ceil(SAMPLE_S / once))

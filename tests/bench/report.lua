@@ -39,7 +39,7 @@ end
 --- What a party reaches, in the row's own unit.
 local function rate(row, r)
   if not r then return "" end
-  if row.flops and row.group == "ops" and not row.name:find "gemv" then
+  if type(row.flops) == "number" and row.group == "ops" and not row.name:find "gemv" then
     return ("%.0f"):format(row.flops / r.best_s / 1e9)
   end
   return seconds(r)
@@ -148,7 +148,7 @@ local function machine_lines()
   return { ("%s (model %s; %s), %d processors; weft's kernels for %s, PyTorch %s; measured on %s."):
       format(h.name, h.model, table.concat(h.has, " "), h.processors, level, h.torch,
         table.concat(days, ", ")),
-    ("Measured beside: f32 multiply-adds %.0f GFLOP/s, bf16 pairs by AVX-512 %.0f, memory read at "
+    ("Measured beside: f32 multiply-adds %.0f GFLOP/s, products of bf16 %.0f, memory read at "
       .. "%.1f GB/s."):format(fma, bf16, read) }
 end
 

@@ -88,7 +88,7 @@ end
 local function print_table(results, read)
   local last = results[#results]
   if not last then return end
-  print(("\n%d threads, kernels for %s; multiply-adds %.0f GFLOP/s, bf16 pairs %.0f; memory is "
+  print(("\n%d threads, kernels for %s; multiply-adds %.0f GFLOP/s, of bf16 %.0f; memory is "
     .. "read at %.1f GB/s"):format(last.threads, last.level, last.fma_gflops, last.bf16_gflops,
     read))
   print(("%-44s %-5s %12s %12s"):format("", "", "median s", "best s"))

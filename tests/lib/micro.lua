@@ -10,6 +10,7 @@ local files = {
   conditioner = "model.safetensors", audio_encoder = "model.safetensors",
   audio_conditioner = "model.safetensors", language_model = "model.safetensors",
   feature_in = "model.safetensors", feature_out = "model.safetensors",
+  vocoder = "model.safetensors",
 }
 
 -- Widths that keep every kind of layer and make a step some ten times cheaper.
@@ -63,13 +64,14 @@ end
 
 --- Write the model into dir. Returns dir.
 ---@param opts? { narrow: boolean, seed: integer, sounds: boolean, pictures: boolean, language:
---- boolean }  pictures is true when not given
+--- boolean, vocoder: boolean }  pictures is true when not given
 function M.make(dir, opts)
   opts = opts or {}
   local index = { _class_name = "MicroPipeline", _name = "micro", tokenizer = { "weft", "tok" } }
   local names = {}
   for _, name in ipairs(opts.pictures ~= false and pictures or {}) do names[name] = true end
   for _, name in ipairs(opts.sounds and sounds or {}) do names[name] = true end
+  names.vocoder = opts.vocoder
   for _, name in ipairs(opts.language and language or {}) do names[name] = true end
   for name in pairs(names) do
     local config = M.config(name, opts.narrow)

@@ -1,4 +1,4 @@
-"""Makes tests/model/vectors/llama*: tiny random language models as transformers saves them, and what they compute.
+"""Makes tests/model/vectors/llama*, gpt2*: tiny random language models as transformers saves them, and what they compute.
 
     python tests/ref/language.py [folder ...]
 
@@ -31,7 +31,7 @@ def run(model, mask, **inputs):
     seen = torch.ones(y.logits.shape[:2]) if mask is None else mask
     out = {"lm.logits": y.logits, "lm.hidden": y.hidden_states[-1]}
     out.update({f"lm.layers.{i}": h for i, h in enumerate(y.hidden_states)})
-    return {k: t * seen[..., None] for k, t in out.items()}
+    return {k: torch.where(seen[..., None] > 0, t, 0.0) for k, t in out.items()}
 
 
 def continue_greedily(model, ids, n, mask=None):
@@ -45,6 +45,9 @@ def continue_greedily(model, ids, n, mask=None):
 def language(name, model, dtype, width, vocabulary):
     base.perturb(model, name, dtype)
     base.save(model, name, dtype)
+    (base.OUT / name / "generation_config.json").unlink(missing_ok=True)
+    if hasattr(model.model if hasattr(model, "model") else model, "rotary_emb"):
+        model.model.rotary_emb = type(model.model.rotary_emb)(model.config)     # frequencies that saving has rounded
     ids = base.store.rng(f"{name}/ids").integers(0, vocabulary, (2, 9))
     ids = torch.from_numpy(ids)
     padded = torch.tensor([[0, 0, 0, 1, 1, 1, 1, 1, 1], [0, 1, 1, 1, 1, 1, 1, 1, 1]])
@@ -58,7 +61,15 @@ def language(name, model, dtype, width, vocabulary):
 
 
 LLAMA = dict(vocab_size=44, hidden_size=16, intermediate_size=28, num_hidden_layers=2, num_attention_heads=4, max_position_embeddings=64,
-             rms_norm_eps=1e-5, bos_token_id=1, eos_token_id=2, attn_implementation="eager")
+             rms_norm_eps=1e-5, bos_token_id=1, eos_token_id=2, attn_implementation="sdpa")
+
+
+@folder
+def gpt2(name):
+    """GPT-2: stored as GPT2LMHeadModel."""
+    config = transformers.GPT2Config(vocab_size=44, n_embd=16, n_layer=2, n_head=2, n_positions=24, bos_token_id=1, eos_token_id=2,
+                                     attn_implementation="eager")
+    language(name, transformers.GPT2LMHeadModel(config), F16, 16, 44)
 
 
 def llama(name, dtype=torch.float32, **config):
@@ -83,7 +94,7 @@ def llama_scaled(name):
     """Llama 3's scaled frequencies: of three in a head one is kept, one scaled, one between."""
     llama(name, F16, head_dim=6, num_key_value_heads=1, tie_word_embeddings=True,
           rope_parameters={"rope_type": "llama3", "rope_theta": 40.0, "factor": 4.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
-                           "original_max_position_embeddings": 16})
+                           "original_max_position_embeddings": 32})
 
 
 @folder

@@ -15,7 +15,8 @@ python3 -m venv "$1"
   huggingface-hub==2.4.0 \
   numpy==2.4.6 \
   pillow==13.0.0 \
-  scipy==1.17.1
+  scipy==1.17.1 \
+  sentencepiece==0.2.3
 # torchaudio asks for torch's own CUDA version when it is imported, and transformers imports it where
 # it can: it lies apart, and media.py alone looks there.
 exec "$1/bin/pip" install --no-input --progress-bar off --no-deps --target "$1/audio" torchaudio==2.11.0

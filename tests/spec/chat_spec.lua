@@ -39,6 +39,16 @@ describe("the small model's language model", function()
     assert.equal("image", m:edit(a, quick { "make it blue" }).kind)
   end)
 
+  it("reads sounds, and makes them of words, pictures and sounds", function()
+    local tone = weft.audio.from(weft.tensor.arange(0, 8191):mul_(0.3):sin() * 0.5, 8000)
+    local a = m:audio(quick { "add echo to this audio", tone })
+    assert.are.same({ "audio", 8192, "audio" }, { a.kind, a.samples, a.meta.call.fn })
+    assert.is_true(differ(a, m:audio(quick { "add echo to this audio", a })) > 0)
+    assert.equal("audio", m:edit(tone, quick { "add echo to it" }).kind)
+    local r = m:generate(quick { "show", tone, to = { "image", "audio" } })
+    assert.are.same({ "image", "audio" }, { r[1].kind, r[2].kind })
+  end)
+
   it("goes straight to the feature without words", function()
     local a = m:image(quick { "a red cat" })
     local direct = m:image(quick { a })
@@ -53,6 +63,19 @@ describe("the small model's language model", function()
     local without = m:image(quick { "do", a, concat = false })
     assert.is_true(differ(with_a, with_b) > 0)
     assert.is_true(differ(with_a, without) > 0)
+  end)
+
+  it("warns of words it never met, once, and of more media than it can point at", function()
+    local warnings = {}
+    m.on_warning = function(text) warnings[#warnings + 1] = text end
+    m:image(quick { "draw a unicorn and a cat" })
+    m:image(quick { "draw a unicorn" })
+    assert.same({ "the model never met 'unicorn' and will hardly understand" }, warnings)
+    local a, many = m:image(quick { "a" }), { "look at" }
+    for i = 1, 14 do many[i + 1] = a:clone() end
+    m:image(quick(many))
+    m.on_warning = nil
+    assert.truthy(warnings[2]:find "14 pictures and sounds; only the first 12")
   end)
 
   it("makes several kinds in turn", function()

@@ -8,6 +8,11 @@ local small = {
   tie_word_embeddings = true, eos_token_id = 2,
 }
 
+local small2 = {
+  architectures = { "GPT2LMHeadModel" }, vocab_size = 40, n_embd = 24, n_layer = 2, n_head = 4,
+  n_positions = 16, eos_token_id = 2,
+}
+
 --- Every parameter random, so that none is without effect.
 local function model(arch, config)
   local lm = weft.model.new(arch, config, { seed = 3 })
@@ -24,7 +29,7 @@ local function range(t, first, last) return t[{ {}, { first, last } }] end
 
 local ids = T({ { 1, 5, 9, 3, 7, 20, 11, 4 }, { 1, 8, 30, 3, 2, 6, 39, 0 } }, { dtype = "i64" })
 
-for arch, config in pairs { llama = small } do
+for arch, config in pairs { llama = small, gpt2 = small2 } do
   describe(arch, function()
     local lm = model(arch, config)
     local whole = lm{ ids = ids, layers = true }
@@ -66,12 +71,15 @@ for arch, config in pairs { llama = small } do
       assert.are.same({ 2, 8, 24 }, embeds:size())
       same(whole.logits, lm{ embeds = embeds }.logits)
       assert.are.equal(3, #whole.layers)
-      same(embeds, whole.layers[1])
+      if arch == "llama" then same(embeds, whole.layers[1]) end
       same(whole.hidden, whole.layers[3])
     end)
 
     it("gives the last token's logits alone", function()
       same(range(whole.logits, 8, 8), lm{ ids = ids, last = true }.logits)
+      local none = lm{ ids = ids, logits = false }
+      assert.is_nil(none.logits)
+      same(whole.hidden, none.hidden)
     end)
 
     it("does not see masked tokens, cached or not", function()
@@ -171,7 +179,7 @@ for arch, config in pairs { llama = small } do
       fails("embeds is f32 [1,2,3], wanted [*,*,24]", { embeds = T.zeros(1, 2, 3) })
       fails("mask is f32 [1,3], wanted [2,8]", { ids = ids, mask = { { 1, 1, 1 } } })
       fails("room for 4 tokens, 0 + 8", { ids = ids, cache = cache })
-      fails("wanted [2,1,*,2,6]", { ids = { 1 }, cache = cache })
+      fails(arch == "llama" and "wanted [2,1,*,2,6]" or "wanted [2,1,*,4,6]", { ids = { 1 }, cache = cache })
       fails("cache must be what lm:cache{} returns", { ids = { 1 }, cache = {} })
       fails("id 40 is outside", { ids = { 40 } })
       local _, e = pcall(weft.grad, function()
@@ -181,6 +189,35 @@ for arch, config in pairs { llama = small } do
     end)
   end)
 end
+
+describe("gpt2", function()
+  it("has so many positions, cached or not", function()
+    local lm = model("gpt2", small2)
+    local cache, long = lm:cache{ tokens = 20 }, {}
+    for i = 1, 17 do long[i] = 1 end
+    local _, e = pcall(lm, { ids = long })
+    assert.is_truthy(tostring(e):find("0 + 17 tokens, there are 16 positions", 1, true), tostring(e))
+    long[17] = nil
+    lm{ ids = long, cache = cache }
+    assert.has_error(function() lm{ ids = { 1 }, cache = cache } end)
+  end)
+  it("is stored in the reference's layout, with its names or GPT2Model's", function()
+    for _, class in ipairs { "GPT2LMHeadModel", "GPT2Model" } do
+      local lm = model("gpt2", weft.with(small2, { architectures = { class } }))
+      local path = os.tmpname()
+      os.remove(path)
+      lm:save(path, { file = "model.safetensors" })
+      local front = class == "GPT2Model" and "" or "transformer."
+      local stored = T.load(path .. "/model.safetensors")
+      assert.are.same({ 24, 96 }, stored[front .. "h.0.mlp.c_fc.weight"]:size())
+      same(lm{ ids = ids }.logits, weft.model.load(path){ ids = ids }.logits)
+      local config = weft.with(small2, { architectures = {
+        class == "GPT2Model" and "GPT2LMHeadModel" or "GPT2Model" } })
+      local other = weft.model.load(path .. "/model.safetensors", { config = config })
+      same(lm{ ids = ids }.logits, other{ ids = ids }.logits)
+    end
+  end)
+end)
 
 describe("llama configs", function()
   local function fails(part, change)
@@ -204,5 +241,26 @@ describe("llama configs", function()
     assert.are.equal(40, n["model.layers.0.mlp.up_proj.bias"])
     assert.are.equal(40 * 24, n["lm_head.weight"])
     assert.are.same({ 2, 8, 40 }, lm{ ids = ids }.logits:size())
+  end)
+end)
+
+describe("weft.load", function()
+  it("gives a language model with the tokenizer beside it, or a tokenizer alone", function()
+    local at = os.tmpname()
+    os.remove(at)
+    local lm = model("llama", small)
+    lm:save(at, { file = "model.safetensors" })
+    for _, name in ipairs { "vocab.json", "merges.txt" } do
+      local from = assert(io.open("tests/text/vectors/gpt2_files/" .. name, "rb"))
+      local to = assert(io.open(at .. "/" .. name, "wb"))
+      to:write(from:read "*a")
+      to:close()
+      from:close()
+    end
+    local loaded = weft.load(at)
+    same(lm{ ids = ids }.logits, loaded{ ids = ids }.logits)
+    assert.are.equal("the cat", loaded.tokenizer:decode(loaded.tokenizer:encode "the cat"))
+    local tok = weft.load "tests/text/vectors/llama_model_file"
+    assert.are.equal("the cat", tok:decode(tok:encode "the cat"))
   end)
 end)

@@ -9,7 +9,7 @@ describe("sounds of the small model", function()
 
   setup(function()
     dir, only = micro.temp(), micro.temp()
-    m = weft.load(micro.make(dir, { narrow = true, sounds = true }))
+    m = weft.load(micro.make(dir, { narrow = true, sounds = true, vocoder = true }))
     listener = weft.load(micro.make(only, { narrow = true, sounds = true, pictures = false }))
     local t = weft.tensor.arange(0, mel.N_SAMPLES - 1) * (2 * math.pi * 440 / mel.RATE_HZ)
     tone = weft.audio.from(t:sin() * 0.5, mel.RATE_HZ)
@@ -64,7 +64,18 @@ describe("sounds of the small model", function()
 
   it("are as long as asked, up to what the model makes", function()
     assert.are.equal(4000, audio { seconds = 0.5 }.samples)
+    local r = m:generate { "x", to = "audio", seconds = 0.25, steps = 2, progress = false }
+    assert.are.equal(2000, r.audio.samples)
     assert.truthy(error_of(audio, { seconds = 3 }):find("1.024 s at most, asked for 3 s", 1, true))
+  end)
+
+  it("start from the noise that is given", function()
+    local latents = weft.tensor.randn({ 1, 16, 16, 8 }, { seed = 4 })
+    assert.are.equal(0, differ(audio(), audio { latents = latents }))
+    assert.is_true(differ(audio(), audio { latents = latents * 0.5 }) > 1e-4)
+    assert.truthy(error_of(audio, { latents = latents:narrow(2, 1, 8) })
+      :find("latents are [1,8,16,8], wanted [1,16,16,8]", 1, true))
+    assert.truthy(error_of(m.image, m, { "x", size = "32x32" }):find("makes 64x64, not 32x32"))
   end)
 
   it("are parts of prompts beside words and pictures, by their weights", function()
@@ -92,6 +103,8 @@ describe("sounds of the small model", function()
     local coded = m:decode_encode(tone)
     local function distance(a) return (early_of(a) - early_of(coded)):abs():mean():item() end
     assert.is_true(distance(masked) < 0.5 * distance(edit(tone, { steps = 6 })))
+    assert.truthy(error_of(edit, tone, { mask = weft.image.new(64, 64) })
+      :find("mask: must be a sound", 1, true))
     assert.truthy(error_of(edit, "a drum"):find("must be a picture or a sound", 1, true))
     assert.truthy(error_of(audio, { init = weft.image.new(64, 64) }):find("must be a sound"))
   end)
@@ -102,7 +115,7 @@ describe("sounds of the small model", function()
     assert.are.same({ "sound of 2 channels at 48000 Hz heard as one at 8000 Hz",
       "sound of 2.000 s cut to 1.024 s" }, warnings)
     warnings = {}
-    edit(weft.audio.silence(0.5, 8000), { strength = 0.5 })
+    assert.are.equal(4000, edit(weft.audio.silence(0.5, 8000), { strength = 0.5 }).samples)
     assert.are.same({ "sound of 0.500 s followed by silence, to 1.024 s" }, warnings)
   end)
 
@@ -126,6 +139,16 @@ describe("sounds of the small model", function()
     local deaf = weft.load(dir, { parts = { "text_encoder", "tokenizer", "scheduler" } })
     assert.truthy(error_of(deaf.audio, deaf, { "x" }):find("has no audio_unet", 1, true))
     assert.truthy(error_of(deaf.encode, deaf, tone):find("has no audio_encoder", 1, true))
+  end)
+
+  it("are played by the vocoder where one is and is asked for", function()
+    local a = audio { vocoder = "hifigan" }
+    assert.are.same({ 8192, 8000 }, { a.samples, a.rate })
+    assert.is_true(differ(a, audio()) > 1e-4)
+    assert.are.equal("hifigan", a.meta.call.options.vocoder)
+    assert.are.equal(0, differ(audio(), audio { vocoder = "griffin-lim" }))
+    assert.truthy(error_of(listener.audio, listener, { "x", steps = 2, vocoder = "hifigan",
+      progress = false }):find("has no vocoder", 1, true))
   end)
 
   it("show what is there after a step, and stop when told", function()

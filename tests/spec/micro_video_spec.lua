@@ -109,8 +109,17 @@ describe("m:video", function()
     local without = make { first, "moving left", concat = false }
     assert.is_true(differ(with, without) > 1e-4)
     assert.are.equal(0, differ(with, make { first, "moving left", concat = first }))
+    assert.are.equal(0, differ(with, make { weft.weigh(first, 1), "moving left" }))
     local dial = make { first, "moving left", guidance = { 2, concat = 1.5 } }
     assert.is_true(differ(with, dial) > 1e-5)
+  end)
+  it("says once that a picture is resized", function()
+    local warnings = {}
+    m.on_warning = function(text) warnings[#warnings + 1] = text end
+    make { make()[1]:resize(32, 32), "moving left" }
+    m.on_warning = nil
+    assert.are.equal(1, #warnings)
+    assert.truthy(warnings[1]:find("resized to 64x64", 1, true))
   end)
   it("makes as many frames as are asked for", function()
     assert.are.equal(3, #make { frames = 3 })

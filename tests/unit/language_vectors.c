@@ -117,6 +117,56 @@ LANGUAGE_TEST(llama_grouped)
 LANGUAGE_TEST(llama_tied)
 LANGUAGE_TEST(llama_scaled)
 LANGUAGE_TEST(llama_old)
+LANGUAGE_TEST(gpt2)
+
+/* Load, then two cached calls; the second's logits as one sum, NAN once c has failed. */
+static double cached_sum(wf_ctx *c)
+{
+    wf_scope *s = wf_scope_open(c);
+    wf_named out[WF_MODEL_MAX_IO],
+        room[] = {{"batch", wf_scalar(c, 1.0)}, {"tokens", wf_scalar(c, 4.0)}};
+    int n = 0;
+    double sum = NAN;
+    wf_model *m = wf_model_load(c, VECTORS "llama_grouped", WF_DTYPE_COUNT);
+    if (m && wf_model_call(c, m, "cache", room, 2, out, &n) == WF_OK) {
+        const int64_t first[] = {1, 7, 3};
+        wf_named in[] = {
+            {"ids", wf_from_host(c, WF_DTYPE_I64, &(wf_shape){2, {1, 3}}, first)},
+            {"keys", output_get(out, n, "keys")}, {"values", output_get(out, n, "values")},
+            {"past", wf_scalar(c, 0.0)}};
+        if (wf_model_call(c, m, "forward", in, 4, out, &n) == WF_OK) {
+            in[0].t = wf_slice(c, in[0].t, 1, 1, 1, 1);
+            in[3].t = wf_scalar(c, 3.0);
+            if (wf_model_call(c, m, "forward", in, 4, out, &n) == WF_OK)
+                sum = wf_item(c, wf_sum(c, out[0].t, 0, NULL, false));
+        }
+    }
+    wf_model_release(m);
+    wf_scope_close(c, s, NULL);
+    return wf_has_failed(c) ? NAN : sum;
+}
+
+static void test_out_of_memory(void **state)
+{
+    (void)state;
+    wf_ctx *c = wf_ctx_new(1);
+    wf_mem *m = wf_ctx_get_mem(c);
+    char msg[WF_ERR_MAX];
+    const double wanted = cached_sum(c);
+    const size_t before = wf_mem_get_stats(m).live_bytes;
+    int n = 1;
+    for (;; n++) {
+        wf_mem_fail_nth(m, (uint64_t)n);
+        const double got = cached_sum(c);
+        wf_mem_fail_nth(m, 0);
+        const wf_status st = wf_take_error(c, msg, sizeof msg);
+        if (st == WF_OK && got == wanted) break;
+        if (st != WF_ENOMEM) fail_msg("allocation %d: %s (%s)", n, msg, wf_status_text(st));
+        if (wf_mem_get_stats(m).live_bytes != before) fail_msg("allocation %d: bytes leak", n);
+    }
+    assert_true(n > 100);
+    wf_ctx_free(c);
+}
 
 int main(void)
 {
@@ -125,6 +175,8 @@ int main(void)
         cmocka_unit_test(test_llama_tied),
         cmocka_unit_test(test_llama_scaled),
         cmocka_unit_test(test_llama_old),
+        cmocka_unit_test(test_gpt2),
+        cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -219,12 +219,12 @@ static int64_t run_family(const setting *s, const family *f)
 
 static void test_family(void **state)
 {
-    static const char *const levels[] = {"plain", "avx2", "avx512", "avx512bf16"};
+    static const char *const levels[] = {"plain", "avx2", "avx512", "avx512bf16", "amx"};
     const family *f = *state;
     wf_device *cpu = wf_cpu_device();
     const char *best = wf_cpu_fill(cpu, "");
     n_wrong = 0;
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < (int)(sizeof levels / sizeof *levels); i++) {
         if (strcmp(wf_cpu_fill(cpu, levels[i]), levels[i]) != 0) {
             print_message("  skipped: this machine runs %s at most, not %s\n", best, levels[i]);
             continue;

@@ -277,6 +277,7 @@ function M.main(a)
   local status = exit_status(self)
   summary(self, status)
   self.journal:close()
+  if o.report then say(self, "weft: %s", require "weft.report"(dir, o.report)) end
   return status
 end
 

@@ -48,7 +48,8 @@ M.list = {
       { name = "fail-fast", help = "stop at the first failed job" },
       { name = "retries", value = "N", help = "more tries after device or memory errors" },
       { name = "timeout", value = "TIME", help = "longest time of one job: 90s, 10m, 2h" },
-      { name = "max-time", value = "TIME", help = "stop claiming jobs after this; exit 75" } },
+      { name = "max-time", value = "TIME", help = "stop claiming jobs after this; exit 75" },
+      { name = "report", value = "FILE", help = "a page of all that is there, at the end" } },
     more = "One journal, weft.jsonl, in the output folder says what is done; the same command\n"
       .. "again runs what is missing. Exit status: 0 all good, 2 wrong use, 3 some jobs failed,\n"
       .. "75 stopped early (run it again), 130 Ctrl-C, 143 SIGTERM. Ctrl-C once finishes the\n"
@@ -59,6 +60,27 @@ M.list = {
   { name = "inspect", group = "Look", args = "MODEL", help = "what a model file or folder is",
     options = { { name = "all", help = "every tensor" },
       { name = "check", help = "count the values that are not finite" } } },
+  { name = "report", group = "Look", args = "DIR | FILE...",
+    help = "a page of what was made, and how",
+    options = { { name = "out", short = "o", value = "FILE",
+      help = "the page (default: report.html in DIR)" },
+      { name = "title", value = "TEXT", help = "of the page" },
+      { name = "group", value = "NAME", help = "parameter to group by (default: what a batch "
+        .. "varied; none)" },
+      { name = "max-mb", value = "N", help = "media inside the page (25); more is linked" },
+      { name = "inline", help = "everything inside the page" },
+      { name = "link", help = "only small pictures inside, the rest linked" } },
+    more = "The page is one file that loads nothing from anywhere and works without JavaScript.\n"
+      .. "Each card shows the prompt with its media in place, the parameters, and the line that\n"
+      .. "makes the file again. Of a batch it shows failed jobs with the end of their logs." },
+  { name = "sheet", group = "Look", args = "DIR", help = "the pictures of a folder as one picture",
+    options = { { name = "out", short = "o", value = "FILE",
+      help = "the picture (default: sheet.png in DIR)" },
+      { name = "x", value = "NAME", help = "parameter along the columns: guidance" },
+      { name = "y", value = "NAME", help = "parameter along the rows: seed" },
+      { name = "columns", value = "N", help = "pictures in a row, without --x" },
+      { name = "size", value = "N", help = "widest picture, in pixels" },
+      { name = "title", value = "TEXT", help = "above the pictures" } } },
   { name = "status", group = "Look", args = "DIR", help = "what a batch has done so far",
     options = {} },
   { name = "params", group = "Fix", args = "RECIPE", help = "the parameters of a recipe",

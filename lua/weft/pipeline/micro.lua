@@ -13,7 +13,6 @@ local check = require "weft.check"
 local embedding = require "weft.embedding"
 local finite = require "weft.finite"
 local media = require "weft.pipeline.micro_media"
-local mel = require "weft.pipeline.micro_mel"
 local options = require "weft.options"
 local parts = require "weft.pipeline.micro_parts"
 local prompts = require "weft.pipeline.micro_prompt"
@@ -47,7 +46,7 @@ end
 --- A model over loaded parts. What it can do follows from the parts that are there.
 ---@param name string
 ---@param list table  tokenizer text_encoder scheduler; image_encoder vae unet conditioner;
---- audio_encoder audio_vae audio_unet audio_conditioner
+--- audio_encoder audio_vae audio_unet audio_conditioner, vocoder
 function M.new(name, list)
   local input, output = media.kinds(list)
   return setmetatable({
@@ -112,6 +111,7 @@ end
 ---@param concat? any           what the denoiser sees; o.concat when not given
 local function make(self, medium, o, fn, feature, concat)
   media.need(self, fn, medium, { "unet", "conditioner", "vae" })
+  medium.check(fn, o)
   if concat == nil then concat = o.concat end
   local stopped
   local x = core.scope(function()
@@ -122,15 +122,10 @@ local function make(self, medium, o, fn, feature, concat)
     z, stopped = runs.sample(self, medium, o, o.n or 1, feature, concat)
     return parts.pictures(self.parts[medium.vae], z)
   end)
-  local list = runs.write(self, medium, x, o.seed)
+  local list = runs.write(self, medium, x, o)
   for i, made in ipairs(list) do made.meta = describe(self, o, fn, i) end
   return list, stopped
 end
-
---- A sound whose mel [64,64] is this.
----@param seed integer  of the first phases
----@return weft.Audio
-function Micro.vocode(_, x, seed) return mel.sound(x, seed) end
 
 --- What the language model makes of a checked call: r, the answer as a turn, whether a callback
 -- ended a run early.
@@ -173,14 +168,7 @@ function Micro:image(opts) return (make_one(self, "image", opts)) end
 --- One sound, of 1.024 s or of `seconds` less.
 ---@param opts table  the prompt, then options; see weft.spec
 ---@return weft.Audio
-function Micro:audio(opts)
-  local samples = media.samples("audio", opts.seconds)
-  local a = make_one(self, "audio", opts)
-  if samples == a.samples then return a end
-  local short = a:slice(0, samples / a.rate)
-  short.meta = a.meta
-  return short
-end
+function Micro:audio(opts) return (make_one(self, "audio", opts)) end
 
 --- The kinds that a call of generate is to make, in order.
 local function wanted(self, to)
@@ -249,6 +237,7 @@ function Micro:edit(src, opts)
   end
   local more = { concat = opts.concat == nil and src or opts.concat }
   if opts.strength or opts.mask then more.init = opts.init or src end
+  if medium.length then more.seconds = opts.seconds or medium.length(src) end
   local o = options.check("edit", require("weft").with(opts, more), self)
   if reply.reads(self, o.prompt) then
     return respond(self, ask { src, unpack(o.prompt) }, o, "edit", medium.kind)[1]
@@ -258,7 +247,8 @@ end
 
 --- A picture or sound through its autoencoder and back: the ceiling of what the model can make.
 ---@param v weft.Image|weft.Audio
-function Micro:decode_encode(v)
+---@param opts? { vocoder: string }
+function Micro:decode_encode(v, opts)
   local medium = media.find(v)
   if not medium then check.fail("decode_encode: a picture or a sound, got %s", type(v)) end
   media.need(self, "decode_encode", medium, { "vae" })
@@ -266,7 +256,7 @@ function Micro:decode_encode(v)
   local x = core.scope(function()
     return parts.pictures(vae, parts.latents(vae, medium.read(self, v)))
   end)
-  return runs.write(self, medium, x, 0)[1]
+  return runs.write(self, medium, x, { seed = 0, vocoder = opts and opts.vocoder })[1]
 end
 
 --- Facts about the model.

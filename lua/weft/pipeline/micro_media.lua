@@ -21,8 +21,11 @@ local LATENT_SIDE = 16
 ---@field conditioner string
 ---@field is fun(v: any): boolean
 ---@field read fun(m: weft.Micro, v: any): weft.Tensor  [1,64,64,C], what encoder and vae take
----@field write fun(m: weft.Micro, x: weft.Tensor, seed: integer): any  x [64,64,C] from the vae
+---@field write fun(m: weft.Micro, x: weft.Tensor, seed: integer, o: table): any  x [64,64,C] from
+--- the vae, o the call's options
 ---@field mask fun(v: any): weft.Tensor  [1,16,16,1], 1 where to make anew
+---@field length? fun(v: any): number  seconds of an edit of it
+---@field check fun(what: string, o: table)  raises for options that it cannot follow
 
 -- ---- pictures ----
 
@@ -40,12 +43,27 @@ local function write_picture(_, x)
   return image.from(core.scope(function() return ((x + 1) * 0.5):clamp(0, 1) end))
 end
 
+local function check_picture(what, o)
+  local side = M.SIDE_PX
+  if o.size and (o.size[1] ~= side or o.size[2] ~= side) then
+    check.fail("%s: this model makes %dx%d, not %dx%d", what, side, side, o.size[1], o.size[2])
+  end
+end
+
 local function picture_mask(mask)
   local t = mask:resize(LATENT_SIDE, LATENT_SIDE, { filter = "box" }):as(1):tensor()
   return t:reshape(1, LATENT_SIDE, LATENT_SIDE, 1)
 end
 
 -- ---- sounds ----
+
+local LONGEST_S = mel.N_SAMPLES / mel.RATE_HZ
+
+local function check_sound(what, o)
+  if o.seconds and o.seconds > LONGEST_S then
+    check.fail("%s: makes sounds of %.3f s at most, asked for %g s", what, LONGEST_S, o.seconds)
+  end
+end
 
 --- Samples [1,8192] of any sound at 8 kHz; what had to be changed is noted.
 local function fit_sound(m, a)
@@ -54,10 +72,10 @@ local function fit_sound(m, a)
       a.channels > 1 and "s" or "", a.rate, mel.RATE_HZ)
     a = a:mono():resample(mel.RATE_HZ)
   end
-  local n, seconds = mel.N_SAMPLES, mel.N_SAMPLES / mel.RATE_HZ
-  if a.samples > n then m:warn("sound of %.3f s cut to %.3f s", a.seconds, seconds) end
+  local n = mel.N_SAMPLES
+  if a.samples > n then m:warn("sound of %.3f s cut to %.3f s", a.seconds, LONGEST_S) end
   if a.samples < n then
-    m:warn("sound of %.3f s followed by silence, to %.3f s", a.seconds, seconds)
+    m:warn("sound of %.3f s followed by silence, to %.3f s", a.seconds, LONGEST_S)
   end
   return core.fit_audio(a.data:t():contiguous(), n, "pad")
 end
@@ -66,8 +84,22 @@ local function read_sound(m, a)
   return mel.of(fit_sound(m, a)):reshape(1, mel.N_FRAMES, mel.N_BANDS, 1)
 end
 
-local function write_sound(m, x, seed)
-  return m:vocode(x:reshape(mel.N_FRAMES, mel.N_BANDS), seed)
+--- A whole sound of a mel: by Griffin-Lim from phases of this seed, or by the model's vocoder.
+local function vocode(m, x, seed, name)
+  if name ~= "hifigan" then return mel.sound(x:reshape(mel.N_FRAMES, mel.N_BANDS), seed) end
+  local voc = m.parts.vocoder
+  if not voc then
+    core.raise("model", ("audio: the model '%s' has no vocoder"):format(m.name),
+      'vocoder = "griffin-lim" needs none')
+  end
+  local y = core.scope(function() return voc(x:reshape(1, mel.N_FRAMES, mel.N_BANDS)) end)
+  return audio.from(y:reshape(-1), mel.RATE_HZ)
+end
+
+local function write_sound(m, x, seed, o)
+  local a = vocode(m, x, seed, o.vocoder)
+  if not o.seconds or o.seconds >= LONGEST_S then return a end
+  return a:slice(0, math.max(o.seconds, 1 / a.rate))
 end
 
 --- A sound as a mask: 1 over the stretches of time to make anew, all bands of them.
@@ -84,12 +116,13 @@ M.media = {
   image = {
     kind = "image", word = "picture", encoder = "image_encoder", vae = "vae", unet = "unet",
     conditioner = "conditioner", is = image.is, read = read_picture, write = write_picture,
-    mask = picture_mask,
+    mask = picture_mask, check = check_picture,
   },
   audio = {
     kind = "audio", word = "sound", encoder = "audio_encoder", vae = "audio_vae",
     unet = "audio_unet", conditioner = "audio_conditioner", is = audio.is, read = read_sound,
-    write = write_sound, mask = sound_mask,
+    write = write_sound, mask = sound_mask, check = check_sound,
+    length = function(a) return math.min(a.seconds, LONGEST_S) end,
   },
 }
 
@@ -133,16 +166,6 @@ function M.need(m, what, medium, fields)
           #m.caps.output > 0 and table.concat(m.caps.output, ", ") or "nothing"))
     end
   end
-end
-
---- Raise when a length was asked for that the model does not make; the length in samples.
-function M.samples(what, seconds)
-  local longest = mel.N_SAMPLES / mel.RATE_HZ
-  if not seconds then return mel.N_SAMPLES end
-  if seconds > longest then
-    check.fail("%s: makes sounds of %.3f s at most, asked for %g s", what, longest, seconds)
-  end
-  return math.max(math.floor(seconds * mel.RATE_HZ + 0.5), 1)
 end
 
 return M

@@ -24,10 +24,12 @@ M.LOG10 = HALF
 
 --- Mels of samples.
 ---@param x weft.Tensor  [B,8192] f32 at 8 kHz
+---@param eps? number  added to squared magnitudes, so that silence has a gradient
 ---@return weft.Tensor mel  [B,64,64]: frames, bands
-function M.of(x)
+function M.of(x, eps)
   return core.scope(function()
-    local y = mel.log(x, M.FRONT)
+    local front = eps and require("weft").with(M.FRONT, { eps = eps }) or M.FRONT
+    local y = mel.log(x, front)
     if y.rank == 2 then y = y:unsqueeze(1) end
     return ((y:narrow(2, 1, M.N_FRAMES) - MIDDLE) / HALF):clone()
   end)

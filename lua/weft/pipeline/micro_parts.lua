@@ -26,13 +26,13 @@ local function statistics(vae)
   return tensor(mean), tensor(std)
 end
 
---- Unit latents [B,16,16,8] of pictures [B,64,64,3] in -1 ... 1.
+--- Unit latents [B,16,16,8] of pictures [B,64,64,3] in -1 ... 1, or of mels [B,64,64,1].
 function M.latents(vae, pixels)
   local mean, std = statistics(vae)
   return (vae:encode(pixels).mean - mean) / std
 end
 
---- Pictures [B,64,64,3] in -1 ... 1 of unit latents.
+--- Pictures [B,64,64,3] in -1 ... 1, or mels, of unit latents.
 function M.pictures(vae, z)
   local mean, std = statistics(vae)
   return finite.check("decoding", function() return vae:decode(z * std + mean) end)

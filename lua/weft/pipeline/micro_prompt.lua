@@ -54,6 +54,20 @@ function M.ids(m, text)
   return tensor({ ids }, { dtype = "i64" }), tensor({ mask })
 end
 
+--- Warn of words that the model never met: it reads them letter by letter. Once a word.
+function M.note_words(m, text)
+  local told, new = m.told_words or {}, {}
+  m.told_words = told
+  for word in text:lower():gmatch "%a+" do
+    if not told[word] and #m.parts.tokenizer:encode(word) ~= 1 then
+      told[word], new[#new + 1] = true, "'" .. word .. "'"
+    end
+  end
+  if new[1] then
+    m:warn("the model never met %s and will hardly understand", table.concat(new, ", "))
+  end
+end
+
 --- The text tower's states of a text and their mask.
 function M.words(m, text)
   local ids, mask = M.ids(m, text)
@@ -63,6 +77,7 @@ end
 --- The unit feature [1,128] of one part, and its kind.
 function M.feature_of(m, part)
   if type(part) == "string" then
+    M.note_words(m, part)
     return ops.normalize(m.parts.text_encoder { ids = (M.ids(m, part)) }.embeds), "text"
   end
   local medium = media.find(part)

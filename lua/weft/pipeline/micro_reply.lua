@@ -3,8 +3,10 @@
 local check = require "weft.check"
 local core = require "weft.core"
 local embedding = require "weft.embedding"
+local prompts = require "weft.pipeline.micro_prompt"
 local reader = require "weft.pipeline.reader"
 local result = require "weft.result"
+local sequence = require "weft.pipeline.sequence"
 
 local M = {}
 
@@ -34,6 +36,9 @@ end
 --- The turns as a sequence of the language model.
 local function sequence_of(self, turns)
   local s = self.reader:sequence()
+  for _, part in ipairs(turns[#turns].parts) do
+    if type(part) == "string" then prompts.note_words(self, part) end
+  end
   for _, turn in ipairs(turns) do
     if turn.role == "user" then
       s:ask(turn.parts, kind_of)
@@ -47,6 +52,10 @@ local function sequence_of(self, turns)
       end
       s:stop()
     end
+  end
+  if #s.media > sequence.MAX_SOURCE then
+    self:warn("%d pictures and sounds; only the first %d can be sources", #s.media,
+      sequence.MAX_SOURCE)
   end
   return s
 end

@@ -1,4 +1,5 @@
 --- One run of the small model: conditions of the branches, guidance, the sampler's loop.
+local check = require "weft.check"
 local guidance = require "weft.guidance"
 local ops = require "weft.ops"
 local parts = require "weft.pipeline.micro_parts"
@@ -84,17 +85,35 @@ local function noise(seed, n)
   return ops.cat(list, 1)
 end
 
+--- The noise that a run starts from.
+local function first_noise(o, n)
+  if not o.latents then return noise(o.seed, n) end
+  local want = { n, LATENT_SIDE, LATENT_SIDE, LATENT_CHANNELS }
+  local got = table.concat(o.latents:size(), ",")
+  if got ~= table.concat(want, ",") then
+    check.fail("latents are [%s], wanted [%s]", got, table.concat(want, ","))
+  end
+  return o.latents
+end
+
 --- An input that stands for its medium's latents: `concat` or `init`, of this medium.
 local function latents_of(m, medium, what, v)
   if v == nil or v == false then return nil end
   if not medium.is(v) then
     local other = type(v) == "table" and v[medium.kind]
     if not (other and medium.is(other)) then
-      require("weft.check").fail("%s: must be a %s", what, medium.word)
+      check.fail("%s: must be a %s", what, medium.word)
     end
     v = other
   end
   return parts.latents(m.parts[medium.vae], medium.read(m, v))
+end
+
+--- Weights of the latents that a mask stands for; nil for none.
+local function mask_of(medium, mask)
+  if mask == nil then return nil end
+  if not medium.is(mask) then check.fail("mask: must be a %s", medium.word) end
+  return medium.mask(mask)
 end
 
 --- n latents of a checked call, and whether a callback ended the run early.
@@ -111,14 +130,14 @@ function M.sample(m, medium, o, n, feature, concat)
   local s = sampler.new(o.sampler, { schedule = o.schedule, config = m.noise })
   local stopped = false
   local z = s:run {
-    steps = o.steps, latents = noise(o.seed, n), seed = o.seed,
+    steps = o.steps, latents = first_noise(o, n), seed = o.seed, noise = o.noise,
     init = start and start:expand(n, LATENT_SIDE, LATENT_SIDE, LATENT_CHANNELS):contiguous(),
-    strength = start and o.strength, mask = start and o.mask and medium.mask(o.mask),
+    strength = start and o.strength, mask = start and mask_of(medium, o.mask),
     denoise = denoiser(m.parts[medium.unet], o, by_name, n, source ~= nil), progress = o.progress,
     on_step = o.on_step and function(st)
       st.preview = function()
         local x = parts.pictures(m.parts[medium.vae], st:x0():narrow(1, 1, 1))
-        return M.write(m, medium, x, o.seed)[1]
+        return M.write(m, medium, x, o)[1]
       end
       local go_on = o.on_step(st)
       stopped = go_on == false
@@ -129,10 +148,11 @@ function M.sample(m, medium, o, n, feature, concat)
 end
 
 --- The pictures or sounds that an autoencoder decoded, [n,64,64,C].
+---@param o table  of the call: seed, vocoder
 ---@return any[]
-function M.write(m, medium, x, seed)
+function M.write(m, medium, x, o)
   local out = {}
-  for i = 1, x:size(1) do out[i] = medium.write(m, x:select(1, i), seed + i - 1) end
+  for i = 1, x:size(1) do out[i] = medium.write(m, x:select(1, i), o.seed + i - 1, o) end
   return out
 end
 

@@ -6,6 +6,7 @@
 -- picture is also the first frame, which the denoiser sees beside every frame.
 local core = require "weft.core"
 local check = require "weft.check"
+local embedding = require "weft.embedding"
 local guidance = require "weft.guidance"
 local image = require "weft.image"
 local options = require "weft.options"
@@ -80,6 +81,18 @@ local function first_frame(o, picture)
   return check.fail("video: concat must be a picture or a video, got %s", type(o.concat))
 end
 
+--- The prompt with the picture's feature in its place, so that its pixels are made once.
+local function with_feature(model, prompt, picture, pixels)
+  local e = embedding.new(ops.normalize(model.parts.image_encoder { pixels = pixels }.embeds))
+  local out = {}
+  for i, part in ipairs(prompt) do
+    local is_weighted = type(part) == "table" and part.weft_weight and part.part == picture
+    out[i] = part == picture and e
+      or is_weighted and { weft_weight = part.weft_weight, part = e } or part
+  end
+  return out
+end
+
 --- Conditions of each branch, the ones of both samplers' batches: context, map, first frame.
 local function conditions(model, o, text, feature, source)
   local none = tensor.zeros({ 1, SIDE, SIDE, CHANNELS })
@@ -149,7 +162,9 @@ end
 local function sample(model, o, feature)
   local text, prompt, picture = read_prompt(o.prompt)
   local start = first_frame(o, picture)
-  local source = start and parts.latents(model.parts.vae, model:pixels(start))
+  local pixels = start and model:pixels(start)
+  local source = pixels and parts.latents(model.parts.vae, pixels)
+  if start and start == picture then prompt = with_feature(model, prompt, start, pixels) end
   local by_name = conditions(model, o, text, feature or model:feature(prompt), source)
   local s = sampler.new(o.sampler, { schedule = o.schedule, config = model.noise })
   return s:run {

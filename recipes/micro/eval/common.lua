@@ -1,6 +1,7 @@
---- What the evaluations share: pictures for the judges, shares with their intervals.
+--- What the evaluations share: pictures and sounds for the judges, shares with their intervals.
 local ffi = require "ffi"
 local weft = require "weft"
+local audio = require "world.audio"
 local render = require "world.render"
 
 local M = {}
@@ -19,6 +20,13 @@ function M.picture_of(scene)
   local to, from = ffi.cast("float *", t:ptr()), render.new(scene)
   for i = 0, render.N_ELEMS - 1 do to[i] = from[i] / 255 end
   return weft.image.from(t)
+end
+
+--- A sound's or music's record as an Audio.
+function M.sound_of(record)
+  local t = weft.tensor.empty({ audio.N_SAMPLES })
+  audio.into(record, t:ptr())
+  return weft.audio.from(t, audio.RATE_HZ)
 end
 
 --- Wilson's interval of a share k of n, at 95 %.

@@ -2,6 +2,8 @@
 --
 --   weft run recipes/micro/eval/pictures.lua n=200
 --
+-- via=feature takes the text tower's feature of the words as the condition; via=language has the
+-- language model read them.
 -- Each row is one experiment over n scenes drawn with seeds that no training used. The last line
 -- is JSON.
 package.path = "./recipes/micro/?.lua;./recipes/micro/eval/?.lua;" .. package.path
@@ -17,19 +19,24 @@ local scene = require "world.scene"
 
 local p = weft.params {
   n = { 200, min = 1, help = "scenes a row" }, steps = 25, guidance = 2, batch = 25,
-  model = "micro", seed = 1000, out = { "", path = true, help = "a sheet of the first pictures" },
+  model = "micro", seed = 1000, keep = { 1, help = "pull towards the source of edits" },
+  via = { "feature", choices = { "feature", "language" }, help = "how words become a condition" },
+  out = { "", path = true, help = "a sheet of the first pictures" },
 }
 local m = weft.load(p.model)
 local bytes_of, picture_of = common.bytes_of, common.picture_of
 
 local shown = {}
 
+--- Words as a part of a prompt.
+local function words(text) return p.via == "feature" and m:encode(text) or text end
+
 --- One picture a text, judged against its scene.
 local function draw(scenes, texts)
   local verdicts = {}
   for i, s in ipairs(scenes) do
-    local im = m:image { texts[i], steps = p.steps, guidance = p.guidance, seed = p.seed + i,
-      progress = false }
+    local im = m:image { words(texts[i]), steps = p.steps, guidance = p.guidance,
+      seed = p.seed + i, progress = false }
     if #shown < 64 then shown[#shown + 1] = im end
     verdicts[i] = oracle.attributes(bytes_of(im), s, { free_texture = true })
   end
@@ -74,7 +81,8 @@ local function edits(split)
     local e = edit.sample(rng.new("eval-edit-" .. split, i),
       { split = split == "heldout" and split or nil })
     local im = m:edit(picture_of(e.source), {
-      e.caption, steps = p.steps, guidance = p.guidance, seed = p.seed + i, progress = false,
+      words(e.caption), steps = p.steps, seed = p.seed + i, progress = false,
+      guidance = p.keep ~= 1 and { p.guidance, concat = p.keep } or p.guidance,
     })
     local b = bytes_of(im)
     local ok, verdict = oracle.edit(b, e.source, e.target)

@@ -10,16 +10,21 @@ M.N_FRAMES, M.N_BANDS, M.N_ELEMS = front.N_FRAMES, front.N_BANDS, front.N_ELEMS
 M.LOG10 = front.LOG10
 M.mel, M.sound = front.of, front.sound
 
+--- Samples of sounds or music.
+---@param list (world.Sound|world.Music)[]
+---@return weft.Tensor x  [n,8192]
+function M.samples(list)
+  local x = weft.tensor.zeros(#list, audio.N_SAMPLES)
+  local p = x:ptr()
+  for i, record in ipairs(list) do audio.into(record, p + (i - 1) * audio.N_SAMPLES) end
+  return x
+end
+
 --- Mels of sounds or music.
 ---@param list (world.Sound|world.Music)[]
 ---@return weft.Tensor mel  [n,64,64]
 function M.of(list)
-  return weft.scope(function()
-    local x = weft.tensor.zeros(#list, audio.N_SAMPLES)
-    local p = x:ptr()
-    for i, record in ipairs(list) do audio.into(record, p + (i - 1) * audio.N_SAMPLES) end
-    return M.mel(x)
-  end)
+  return weft.scope(function() return M.mel(M.samples(list)) end)
 end
 
 --- The mel of whatever was heard: samples, a weft sound at 8 kHz, or a mel already.

@@ -142,7 +142,7 @@ class Unit:
 
     def result(self, machine, command):
         r = self.row
-        keep = {k: r.get(k) for k in ("group", "name", "flops", "bytes", "items", "unit")}
+        keep = {k: r[k] for k in ("group", "name", "flops", "bytes", "items", "unit") if k in r}
         return {**keep, "date": datetime.date.today().isoformat(), "command": command,
                 "machine": machine, "load": os.getloadavg()[0],
                 "parties": {p.name: p.result() for p in self.parties}}

@@ -35,7 +35,7 @@ end
 
 for _, c in ipairs { { 320, 320, 96 }, { 640, 640, 48 }, { 1280, 1280, 24 }, { 1280, 1280, 12 },
   { 512, 512, 96 }, { 256, 256, 384 }, { 128, 128, 768 } } do
-  conv(3, 1, c[1], c[2], c[3], "f32")
+  for _, dtype in ipairs { "f32", "bf16" } do conv(3, 1, c[1], c[2], c[3], dtype) end
 end
 for _, dtype in ipairs { "f32", "bf16" } do
   conv(3, 2, 320, 320, 96, dtype)

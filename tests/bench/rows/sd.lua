@@ -72,6 +72,7 @@ for _, S in ipairs { 96, 64 } do
   unet(S, "f32")
   unet(S, "bf16")
   vae(S, "f32")
+  vae(S, "bf16")
 end
 
 return rows

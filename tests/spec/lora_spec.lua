@@ -1,0 +1,197 @@
+--- Low-rank adapters: trained beside frozen weights, saved, merged; layouts of other programs.
+local weft = require "weft"
+local T = weft.tensor
+
+local config = {
+  vocab_size = 40, hidden_size = 24, intermediate_size = 40, num_hidden_layers = 2,
+  num_attention_heads = 4, num_key_value_heads = 2, rms_norm_eps = 1e-5,
+}
+local ids = T({ { 1, 5, 9, 3, 7, 20, 11, 4 } }, { dtype = "i64" })
+local labels = T({ { 5, 9, 3, 7, 20, 11, 4, 2 } }, { dtype = "i64" })
+
+local function model() return weft.model.new("llama", config, { seed = 5 }) end
+
+local function folder()
+  local path = os.tmpname()
+  os.remove(path)
+  return path
+end
+
+local function far(a, b) return (a - b):abs():max():item() end
+
+local function train(lm, lora, steps)
+  local params = weft.train.parameters(lora)
+  local opt = weft.train.adamw{ params, lr = 0.03 }
+  local first, last
+  for _ = 1, steps do
+    local loss, grads = weft.grad(function()
+      return weft.cross_entropy(lm{ ids = ids }.logits, labels)
+    end, params)
+    opt:step(grads)
+    first, last = first or loss:item(), loss:item()
+  end
+  return first, last
+end
+
+--- The file that lora writes, its tensors renamed by f(module, half).
+local function renamed(lora, f, more)
+  local at = folder()
+  lora:save(at)
+  local out = {}
+  for name, t in pairs(T.load(at .. "/adapter_model.safetensors")) do
+    local module, half = name:match "^base_model%.model%.(.*)%.lora_([AB])%.weight$"
+    out[f(module, half)] = t:clone()
+  end
+  for name, t in pairs(more or {}) do out[name] = t end
+  local path = folder() .. ".safetensors"
+  T.save(path, out)
+  return path
+end
+
+describe("adapters", function()
+  local lm = model()
+  local plain = lm{ ids = ids }.logits
+  local before = {}
+  for name, t in lm:parameters() do before[name] = t:clone() end
+  local lora = lm:adapt{ rank = 4, alpha = 8, seed = 1 }
+
+  local untrained = lm{ ids = ids }.logits
+  local first, last = train(lm, lora, 80)
+  local adapted = lm{ ids = ids }.logits
+
+  it("change nothing before they are trained", function()
+    assert.are.equal("Adapter of 8 layers", tostring(lora))
+    assert.are.equal(0, far(plain, untrained))
+  end)
+
+  it("learn while the weights stay", function()
+    assert.is_true(last < first - 0.3, first .. " " .. last)
+    for name, t in lm:parameters() do assert.are.equal(0, far(t, before[name])) end
+    assert.is_true(far(plain, adapted) > 0.1)
+  end)
+
+  -- (W + s B A) x and W x + s B (A x) round differently: some 1e-6 of logits near 1
+  local CLOSE = 2e-5
+
+  it("give the same merged as adapted", function()
+    local at, other = folder(), model()
+    lora:save(at)
+    local merged = other:merge(at)
+    assert.are.equal("applied 8/8", tostring(merged))
+    assert.is_true(far(adapted, other{ ids = ids }.logits) < CLOSE)
+    other:merge(at, { scale = -1 })
+    assert.is_true(far(plain, other{ ids = ids }.logits) < CLOSE)
+  end)
+
+  it("merge into weights that are mapped from a file", function()
+    local at, saved = folder(), folder()
+    lora:save(at)
+    model():save(saved, { file = "model.safetensors" })
+    local other = weft.model.load(saved)
+    other:merge(at)
+    assert.is_true(far(adapted, other{ ids = ids }.logits) < CLOSE)
+  end)
+
+  it("are read from the layouts of diffusers and kohya", function()
+    local double = { A = "down", B = "up" }
+    local layouts = {
+      function(m, half) return ("%s.lora.%s.weight"):format(m, double[half]) end,
+      function(m, half) return ("%s.lora_%s.default.weight"):format(m, half) end,
+      function(m, half) return ("%s.lora_linear_layer.%s.weight"):format(m, double[half]) end,
+      function(m, half)
+        local layer, what = m:match "^(.*)%.([%w_]+)$"
+        return ("%s.processor.%s_lora.%s.weight"):format(layer, what, double[half])
+      end,
+      function(m, half) return ("llama_model.base_model.model.%s.lora_%s.weight"):format(m, half) end,
+    }
+    for _, f in ipairs(layouts) do
+      -- these say no alpha, so the scale is 1 where ours is 8 / 4
+      local path, other = renamed(lora, f), model()
+      assert.are.equal(8, other:merge(path, { scale = 2 }).applied)
+      assert.is_true(far(adapted, other{ ids = ids }.logits) < CLOSE)
+    end
+    local alphas, other = {}, model()
+    local path = renamed(lora, function(m, half)
+      local name = m:gsub("%.", "_")
+      alphas[name .. ".alpha"] = T.full({ 1 }, 8)
+      return ("%s.lora_%s.weight"):format(name, double[half])
+    end, alphas)
+    other:merge(path)
+    assert.is_true(far(adapted, other{ ids = ids }.logits) < CLOSE)
+  end)
+
+  it("fit whole or not at all", function()
+    local function fails(part, f, more)
+      local other, path = model(), renamed(lora, f, more)
+      local _, e = pcall(other.merge, other, path)
+      assert.is_truthy(tostring(e):find(part, 1, true), tostring(e))
+      assert.are.equal(0, far(plain, other{ ids = ids }.logits))
+    end
+    local function same(m, half) return ("%s.lora_%s.weight"):format(m, half) end
+    fails("has no layer of that name", function(m, half) return same("x" .. m, half) end)
+    fails("its other half is missing", function(m, half)
+      return same(half == "B" and "x" .. m or m, half)
+    end)
+    fails("no part of a low-rank adapter", same, { ["x.lora_magnitude_vector"] = T.zeros(3) })
+    fails("do not fit the weight model.layers.0.mlp.up_proj", same, {
+      ["model.layers.0.mlp.up_proj.lora_A.weight"] = T.zeros(2, 25),
+      ["model.layers.0.mlp.up_proj.lora_B.weight"] = T.zeros(40, 2),
+    })
+    fails("holds no low-rank adapter for a llama", function(m, half)
+      return same("text_encoder." .. m, half)
+    end)
+    local _, e = pcall(lm.merge, lm, "/nowhere")
+    assert.is_truthy(tostring(e):find("holds no adapter_model.safetensors", 1, true), tostring(e))
+  end)
+
+  it("refuse targets that name nothing, and a second set", function()
+    local other = model()
+    local _, e = pcall(other.adapt, other, { targets = { "q_proj", "nothing" } })
+    assert.is_truthy(tostring(e):find('no linear layer is named "nothing"', 1, true), tostring(e))
+    assert.are.equal("Adapter of 2 layers", tostring(other:adapt{ targets = { "1.mlp.up_proj",
+      "0.self_attn.q_proj" } }))
+    assert.has_error(function() other:adapt{} end)
+    assert.has_error(function() other:adapt{ rank = 0 } end)
+  end)
+end)
+
+describe("adapters of GPT-2", function()
+  it("merge into weights that are stored turned", function()
+    local made = {
+      vocab_size = 40, n_embd = 24, n_layer = 2, n_head = 4, n_positions = 16,
+    }
+    local lm = weft.model.new("gpt2", made, { seed = 5 })
+    local lora, at = lm:adapt{ rank = 3, alpha = 5, seed = 2 }, folder()
+    for name, t in lora:parameters() do
+      if name:find "lora_B" then t:copy_(T.randn(t:size(), { seed = 4 })) end
+    end
+    lora:save(at)
+    local other = weft.model.new("gpt2", made, { seed = 5 })
+    assert.is_true(far(lm{ ids = ids }.logits, other{ ids = ids }.logits) > 1e-3)
+    assert.are.equal("applied 2/2", tostring(other:merge(at)))
+    assert.is_true(far(lm{ ids = ids }.logits, other{ ids = ids }.logits) < 2e-5)
+  end)
+end)
+
+describe("adapters of convolutions", function()
+  it("merge in our layout", function()
+    local unet = weft.model.load "tests/model/vectors/unet_sd1"
+    local name = "down_blocks.0.resnets.0.conv1"
+    local w
+    for n, t in unet:parameters() do if n == name .. ".weight" then w = t:to("f32"):clone() end end
+    local O, I = w:size(1), w:size(4)
+    local down, up = T.randn({ 2, I, 3, 3 }, { seed = 1 }), T.randn({ O, 2, 1, 1 }, { seed = 2 })
+    local path = folder() .. ".safetensors"
+    T.save(path, { ["lora_unet_" .. name:gsub("%.", "_") .. ".lora_down.weight"] = down,
+      ["lora_unet_" .. name:gsub("%.", "_") .. ".lora_up.weight"] = up,
+      ["lora_te_x.lora_down.weight"] = down, ["lora_te_x.lora_up.weight"] = up })
+    assert.are.equal("applied 1/1", tostring(unet:merge(path)))
+    local delta = up:reshape(O, 2):matmul(down:reshape(2, -1)):reshape(O, I, 3, 3)
+    for n, t in unet:parameters() do
+      if n == name .. ".weight" then
+        -- the weight is stored in half precision: 5e-4 of values near 3
+        assert.is_true(far(t:to "f32", w + delta:permute(1, 3, 4, 2)) < 5e-3)
+      end
+    end
+  end)
+end)
