@@ -172,11 +172,23 @@ static int l_save_text(lua_State *L)
     return st == WF_OK ? 0 : lwf_raise(L);
 }
 
+/* core.ready_folder(folder): fails when no file can be written there; removes what writers that are
+ * dead left in it and gives their number */
+static int l_ready_folder(lua_State *L)
+{
+    const char *folder = luaL_checkstring(L, 1);
+    lua_pushfstring(L, "%s/weft", folder);
+    if (wf_file_write_probe(lwf_ctx(L), lua_tostring(L, -1)) != WF_OK) return lwf_raise(L);
+    lua_pushinteger(L, wf_file_write_sweep(folder));
+    return 1;
+}
+
 void lwf_open_file(lua_State *L, lwf_state *s)
 {
     const luaL_Reg list[] = {
         {"open_tensors", l_open}, {"save_tensors", l_save}, {"load_npy", l_load_npy},
-        {"save_npy", l_save_npy}, {"save_text", l_save_text}, {NULL, NULL},
+        {"save_npy", l_save_npy}, {"save_text", l_save_text},
+        {"ready_folder", l_ready_folder}, {NULL, NULL},
     };
     const luaL_Reg methods[] = {
         {"names", l_names}, {"has", l_has},       {"get", l_get}, {"info", l_info},

@@ -14,8 +14,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-/* Under the address sanitizer what nobody owns is poisoned: blocks in the cache, and what lies
- * behind the bytes that were asked for and the slack. */
+/* Under the address sanitizer blocks in the cache are poisoned, so that their use is found. */
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/asan_interface.h>
 #else
@@ -160,8 +159,7 @@ void *wf_mem_alloc(wf_mem *m, size_t bytes)
     b->bytes = class_bytes;
     b->size_class = k;
     b->next = NULL;
-    ASAN_UNPOISON_MEMORY_REGION(data_of(b), bytes + SLACK_BYTES);
-    ASAN_POISON_MEMORY_REGION((char *)data_of(b) + bytes + SLACK_BYTES, class_bytes - bytes);
+    ASAN_UNPOISON_MEMORY_REGION(data_of(b), class_bytes + SLACK_BYTES);
     return data_of(b);
 }
 

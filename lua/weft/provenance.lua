@@ -68,7 +68,9 @@ function M.human(meta)
   add("Model hash", meta.model and meta.model.sha256 and meta.model.sha256:sub(1, 8))
   add("Version", meta.engine)
   local lines = { call.prompt and prompt_text(call.prompt) }
-  if o.negative then lines[#lines + 1] = "Negative prompt: " .. prompt_text(o.negative) end
+  if o.negative and o.negative ~= "" then
+    lines[#lines + 1] = "Negative prompt: " .. prompt_text(o.negative)
+  end
   lines[#lines + 1] = table.concat(items, ", ")
   return table.concat(lines, "\n")
 end

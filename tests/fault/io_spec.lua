@@ -133,4 +133,26 @@ describe("a disk that is full", function()
     assert.is_truthy(text:find("\nsmall.png\n", 1, true))
     assert.is_nil(text:find("part", 1, true))
   end)
+  it("stops a batch, which goes on when there is room", function()
+    if os.execute "unshare -m true 2>/dev/null" ~= 0 then
+      pending "mounting takes root"
+      return
+    end
+    local dir = micro.temp()
+    micro.write(dir .. "/r.lua", [[
+      local weft = require "weft"
+      local p = weft.params { seed = 1 }
+      weft.image.from(weft.tensor.rand({ 90, 90, 3 }, { seed = p.seed })):save "x.png"
+    ]])
+    local batch = root .. "/weft batch r.lua --sweep seed=1..20 -o out; echo rc=$?;"
+    local pipe = io.popen(("cd %s; mkdir out; unshare -m sh -c '"
+      .. "mount -t tmpfs -o size=200k none out; %s mount -o remount,size=5m out; %s "
+      .. "ls out/r | wc -l;"
+      .. "find out -name \"*.part\"' 2>&1"):format(dir, batch, batch))
+    local text = pipe:read "*a"
+    pipe:close()
+    micro.remove(dir)
+    assert.is_truthy(text:find("the disk is full: no more jobs are started", 1, true), text)
+    assert.is_truthy(text:match "rc=75\n.*rc=0\n20\n$", text)
+  end)
 end)

@@ -69,6 +69,13 @@ describe("weft run", function()
       end
     end)
   end
+  it("takes away what a killed run has left", function()
+    os.execute(("mkdir -p %s/left && cd %s/left && touch .x.png.999999-0.part .y.$$-0.part")
+      :format(dir, dir))
+    micro.write(dir .. "/nothing.lua", "")
+    assert.are.equal(0, (sh "$W run nothing.lua -o left"))
+    assert.is_nil(shell.out("ls -A " .. dir .. "/left"):find "x.png")
+  end)
   it("leaves a loop that looks at nothing", function()
     micro.write(dir .. "/spin.lua", "local x = 0\nwhile true do x = x + 1 end")
     local rc = stop("run spin.lua", "INT INT", 0.5)

@@ -41,12 +41,7 @@ local function clear(dir)
 end
 
 local function write_card(dir, card)
-  local temp = ("%s/.%s.%d.part"):format(dir, CARD, host.pid())
-  local fd = assert(host.open(temp, "new"))
-  assert(host.write(fd, json.encode(card, "  ") .. "\n"))
-  assert(host.sync(fd))
-  host.close(fd)
-  assert(os.rename(temp, dir .. "/" .. CARD))
+  require("weft.core").save_text(dir .. "/" .. CARD, json.encode(card, "  ") .. "\n", true)
 end
 
 -- ---- one job ----
@@ -92,6 +87,7 @@ end
 
 local function do_run(order)
   paths.make_dir(order.dir)
+  require("weft.core").ready_folder(order.dir)
   clear(order.dir)
   log_to(order.dir .. "/" .. LOG)
   assert(host.chdir(order.dir))
@@ -131,6 +127,15 @@ end
 
 local orders = { run = do_run, params = do_params }
 
+--- Whatever goes wrong around a job is the job's failure, not the worker's end.
+local function carry_out(order)
+  local ok, r = xpcall(orders[order["do"]], page.capture, order)
+  if ok then return end
+  host.chdir(paths.start_dir)
+  pcall(log_to, "/dev/null")
+  answer(failure(order, r))
+end
+
 --- Read orders until the supervisor closes them.
 function M.main()
   host.signals "worker"
@@ -148,7 +153,7 @@ function M.main()
         for k, v in pairs(order.config) do require("weft.config")[k] = v end
         if order.config.threads then require("weft").threads(order.config.threads) end
       else
-        orders[order["do"]](order)
+        carry_out(order)
       end
     end
     buffer = buffer:match("[^\n]*$")

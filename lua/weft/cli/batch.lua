@@ -100,6 +100,10 @@ local function settle(self, job, event)
     local where = event.line and ("%s:%d: "):format(event.file or job.recipe, event.line) or ""
     say(self, "failed  %s  %s%s", job.label, where, term.safe(event.message or "?"))
     if self.options["fail-fast"] then self.is_closing = true end
+    if event.kind == "io" and (event.message or ""):find(": no space: ", 1, true) then
+      say(self, "weft: the disk is full: no more jobs are started")
+      self.is_closing, self.is_early = true, true
+    end
   end
 end
 

@@ -18,7 +18,7 @@ local p = weft.params {
 
 local m = weft.load "micro"
 local im = m:image { p.text, seed = p.seed, steps = p.steps, guidance = p.guidance }
-im:save(weft.slug(p.text) .. ".png")
+print(im:save(weft.slug(p.text) .. ".png"))
 ]=]
 
 local LUARC = [[
@@ -42,6 +42,8 @@ function M.main(a)
   if not host.stat ".luarc.json" then
     write(".luarc.json", LUARC:format((require("weft").home:gsub("/weft/$", ""))))
   end
+  require("weft.tools").log("try it: weft run %s seed=7   (weft params %s: what may vary)",
+    path, path)
   return 0
 end
 

@@ -9,8 +9,9 @@ local M = {}
 
 local function line_of(row)
   local default = row.default == nil and "-" or tostring(row.default)
-  return ("  %-14s %-28s %-18s %s\n"):format(row.name, default == "" and '""' or default,
+  local line = ("  %-14s %-28s %-18s %s"):format(row.name, default == "" and '""' or default,
     params.domain(row), row.help or "")
+  return line:gsub("%s+$", "") .. "\n"
 end
 
 function M.main(a)

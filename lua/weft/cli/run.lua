@@ -25,6 +25,7 @@ function M.enter_out(dir)
   paths.start_dir = assert(host.cwd())
   if not dir then return end
   paths.make_dir(dir)
+  require("weft.core").ready_folder(dir)      -- before a model is loaded for nothing
   local ok, err = host.chdir(dir)
   if not ok then args.fail("%s", err) end
 end
