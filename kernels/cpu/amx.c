@@ -1,9 +1,9 @@
 /*
  * amx.c - products of bf16 by tiles.
  *
- * The rows of A become bf16, in the order in which tiles are read: beforehand where several runs of
- * columns read them. A part is a block of rows of C by a run of columns, as in gemm.c, and the block
- * stays in the cache while the panels of B go by. Parts depend on the shape alone.
+ * The rows of A become bf16, in the order in which tiles are read: beforehand where several runs
+ * of columns read them. A part is a block of rows of C by a run of columns, as in gemm.c, and the
+ * block stays in the cache while the panels of B go by. Parts depend on the shape alone.
  */
 #include "kernels/cpu/amx.h"
 #include "kernels/cpu/kern.h"
@@ -89,7 +89,7 @@ enum { ROWS = 32 * TILE, STEPS = 24 * TILE, SIDE = 2 * TILE };
 typedef struct plan {
     const gemm *g;
     int64_t m_blocks, n_chunks, chunk;   /* chunk: columns, a multiple of NR */
-    int64_t steps, kc, stretches;        /* pairs of k: in all, of a stretch, and how many of them */
+    int64_t steps, kc, stretches;        /* pairs of k: in all, of a stretch; how many of those */
     char *a;                             /* slot by slot: a block's rows in one stretch; or NULL */
     int64_t slot;                        /* bytes */
     char *scratch;                       /* of each worker: a row, a corner, a tail, a slot */

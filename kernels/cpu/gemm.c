@@ -1,10 +1,10 @@
 /*
  * gemm.c - the loops over panels, and what is done to a row at the end.
  *
- * A part is a block of rows of C by a run of columns: it packs its rows of A once for each stretch of
- * k and takes them, from the cache, through all panels of B. A B that no cache holds is read by few,
- * tall blocks; their rows of A are packed before, once for all runs of columns. Parts depend on the
- * shape alone.
+ * A part is a block of rows of C by a run of columns: it packs its rows of A once for each stretch
+ * of k and takes them, from the cache, through all panels of B. A B that no cache holds is read by
+ * few, tall blocks; their rows of A are packed before, once for all runs of columns. Parts depend
+ * on the shape alone.
  */
 #include "kernels/cpu/amx.h"
 #include "kernels/cpu/gemm.h"
@@ -60,8 +60,8 @@ enum { TMP_ELEMS = MR * 2 * KC + PACK_SLACK };
 /* Columns up to which packing a panel of A costs more than its rows' distances do. */
 enum { LYING_COLUMNS = 1024 };
 
-/* Bytes of B from which it is read as seldom as may be, the most rows and panels of columns of a block
- * then, and the most values of A that are packed beforehand. */
+/* Bytes of B from which it is read as seldom as may be, the most rows and panels of columns of a
+ * block then, and the most values of A that are packed beforehand. */
 enum { LARGE_B = 6 << 20, TALL = 5 * MB, NARROW = 4, MOST_SHARED = 16 << 20 };
 
 typedef struct plan {

@@ -59,7 +59,8 @@ local layouts = {
   ops = {
     title = "GFLOP/s by the direct count, or time",
     parties = { "weft f32", "weft bf16", "weft f16", "torch f32", "torch bf16", "torch f16" },
-    ratios = { { "f32", "^weft f32", "^torch f32" }, { "best", "^weft", "^torch" } },
+    ratios = { { "f32", "^weft f32", "^torch f32" }, { "bf16 / f32", "^weft bf16", "^torch f32" },
+      { "best", "^weft", "^torch" } },
   },
   train = {
     title = "time of a step",
@@ -71,7 +72,7 @@ local layouts = {
   sd = {
     title = "time",
     parties = { "weft f32", "weft bf16", "torch f32", "torch bf16" },
-    ratios = { { "f32", "^weft f32", "^torch f32" }, { "best / bf16", "^weft", "^torch bf16" } },
+    ratios = { { "f32", "^weft f32", "^torch f32" }, { "bf16", "^weft bf16", "^torch bf16" } },
   },
 }
 layouts.llama = layouts.sd
