@@ -16,7 +16,8 @@ typedef struct wf_tokenizer wf_tokenizer;
  * it says nothing: a tokenizer.json without the keys "post_processor" or "decoder" puts <s> and
  * </s> around a text, reads U+2581 as a space, and prepends nothing to a space; a sentencepiece
  * model takes them from tokenizer_config.json beside it, else begins with <s> when it is BPE and
- * ends with </s> when it is unigram. Added tokens are found whole in text, the longest at the first place. */
+ * ends with </s> when it is unigram. Added tokens are found whole in text, the longest at the first
+ * place. */
 wf_tokenizer *wf_tokenizer_load(wf_ctx *c, const char *path);
 void wf_tokenizer_free(wf_tokenizer *t);
 

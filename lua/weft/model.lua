@@ -160,8 +160,8 @@ end
 
 local Merged = { __tostring = function(m) return ("applied %d/%d"):format(m.applied, m.total) end }
 
---- Add the adapters of a file or folder (PEFT, diffusers, kohya) to the weights, scale times. All of
--- them fit, or none is applied and it raises.
+--- Add the adapters of a file or folder (PEFT, diffusers, kohya) to the weights, scale times. All
+-- of them fit, or none is applied and it raises.
 ---@param opts? { scale: number }
 ---@return { applied: integer, total: integer }  prints as "applied n/n"
 function Model:merge(path, opts)

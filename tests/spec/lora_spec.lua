@@ -102,7 +102,9 @@ describe("adapters", function()
         local layer, what = m:match "^(.*)%.([%w_]+)$"
         return ("%s.processor.%s_lora.%s.weight"):format(layer, what, double[half])
       end,
-      function(m, half) return ("llama_model.base_model.model.%s.lora_%s.weight"):format(m, half) end,
+      function(m, half)
+        return ("llama_model.base_model.model.%s.lora_%s.weight"):format(m, half)
+      end,
     }
     for _, f in ipairs(layouts) do
       -- these say no alpha, so the scale is 1 where ours is 8 / 4
