@@ -40,10 +40,6 @@ describe("an installed weft", function()
     local rc, text = weft "--version"
     assert.are.equal(0, rc)
     assert.is_truthy(text:match "^weft %d+%.%d+%.%d+  LuaJIT")
-    local _, times = sh(clean .. "bash -c 'TIMEFORMAT=\"%U %S\"; time " .. dest
-      .. "/opt/w/bin/weft --version'")
-    local user, system = times:match "([%d.]+) ([%d.]+)\n$"
-    assert.is_true(tonumber(user) + tonumber(system) < 0.02)       -- seconds of the processor
     rc, text = weft "help batch"
     assert.are.equal(0, rc)
     assert.is_truthy(text:find("--sweep", 1, true))

@@ -170,7 +170,7 @@ describe("pictures", function()
     local ok, same = pcall(function() return a:show() end)
     write:revert()
     assert.is_true(ok and same == a)
-    assert.stub(write).was_called_with(text, "\n")
+    assert.stub(write).was_called_with("", text, "\n")
   end)
 end)
 

@@ -56,10 +56,11 @@ end
 
 --- Warn of words that the model never met: it reads them letter by letter. Once a word.
 function M.note_words(m, text)
-  local told, new = m.told_words or {}, {}
+  local told, new, tok = m.told_words or {}, {}, m.parts.tokenizer
+  if not tok then return end
   m.told_words = told
   for word in text:lower():gmatch "%a+" do
-    if not told[word] and #m.parts.tokenizer:encode(word) ~= 1 then
+    if not told[word] and #tok:encode(word) ~= 1 then
       told[word], new[#new + 1] = true, "'" .. word .. "'"
     end
   end
