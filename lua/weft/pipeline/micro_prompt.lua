@@ -28,6 +28,15 @@ function M.split(prompt)
   return text, parts
 end
 
+--- The parts that read words; a model without them says so.
+local function readers(m)
+  local tok, tower = m.parts.tokenizer, m.parts.text_encoder
+  if not tok or not tower then
+    core.raise("model", ("the model '%s' has no tokenizer and text_encoder"):format(m.name))
+  end
+  return tok, tower
+end
+
 --- Whatever a call takes as a prompt, as a list of parts.
 function M.list(prompt)
   if type(prompt) == "table" and not media.find(prompt) and not embedding.is(prompt) then
@@ -40,10 +49,7 @@ end
 ---@return weft.Tensor ids   [1,T] i64
 ---@return weft.Tensor mask  [1,T]
 function M.ids(m, text)
-  local tok, tower = m.parts.tokenizer, m.parts.text_encoder
-  if not tok or not tower then
-    core.raise("model", ("the model '%s' has no tokenizer and text_encoder"):format(m.name))
-  end
+  local tok, tower = readers(m)
   local T = tower.config.max_position_embeddings
   local ids, mask = tok:encode(text), {}
   if #ids > T - 1 then m:warn("text of %d tokens cut to %d", #ids, T - 1) end
@@ -56,11 +62,10 @@ end
 
 --- Warn of words that the model never met: it reads them letter by letter. Once a word.
 function M.note_words(m, text)
-  local told, new, tok = m.told_words or {}, {}, m.parts.tokenizer
-  if not tok then return end
+  local told, new = m.told_words or {}, {}
   m.told_words = told
   for word in text:lower():gmatch "%a+" do
-    if not told[word] and #tok:encode(word) ~= 1 then
+    if not told[word] and #readers(m):encode(word) ~= 1 then
       told[word], new[#new + 1] = true, "'" .. word .. "'"
     end
   end
