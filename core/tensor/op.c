@@ -312,7 +312,7 @@ static wf_status call(wf_ctx *c, wf_op_args *a, wf_tensor *const *in, int n_in,
     return c->status;
 }
 
-/* A reshape of scattered values is a reshape of their copy. */
+/* A reshape that no strides can show is a reshape of a copy. */
 static wf_tensor *reshape_copy(wf_ctx *c, wf_tensor *x, const double *attr, int n_attr,
                                wf_tensor **out)
 {
@@ -328,7 +328,7 @@ wf_tensor *wf_op_call_multi(wf_ctx *c, wf_op_id id, wf_tensor *const *in, int n_
 {
     if (out) memset(out, 0, (size_t)table[id].n_out * sizeof *out);
     if (c->status != WF_OK) return NULL;
-    if (id == WF_OP_ID_reshape && n_in == 1 && in[0] && in[0]->st && !wf_is_contiguous(in[0]))
+    if (id == WF_OP_ID_reshape && n_in == 1 && wfi_reshape_needs_copy(in[0], attr, n_attr))
         return reshape_copy(c, in[0], attr, n_attr, out);
     wf_op_args a = {.op = &table[id]};
     if (call(c, &a, in, n_in, attr, n_attr) != WF_OK) {

@@ -9,15 +9,12 @@
 
 /* ---- reshape ---- */
 
-/* The shape that dims[rank] asks for: one dim of -1 takes what the others leave. */
-static wf_status resolve_shape(wf_ctx *c, const wf_tensor *x, int rank, const int64_t *dims,
-                               wf_shape *s)
+/* The shape that dims[rank] asks for: one dim of -1 takes what the others leave. False when it has
+ * another number of values than x. */
+static bool fit_shape(const wf_tensor *x, int rank, const int64_t *dims, wf_shape *s)
 {
-    char t0[180], t1[160];
     int64_t known = 1;
     int free_dim = -1;
-    if (rank < 0 || rank > WF_MAX_RANK)
-        return wf_fail_status(c, WF_ESHAPE, "reshape: %d dims", rank);
     s->rank = rank;
     for (int i = 0; i < rank; i++) {
         s->dims[i] = dims[i];
@@ -25,7 +22,16 @@ static wf_status resolve_shape(wf_ctx *c, const wf_tensor *x, int rank, const in
         else if (__builtin_mul_overflow(known, dims[i], &known)) known = -1;
     }
     if (free_dim >= 0) s->dims[free_dim] = known > 0 ? wf_numel(x) / known : 0;
-    if (wf_shape_numel(s) == wf_numel(x)) return WF_OK;
+    return wf_shape_numel(s) == wf_numel(x);
+}
+
+static wf_status resolve_shape(wf_ctx *c, const wf_tensor *x, int rank, const int64_t *dims,
+                               wf_shape *s)
+{
+    char t0[180], t1[160];
+    if (rank < 0 || rank > WF_MAX_RANK)
+        return wf_fail_status(c, WF_ESHAPE, "reshape: %d dims", rank);
+    if (fit_shape(x, rank, dims, s)) return WF_OK;
     return wf_fail_status(c, WF_ESHAPE, "reshape: %s has %lld values, %s wants another number",
                           wf_tensor_text(x, t0, sizeof t0), (long long)wf_numel(x),
                           wf_shape_text(s, t1, sizeof t1));
@@ -51,6 +57,18 @@ static bool find_view(const wf_tensor *x, const wf_shape *s, int64_t *strides)
         n_old = n_new = 1;
     }
     return v < 0;
+}
+
+bool wfi_reshape_needs_copy(const wf_tensor *x, const double *attr, int n_attr)
+{
+    int64_t strides[WF_MAX_RANK], dims[WF_MAX_RANK];
+    wf_shape s;
+    if (!x || !x->st || wf_is_contiguous(x) || n_attr > WF_MAX_RANK) return false;
+    for (int i = 0; i < n_attr; i++) {
+        if (!(attr[i] >= -1 && attr[i] <= 0x1p52)) return false;
+        dims[i] = (int64_t)attr[i];
+    }
+    return fit_shape(x, n_attr, dims, &s) && !find_view(x, &s, strides);
 }
 
 wf_status wfi_reshape_infer(wf_ctx *c, wf_op_args *a)

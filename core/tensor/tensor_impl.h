@@ -50,6 +50,8 @@ wf_tensor *wfi_enter(wf_ctx *c, wf_tensor *t);
 /* A private handle on the same values as t, or on none when data is false. */
 wf_tensor *wfi_save(wf_ctx *c, const wf_tensor *t, bool data);
 void wfi_dense_strides(const wf_shape *s, int64_t *strides);
+/* Whether a reshape of x to these dims, as attributes of the op, is possible but not as a view. */
+bool wfi_reshape_needs_copy(const wf_tensor *x, const double *attr, int n_attr);
 /* Bytes of n values of dtype t. */
 size_t wfi_dtype_bytes(wf_dtype t, int64_t n);
 

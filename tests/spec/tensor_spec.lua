@@ -75,6 +75,20 @@ describe("indexing", function()
     assert.has_error(function() t[1] = "x" end)
     assert.has_error(function() t.name = 1 end)
   end)
+  it("writes through views of any dim", function()
+    local z = weft.tensor.zeros { 4, 4, 3 }
+    z[{ { 1, 2 }, {}, 1 }] = 5
+    z:select(3, 2):fill_(1)
+    z:select(2, 1):copy_(weft.tensor.ones { 4, 3 } * 2)
+    z[{ 2, 3, 3 }] = 7
+    assert.equal(40 + 16 - 10 - 4 + 24 + 7, z:sum():item())
+    assert.equal(7, z[{ 2, 3, 3 }])
+    same({ 2, 5, 5, 5 }, z:select(1, 1):select(2, 1))
+    -- What no strides can show is a copy.
+    local flat = z:permute(2, 1, 3):reshape(-1)
+    flat:fill_(9)
+    assert.equal(2, z[{ 1, 1, 1 }])
+  end)
   it("narrows and selects as tensors", function()
     same({ 5, 17 }, t:select(2, 2):select(-1, 1))
     same({ { { 21, 22, 23, 24 } } }, t:narrow(1, 2, 1):narrow(2, -1, 1))
