@@ -151,6 +151,8 @@ local contradictions = {
         and o.frames ~= math.floor(o.seconds * o.fps + 0.5)
     end,
     "frames, seconds and fps disagree", "give two of them" },
+  { function(o) return o.mask ~= nil and o.init == nil end,
+    "mask without init", "the mask says where init is changed: init = photo" },
   { function(o) return o.latents ~= nil and o.init ~= nil end,
     "latents and init are both a start", "give one of them" },
 }

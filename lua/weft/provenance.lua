@@ -16,6 +16,9 @@ local function recipe()
   return { name = r.name, sha256 = r.sha256, text = #r.text <= MAX_RECIPE_BYTES and r.text or nil }
 end
 
+--- The generator that drew the noise, by the option's value.
+function M.generator(rng) return (rng == nil or rng == "philox") and "philox4x32-10" or rng end
+
 --- What a pipeline attaches to what it makes: obj.meta. Fields: model, call, seed, index, rng,
 -- device, dtype; the recipe that runs and its parameters are added.
 ---@return table meta

@@ -38,6 +38,19 @@ describe("the small model", function()
     assert.are_not.equal(two, edit { guidance = { 3, concat = 1.5 }, strength = 0.7 })
     edit { mask = photo:mask { h = 32 } }
   end)
+  it("draws its noise by the generator that is named", function()
+    assert.are.equal(image {}, image { rng = "philox" })
+    local cpu, cuda = image { rng = "torch-cpu" }, image { rng = "torch-cuda" }
+    assert.are_not.equal(image {}, cpu)
+    assert.are_not.equal(cpu, cuda)
+    local x = weft.tensor.randn({ 1, 8, 16, 16 }, { seed = 4, rng = "torch-cpu" })
+    assert.are.equal(cpu, image { latents = x:permute(1, 3, 4, 2):contiguous() })
+    local made = m:image { "a", steps = 1, seed = 4, rng = "torch-cpu", progress = false }
+    assert.are.equal("torch-cpu", made.meta.rng)
+  end)
+  it("refuses a mask of nothing", function()
+    assert.has_error(function() image { mask = photo:mask { h = 32 } } end)
+  end)
   it("stops where a callback says", function()
     local seen = 0
     m:image { "x", steps = 5, seed = 1, progress = false, on_step = function(s)

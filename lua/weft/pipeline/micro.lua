@@ -101,7 +101,8 @@ local function describe(self, o, fn, i)
   self.sha256 = self.sha256 or self.hash and self.hash()
   return provenance.new {
     model = { name = self.name, sha256 = self.sha256 }, call = options.describe(fn, o),
-    seed = o.seed + i - 1, index = i, rng = "philox4x32-10", device = "cpu " .. core.cpu_level(),
+    seed = o.seed + i - 1, index = i, rng = provenance.generator(o.rng),
+    device = "cpu " .. core.cpu_level(),
     dtype = self.dtype,
   }
 end

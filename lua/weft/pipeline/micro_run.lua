@@ -75,19 +75,22 @@ local function denoiser(unet, o, by_name, n, has_source)
   end
 end
 
---- Unit noise [n,16,16,8]: sample i depends on seed + i - 1 alone.
-local function noise(seed, n)
-  local list = {}
+--- Unit noise [n,16,16,8]: sample i depends on seed + i - 1 alone. PyTorch's generators draw it
+-- channels first, as its pipelines do.
+local function noise(o, n)
+  local list, is_torch = {}, o.rng and o.rng ~= "philox"
+  local sizes = is_torch and { 1, LATENT_CHANNELS, LATENT_SIDE, LATENT_SIDE }
+    or { 1, LATENT_SIDE, LATENT_SIDE, LATENT_CHANNELS }
   for i = 1, n do
-    list[i] = tensor.randn({ 1, LATENT_SIDE, LATENT_SIDE, LATENT_CHANNELS },
-      { seed = seed + i - 1 })
+    local x = tensor.randn(sizes, { seed = o.seed + i - 1, rng = o.rng })
+    list[i] = is_torch and x:permute(1, 3, 4, 2):contiguous() or x
   end
   return ops.cat(list, 1)
 end
 
 --- The noise that a run starts from.
 local function first_noise(o, n)
-  if not o.latents then return noise(o.seed, n) end
+  if not o.latents then return noise(o, n) end
   local want = { n, LATENT_SIDE, LATENT_SIDE, LATENT_CHANNELS }
   local got = table.concat(o.latents:size(), ",")
   if got ~= table.concat(want, ",") then

@@ -151,6 +151,10 @@ end
 --- Unit noise [1,L,16,16,8].
 local function first_noise(o)
   local sizes = { 1, o.frames, SIDE, SIDE, CHANNELS }
+  if not o.latents and o.rng and o.rng ~= "philox" then
+    local x = tensor.randn({ 1, CHANNELS, o.frames, SIDE, SIDE }, { seed = o.seed, rng = o.rng })
+    return x:permute(1, 3, 4, 5, 2):contiguous()
+  end
   if not o.latents then return tensor.randn(sizes, { seed = o.seed }) end
   local got = table.concat(o.latents:size(), ",")
   if got ~= table.concat(sizes, ",") then
@@ -182,8 +186,8 @@ end
 local function describe(model, o, fn)
   return provenance.new {
     model = { name = model.name, sha256 = model.sha256 }, call = options.describe(fn, o),
-    seed = o.seed, index = 1, rng = "philox4x32-10", device = "cpu " .. core.cpu_level(),
-    dtype = model.dtype,
+    seed = o.seed, index = 1, rng = provenance.generator(o.rng),
+    device = "cpu " .. core.cpu_level(), dtype = model.dtype,
   }
 end
 

@@ -1,5 +1,5 @@
 --- What the training stages share: parameters from the command line, models from the configs, and
--- the loop that logs, saves every ten minutes and goes on where it stopped.
+-- the loop that logs, saves every five minutes and goes on where it stopped.
 local weft = require "weft"
 local configs = require "configs"
 local tokenizer = require "weft.tokenizer"
