@@ -44,11 +44,9 @@ end
 
 --- Whether the model answers an example rightly; and its picture.
 local function is_right(example, i)
-  local parts = options(parts_of(example.prompt, {}), i)
-  if example.text then
-    return judge.answer(m:text { unpack(parts), seed = parts.seed }, example)
-  end
-  local im = m:image(parts)
+  local parts = parts_of(example.prompt, {})
+  if example.text then return judge.answer(m:text(parts), example) end
+  local im = m:image(options(parts, i))
   return (judge.example(common.bytes_of(im), example)), im
 end
 
