@@ -126,7 +126,9 @@ end
 function M.read_params(path, base)
   local dir = paths.split(paths.absolute(path))
   local env = M.environment(base)
-  local chunk = M.compile(M.source(path), path, env)
+  local text = M.source(path)
+  local chunk = M.compile(text, path, env)
+  if not text:find "%f[%w_]params%f[^%w_]" then return {} end
   local plain = base and base.require or require
   rawset(env, "require", function(name)
     if name == "weft" then return reading_package() end

@@ -30,6 +30,23 @@ describe("the model that ships", function()
     return oracle.rates(verdicts)
   end
 
+  it("makes a file of a recipe without parameters again, byte for byte", function()
+    local dir = os.tmpname()
+    os.remove(dir)
+    os.execute("mkdir -p " .. dir)
+    local file = assert(io.open(dir .. "/r.lua", "w"))
+    file:write('local weft = require "weft"\n',
+      'weft.load "micro":image{ "a large red cat", seed = 3, steps = 2 }:save "cat.png"\n')
+    file:close()
+    local here = weft.home .. "../../weft"
+    here = here:sub(1, 1) == "/" and here or os.getenv "PWD" .. "/" .. here
+    local pipe = io.popen(("cd %s && %s run -q r.lua && %s repro cat.png && %s params r.lua; "
+      .. "rm -rf %s"):format(dir, here, here, here, dir))
+    local text = pipe:read "*a"
+    pipe:close()
+    assert.truthy(text:find("cat.png: identical", 1, true), text)
+  end)
+
   it("names how each part was trained", function()
     for name, part in pairs(m.parts) do
       if type(part.report) == "function" then
