@@ -9,6 +9,7 @@ local BATCH = 100
 
 --- Unit features [n,128] of items, made in batches by embed(list).
 ---@param embed fun(list: any[]): weft.Tensor  [n,128]
+---@return weft.Tensor
 function M.features(items, embed)
   return weft.scope(function()
     local list = {}
@@ -27,9 +28,10 @@ end
 ---@param o { classes: integer, steps: integer }
 function M.linear(x, wanted, y, asked, o)
   local net = nn.new { seed = 5 }
-  local head = net:linear("head", x:size(2), o.classes)
+  local linear, scale = net:linear("head", x:size(2), o.classes), math.sqrt(x:size(2))
+  local function head(unit) return linear(unit * scale) end
   local params = train.parameters(net)
-  local opt = train.adamw { params, lr = 0.1, weight_decay = 0 }
+  local opt = train.adamw { params, lr = 0.03, weight_decay = 0 }
   local ids = weft.tensor(wanted, { dtype = "i64" })
   for _ = 1, o.steps do
     weft.scope(function()
@@ -40,6 +42,17 @@ function M.linear(x, wanted, y, asked, o)
   return weft.scope(function()
     local right = head(y):argmax(2):eq(weft.tensor(asked, { dtype = "i64" }))
     return right:to("f32"):mean():item()
+  end)
+end
+
+--- Share of rows of a which are nearest to the right one of their `count` rows of b.
+---@param right integer[]  one a row of a, from 0
+function M.naming(a, b, count, right)
+  return weft.scope(function()
+    local rows, width = a:size(1), a:size(2)
+    local scores = b:reshape(rows, count, width):matmul(a:reshape(rows, width, 1))
+    local best = scores:reshape(rows, count):argmax(2)
+    return best:eq(weft.tensor(right, { dtype = "i64" })):to("f32"):mean():item()
   end)
 end
 

@@ -1,9 +1,11 @@
---- What the aligned features hold: a linear probe of each attribute, retrieval across the senses.
+--- What the aligned features hold: a linear probe of each attribute, naming and retrieval across
+-- the senses.
 --
 --   weft run recipes/micro/eval/towers.lua
 --
 -- Probes are trained on features of scenes of one object and read those of others; the words are
--- complete captions. Retrieval is among a scene and its five twins, which differ in one attribute.
+-- complete captions. Naming asks which of the captions that differ in one attribute, one for each
+-- of its values, is nearest to the picture. Retrieval is among a scene and its five twins, which differ in one attribute.
 package.path = "./recipes/micro/?.lua;./recipes/micro/train/?.lua;" .. package.path
 
 local weft = require "weft"
@@ -39,6 +41,24 @@ local function labels(list, name)
   return out
 end
 
+local function classes(name) return name == "style" and 6 or names[name].count end
+
+--- Share of pictures whose nearest caption, among those that say each value of an attribute, says
+-- the right one.
+local function naming(pictures, list, name)
+  local captions = {}
+  for _, s in ipairs(list) do
+    for value_id = 0, classes(name) - 1 do
+      local v = scene.copy(s)
+      local holder = (name == "place" or name == "style") and v or v.objects[1]
+      holder[name] = value_id
+      captions[#captions + 1] = v
+    end
+  end
+  return probe.naming(pictures, probe.features(captions, of_words), classes(name),
+    labels(list, name))
+end
+
 --- Share of scenes whose picture's nearest caption among the twins' is their own.
 local function retrieval()
   local scenes = {}
@@ -63,11 +83,18 @@ for _, sense in ipairs { { "image", of_pictures }, { "text", of_words } } do
   report[sense[1]] = {}
   for i, name in ipairs(ATTRIBUTES) do
     local share = probe.linear(x, labels(known, name), y, labels(asked, name),
-      { classes = name == "style" and 6 or names[name].count, steps = p.steps })
+      { classes = classes(name), steps = p.steps })
     report[sense[1]][name], cells[i] = share, ("%6.3f"):format(share)
   end
   print(("%-10s %s"):format(sense[1], table.concat(cells, " ")))
 end
+local pictures, cells = probe.features(asked, of_pictures), {}
+report.naming = {}
+for i, name in ipairs(ATTRIBUTES) do
+  local share = naming(pictures, asked, name)
+  report.naming[name], cells[i] = share, ("%6.3f"):format(share)
+end
+print(("%-10s %s"):format("naming", table.concat(cells, " ")))
 report.retrieval = retrieval()
 print(("picture to words among %d twins: %.3f"):format(p.twins, report.retrieval))
 print(weft.json.encode(report))

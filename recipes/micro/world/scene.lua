@@ -246,7 +246,7 @@ end
 
 --- Attributes in which twins differ, and how often: shape is learned last, so it leads.
 local TWIN_ATTRIBUTES = { "kind", "cell", "colour", "pattern", "size", "place", "style" }
-local TWIN_WEIGHTS = { 30, 16, 15, 15, 12, 7, 5 }
+local TWIN_WEIGHTS = { 50, 11, 10, 13, 8, 4, 4 }
 
 --- n variants of a scene, each differing from it in one described attribute, all of them
 -- distinct, with its texture and jitter.
