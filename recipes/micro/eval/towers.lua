@@ -5,7 +5,8 @@
 --
 -- Probes are trained on features of scenes of one object and read those of others; the words are
 -- complete captions. Naming asks which of the captions that differ in one attribute, one for each
--- of its values, is nearest to the picture. Retrieval is among a scene and its five twins, which differ in one attribute.
+-- of its values, is nearest to the picture. Retrieval is among a scene and its five twins, which
+-- differ in one attribute.
 package.path = "./recipes/micro/?.lua;./recipes/micro/train/?.lua;" .. package.path
 
 local weft = require "weft"
