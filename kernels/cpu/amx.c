@@ -1,7 +1,7 @@
 /*
  * amx.c - products of bf16 by tiles.
  *
- * The rows of A become bf16, in the order in which tiles are read: beforehand where several runs
+ * The rows of A (or its columns, turned) become bf16, in the order in which tiles are read: beforehand where several runs
  * of columns read them. A part is a block of rows of C by a run of columns, as in gemm.c, and the
  * block stays in the cache while the panels of B go by. Parts depend on the shape alone.
  */
@@ -82,6 +82,58 @@ void WF_K(amx_row)(const float *src, int64_t n, uint16_t *dst)
     _mm512_storeu_si512(dst, (__m512i)_mm512_cvtne2ps_pbh(hi, lo));
 }
 
+/* r[i]'s value j becomes r[j]'s value i. */
+WF_INLINE void transpose(__m512i r[TILE])
+{
+    __m512i t[TILE];
+#pragma GCC unroll 8
+    for (int i = 0; i < TILE; i += 2) {
+        t[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
+        t[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < TILE; i += 4) {
+        r[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
+        r[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
+        r[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
+        r[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
+    }
+    /* quarter q of r[4 i + j] holds values 4 i ... of row 4 q + j */
+#pragma GCC unroll 4
+    for (int j = 0; j < 4; j++) {
+        t[j] = _mm512_shuffle_i32x4(r[j], r[4 + j], 0x88);
+        t[4 + j] = _mm512_shuffle_i32x4(r[8 + j], r[12 + j], 0x88);
+        t[8 + j] = _mm512_shuffle_i32x4(r[j], r[4 + j], 0xdd);
+        t[12 + j] = _mm512_shuffle_i32x4(r[8 + j], r[12 + j], 0xdd);
+    }
+#pragma GCC unroll 4
+    for (int j = 0; j < 4; j++) {
+        r[j] = _mm512_shuffle_i32x4(t[j], t[4 + j], 0x88);
+        r[8 + j] = _mm512_shuffle_i32x4(t[j], t[4 + j], 0xdd);
+        r[4 + j] = _mm512_shuffle_i32x4(t[8 + j], t[12 + j], 0x88);
+        r[12 + j] = _mm512_shuffle_i32x4(t[8 + j], t[12 + j], 0xdd);
+    }
+}
+
+/* A tile of A that lies column by column: value k of row i stands at src[k * col + i], for so many
+ * rows and k; zeros behind them. */
+static void column_tile(const float *src, int64_t col, int64_t rows, int64_t n_k, uint16_t *dst)
+{
+    static const uint16_t both[2 * TILE] = {
+        0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23,
+        8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31,
+    };
+    const __m512i order = _mm512_loadu_si512(both);
+    __m512i r[TILE];
+    for (int i = 0; i < TILE; i++, src += 2 * col) {
+        const vf lo = 2 * i < n_k ? vf_load_n(src, rows) : vf_zero();
+        const vf hi = 2 * i + 1 < n_k ? vf_load_n(src + col, rows) : vf_zero();
+        r[i] = _mm512_permutexvar_epi16(order, (__m512i)_mm512_cvtne2ps_pbh(hi, lo));
+    }
+    transpose(r);
+    for (int i = 0; i < TILE; i++) _mm512_storeu_si512(dst + i * TILE_K, r[i]);
+}
+
 /* ---- the product ---- */
 
 enum { ROWS = 32 * TILE, STEPS = 24 * TILE, SIDE = 2 * TILE };
@@ -118,12 +170,28 @@ static uint16_t *slot_at(const plan *p, int64_t batch, int64_t block, int64_t st
     return (uint16_t *)(void *)at;
 }
 
+/* The same where A lies column by column; in memory's order. */
+static void pack_columns(const gemm_src *a, int64_t matrix, int64_t m0, int64_t m1, int64_t k,
+                         int64_t n, uint16_t *to)
+{
+    const float *base = (const float *)a->p + matrix * a->size + k * a->col;
+    const int64_t n_k = div_up(n, TILE_K);
+    for (int64_t i = 0; i < n_k; i++)
+        for (int64_t m = m0; m < m1; m += TILE)
+            column_tile(base + i * TILE_K * a->col + m, a->col, min_i(TILE, m1 - m), n - i * TILE_K,
+                        to + ((m - m0) / TILE * n_k + i) * (TILE_BYTES / 2));
+}
+
 /* Rows m0 .. m1 of A over steps k0 .. k0+kc, zeros up to whole tiles. */
 static void pack_block(const plan *p, int64_t matrix, int64_t m0, int64_t m1, int64_t k0,
                        int64_t kc, uint16_t *to, float *tmp)
 {
     const gemm *g = p->g;
     const int64_t n = min_i(2 * kc, g->k - 2 * k0), n_k = div_up(kc, TILE);
+    if (!g->a.pack && g->a.col != 1) {
+        pack_columns(&g->a, matrix, m0, m1, 2 * k0, n, to);
+        return;
+    }
     const bool lies = !g->a.pack && g->a.t == WF_DTYPE_F32 && g->a.col == 1;
     const float *base = (const float *)g->a.p + matrix * g->a.size + 2 * k0;
     for (int64_t m = m0; m < m0 + div_up(m1 - m0, TILE) * TILE; m++) {
@@ -225,7 +293,8 @@ static void run_part(void *arg, int64_t part, int worker)
 
 wf_status WF_K(amx_gemm)(wf_ctx *c, const gemm *g)
 {
-    if (g->b.t != PAIRS || (!g->a.pack && g->a.col != 1)) return WF_ESKIP;
+    const bool columns = !g->a.pack && g->a.t == WF_DTYPE_F32 && g->a.row == 1;
+    if (g->b.t != PAIRS || (!g->a.pack && g->a.col != 1 && !columns)) return WF_ESKIP;
     plan p = {.g = g, .m_blocks = div_up(g->m, ROWS), .steps = panel_steps(PAIRS, g->k)};
     const int64_t blocks = p.m_blocks * g->batch, panels = div_up(g->n, NR);
     const int64_t wanted = blocks >= 16 ? 1 : min_i(panels, div_up(32, blocks));

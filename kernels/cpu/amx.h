@@ -23,7 +23,7 @@ void WF_K(amx_tiles)(int64_t n_k, const uint16_t *a, int64_t a_step, const void 
 /* n values of one row of A, zeros behind up to whole tiles; dst is that row of the first tile. */
 void WF_K(amx_row)(const float *src, int64_t n, uint16_t *dst);
 
-/* g's product, where its A can be taken row by row; else WF_ESKIP. */
+/* g's product, where its A can be taken row by row or column by column; else WF_ESKIP. */
 wf_status WF_K(amx_gemm)(wf_ctx *c, const gemm *g);
 
 #endif

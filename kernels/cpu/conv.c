@@ -301,7 +301,7 @@ wf_status WF_K(conv2d_dw)(wf_ctx *c, wf_op_args *a)
                     .k = g.B * g.Ho * g.Wo,
                     .batch = 1,
                     .a = {.p = wf_data(dy), .t = WF_DTYPE_F32, .row = 1, .col = g.O},
-                    .b = {.t = column_dtype(c)}, .c = wf_data(dw)};
+                    .b = {.t = long_dtype(c)}, .c = wf_data(dw)};
     const gemm_src b = {.p = wf_data(x), .t = WF_DTYPE_F32, .pack = pack_x_taps, .arg = &g};
     return WF_K(gemm_long)(c, &p, &b);
 }

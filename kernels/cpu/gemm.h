@@ -131,9 +131,9 @@ static inline bool has_tiles(const wf_ctx *c)
 #endif
 }
 
-/* What products whose A lies column by column run in: f32 beside tiles, which take rows alone,
- * since processors that have them run pairs at half the rate of f32. */
-static inline wf_dtype column_dtype(const wf_ctx *c)
+/* What products over long stretches of k run in, which go without tiles: f32 where those are, since
+ * processors that have them run pairs at half the rate of f32. */
+static inline wf_dtype long_dtype(const wf_ctx *c)
 {
     return has_tiles(c) ? WF_DTYPE_F32 : panel_dtype(c, WF_DTYPE_F32);
 }

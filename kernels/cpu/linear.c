@@ -80,8 +80,9 @@ wf_status WF_K(matmul)(wf_ctx *c, wf_op_args *a)
         g.m *= g.batch;
         g.batch = 1;
     }
-    g.b.t = trans_a ? column_dtype(c) : panel_dtype(c, WF_DTYPE_F32);
-    if (g.batch == 1 && g.k >= 8 * max_i(g.m, g.n) && g.k > 4096) return WF_K(gemm_long)(c, &g, &b);
+    g.b.t = panel_dtype(c, WF_DTYPE_F32);
+    if (!has_tiles(c) && g.batch == 1 && g.k >= 8 * max_i(g.m, g.n) && g.k > 4096)
+        return WF_K(gemm_long)(c, &g, &b);
     int64_t *index = scratch_alloc(c, 2 * g.batch, sizeof *index);
     if (!index) return WF_ENOMEM;
     if (g.batch > 1) {

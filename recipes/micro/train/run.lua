@@ -14,9 +14,11 @@ local KEPT_ROWS = 60
 -- The stage under way: its parameters, the step it is at, the rows of its log.
 local stage = { params = {}, step = 0, rows = {} }
 
---- The stage's parameters, as weft.params declares them.
+--- The stage's parameters, as weft.params declares them, and bf16, which every stage has.
 function M.params(defaults)
+  defaults.bf16 = { 0, help = "1 runs products in bf16 with f32 sums, where the processor can" }
   stage.params = weft.params(defaults)
+  weft.bf16(stage.params.bf16 == 1)
   return stage.params
 end
 
