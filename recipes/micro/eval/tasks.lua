@@ -23,20 +23,6 @@ local p = weft.params {
 local m = weft.load(p.model)
 local cards, labels = {}, {}
 
---- The prompt's parts as weft takes them, each scene rendered once.
-local function parts_of(prompt, pictures)
-  local out = {}
-  for i, part in ipairs(prompt) do
-    if type(part) == "string" then
-      out[i] = part
-    else
-      pictures[part.image] = pictures[part.image] or common.picture_of(part.image)
-      out[i] = pictures[part.image]
-    end
-  end
-  return out
-end
-
 local function options(list, i)
   list.seed, list.steps, list.guidance, list.progress = p.seed + i, p.steps, p.guidance, false
   return list
@@ -44,25 +30,17 @@ end
 
 --- Whether the model answers an example rightly; and its picture.
 local function is_right(example, i)
-  local parts = parts_of(example.prompt, {})
+  local parts = common.parts_of(example.prompt, {})
   if example.text then return judge.answer(m:text(parts), example) end
   local im = m:image(options(parts, i))
   return (judge.example(common.bytes_of(im), example)), im
 end
 
-local rows, report = {}, {}
+local rows, shares = {}, common.shares()
 
 --- A row: draw(r) gives an example.
 local function row(name, draw, opts)
   rows[#rows + 1] = { name = name, draw = draw, opts = opts or {} }
-end
-
-local function show(name, right, n, copied)
-  local low, high = common.interval(right, n)
-  print(("%-42s %.3f  [%.3f, %.3f]  %s"):format(name, right / n, low, high,
-    copied and ("copy %.3f"):format(copied / n) or ""))
-  report[#report + 1] = { name = name, n = n, share = right / n, low = low, high = high,
-    copy = copied and copied / n or nil }
 end
 
 local function run(item)
@@ -80,7 +58,7 @@ local function run(item)
       cards[#cards + 1], labels[#labels + 1] = im, ok and "right" or "wrong"
     end
   end
-  show(item.name, right, p.n, has_source and copied)
+  shares.show(item.name, right, p.n, has_source and copied)
 end
 
 local held = { split = "heldout", held_forms = true }
@@ -128,7 +106,7 @@ local function chats(name, rounds)
     local chat, made, ok = m:chat {}, {}, true
     for k, round in ipairs(dialogue.sample(rng.new("eval " .. name, i),
       { split = "val", rounds = rounds })) do
-      local reply = chat(options(parts_of(round.prompt, made), i * 10 + k))
+      local reply = chat(options(common.parts_of(round.prompt, made), i * 10 + k))
       if round.text then
         ok = ok and reply.text ~= nil and judge.answer(reply.text,
           { task = "describe", text = round.text, media = { round.shown } })
@@ -139,7 +117,7 @@ local function chats(name, rounds)
     end
     right = right + (ok and 1 or 0)
   end
-  show(name, right, p.n)
+  shares.show(name, right, p.n)
 end
 
 for _, item in ipairs(rows) do
@@ -150,16 +128,8 @@ for _, rounds in ipairs { 3, 5 } do
   if name:find(p.only, 1, true) then chats(name, rounds) end
 end
 
-if p.csv ~= "" then
-  local file = assert(io.open(p.csv, "w"))
-  file:write "task,n,share,low,high,copy\n"
-  for _, r in ipairs(report) do
-    file:write(("%q,%d,%.4f,%.4f,%.4f,%s\n"):format(r.name, r.n, r.share, r.low, r.high,
-      r.copy and ("%.4f"):format(r.copy) or ""))
-  end
-  file:close()
-end
+if p.csv ~= "" then shares.save(p.csv) end
 if p.sheet ~= "" then
   weft.sheet(cards, { columns = 8, labels = labels }):save(p.sheet, { overwrite = true })
 end
-print(weft.json.encode(report))
+print(weft.json.encode(shares.rows))

@@ -7,12 +7,11 @@
 -- of the video, so any frame of that third is right. The last line is JSON.
 package.path = "./recipes/micro/?.lua;" .. package.path
 
-local ffi = require "ffi"
 local weft = require "weft"
 local captions = require "world.video_caption"
+local common = require "eval.common"
 local micro_video = require "weft.pipeline.micro_video"
 local oracle = require "world.oracle"
-local render = require "world.render"
 local video = require "world.video"
 local watch = require "world.watch"
 
@@ -21,23 +20,7 @@ local p = weft.params {
   seed = 1000, out = { "", path = true, help = "a sheet of the first clips, a row each" },
 }
 local m = weft.load(p.model)
-
--- ---- between pictures of weft and bytes of the world ----
-
-local function bytes_of(v)
-  local t = (v:tensor() * 255 + 0.5):floor():contiguous()
-  local from, n = ffi.cast("float *", t:ptr()), video.N_FRAMES * render.N_ELEMS
-  local out = ffi.new("uint8_t[?]", n)
-  for i = 0, n - 1 do out[i] = math.max(0, math.min(255, from[i])) end
-  return out
-end
-
-local function video_of(bytes)
-  local t = weft.tensor.empty({ video.N_FRAMES, 64, 64, 3 })
-  local to = ffi.cast("float *", t:ptr())
-  for i = 0, video.N_FRAMES * render.N_ELEMS - 1 do to[i] = bytes[i] / 255 end
-  return weft.video.from(t, video.FPS)
-end
+local bytes_of, video_of = common.frames_of, common.video_of
 
 -- ---- judging ----
 
