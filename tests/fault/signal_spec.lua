@@ -127,9 +127,24 @@ describe("weft batch", function()
     local _, out = sh "$W status slow"
     assert.is_truthy(out:find("0 done, 0 failed, 1 not finished", 1, true))
   end)
-  it("outlives a worker that is killed, and passes over a torn journal", function()
+  it("tries a job whose worker was killed once more, alone", function()
+    local rc, _, err = sh("$W batch job.lua --sweep seed=1..3 --sweep steps=300 -j 2 -o once "
+      .. "& P=$!; sleep 1; kill -KILL $(pgrep -P $P | head -1); wait $P")
+    assert.are.equal(0, rc)
+    assert.is_truthy(err:find("killed, probably out of memory; once more, with none beside it",
+      1, true))
+    assert.is_truthy(err:find("3 done, 0 failed", 1, true))
+  end)
+  it("ends a job that hangs, tries it once more, and goes on", function()
+    micro.write(dir .. "/hang.lua", "while true do end")
+    local rc, _, err = sh "$W batch hang.lua job.lua --stall 1s -o hung"
+    assert.are.equal(3, rc)
+    assert.is_truthy(err:find("no progress for 1.0 s (--stall); once more", 1, true))
+    assert.is_truthy(err:find("1 done, 1 failed", 1, true))
+  end)
+  it("outlives a worker that is killed twice, and passes over a torn journal", function()
     local rc, _, err = sh("$W batch job.lua --sweep seed=1..3 --sweep steps=300 -o torn "
-      .. "& P=$!; sleep 1; pkill -KILL -P $P; wait $P")
+      .. "& P=$!; sleep 1; pkill -KILL -P $P; sleep 0.7; pkill -KILL -P $P; wait $P")
     assert.are.equal(3, rc)
     assert.is_truthy(err:find("killed, probably out of memory", 1, true))
     assert.is_truthy(err:find("2 done, 1 failed", 1, true))

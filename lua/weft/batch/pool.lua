@@ -7,6 +7,12 @@ local M = {}
 local Pool = {}
 Pool.__index = Pool
 
+---@class weft.Worker
+---@field job? table       what it is at
+---@field since number     when it was given that
+---@field heard number     when it last said something
+---@field end_reason? string  why the supervisor ends it
+
 ---@param config table   what every worker is told first
 function M.new(config) return setmetatable({ config = config, workers = {} }, Pool) end
 
@@ -25,6 +31,7 @@ end
 --- Give a worker an order; it is busy with job until it answers.
 function M.order(w, t, job)
   w.job, w.since, w.step = job, host.clock(), nil
+  w.heard = w.since
   send(w, t)                  -- a worker that is dead is found when its answers end
 end
 
@@ -93,6 +100,7 @@ function Pool:listen(seconds, hear)
     local got = host.read(fd) or ""
     if got == "" then hear(w, self:bury(w))
     else
+      w.heard = host.clock()
       for _, t in ipairs(answers_of(w, got)) do hear(w, t) end
     end
   end

@@ -15,6 +15,7 @@ local M = {}
 local EXIT_FAILED, EXIT_EARLY, EXIT_INT, EXIT_TERM = 3, 75, 130, 143
 local LISTEN_S, SAY_EVERY_S = 0.2, 60
 local MAX_JOBS = 256
+local STALL_S = 600        -- a worker that says nothing for so long hangs
 local may_get_better = { oom = true, device = true, died = true }
 
 -- ---- what a recipe declares, asked of a worker ----
@@ -53,6 +54,7 @@ local function limits_of(o)
   return {
     retries = number_of(o, "retries", 0, 100) or 0,
     timeout = o.timeout and args.time("--timeout", o.timeout),
+    stall = o.stall and args.time("--stall", o.stall) or STALL_S,
     deadline = o["max-time"] and host.clock() + args.time("--max-time", o["max-time"]),
     workers = number_of(o, "jobs", 1, MAX_JOBS) or 1,
   }
@@ -107,6 +109,24 @@ local function settle(self, job, event)
   end
 end
 
+--- Put a job in front again, to be tried once more; alone: with no other beside it.
+local function again(self, job, message, alone)
+  job.tries, job.alone = job.tries + 1, alone
+  table.insert(self.todo, 1, job)
+  say(self, "again   %s  %s%s", job.label, message, alone and "; once more, with none beside it"
+    or "")
+end
+
+--- Whether a job whose worker died is worth another try: the first time always, with the machine
+-- for itself, since others may have taken the memory or the job may have hung by chance.
+local function deserves_another(self, job, w, event)
+  if event.event ~= "failed" or self.is_closing then return false end
+  local died = event.kind == "died" and (not w.end_reason or w.has_stalled)
+  if died and not job.alone then return true, true end
+  return may_get_better[event.kind] and not w.end_reason and job.tries < self.limits.retries,
+    job.alone
+end
+
 --- Answers of a worker, and its death.
 local function hear(self, w, t)
   local job = w.job
@@ -123,14 +143,8 @@ local function hear(self, w, t)
     table.insert(self.todo, 1, job)
     return
   end
-  local may_retry = t.event == "failed" and may_get_better[t.kind] and not w.end_reason
-  if may_retry and job.tries < self.limits.retries and not self.is_closing then
-    job.tries = job.tries + 1
-    table.insert(self.todo, 1, job)
-    say(self, "again   %s  %s", job.label, t.message)
-    return
-  end
-  settle(self, job, t)
+  local may_retry, alone = deserves_another(self, job, w, t)
+  if may_retry then again(self, job, t.message, alone) else settle(self, job, t) end
 end
 
 local function give(self, w, job)
@@ -140,9 +154,18 @@ local function give(self, w, job)
     dir = paths.absolute(paths.join(self.dir, job.out)) }, job)
 end
 
+--- Whether the next job may start beside those that run.
+local function fits_beside(self)
+  if self.todo[1].alone and self.workers:count_busy() > 0 then return false end
+  for _, w in ipairs(self.workers.workers) do
+    if w.job and w.job.alone then return false end
+  end
+  return true
+end
+
 --- Hand out jobs to whoever has none.
 local function hand_out(self)
-  while #self.todo > 0 and not self.is_closing do
+  while #self.todo > 0 and not self.is_closing and fits_beside(self) do
     local w = self.workers:idle()
     if not w then
       if #self.workers.workers >= self.limits.workers then return end
@@ -154,15 +177,23 @@ local function hand_out(self)
   end
 end
 
---- Jobs that take too long, and a batch that does.
+--- End a worker that is past hope.
+local function put_down(w, reason)
+  w.end_reason, w.is_dying = reason, true
+  host.kill(w.pid, "kill")
+end
+
+--- Jobs that take too long or hang, and a batch that takes too long.
 local function watch_clock(self)
-  local now = host.clock()
+  local now, limits = host.clock(), self.limits
   for _, w in ipairs(self.workers.workers) do
-    if w.job and self.limits.timeout and now - w.since > self.limits.timeout
-      and not w.end_reason then
-      w.end_reason = ("took longer than %s"):format(self.options.timeout)
-      w.is_dying = true
-      host.kill(w.pid, "kill")
+    if w.job and not w.end_reason then
+      if limits.timeout and now - w.since > limits.timeout then
+        put_down(w, ("took longer than %s"):format(self.options.timeout))
+      elseif limits.stall > 0 and now - w.heard > limits.stall then
+        w.has_stalled = true
+        put_down(w, ("no progress for %s (--stall)"):format(term.duration(limits.stall)))
+      end
     end
   end
   if self.limits.deadline and now > self.limits.deadline and not self.is_closing then

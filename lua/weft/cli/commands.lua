@@ -48,6 +48,8 @@ M.list = {
       { name = "fail-fast", help = "stop at the first failed job" },
       { name = "retries", value = "N", help = "more tries after device or memory errors" },
       { name = "timeout", value = "TIME", help = "longest time of one job: 90s, 10m, 2h" },
+      { name = "stall", value = "TIME",
+        help = "end a job that shows no progress for so long (10m; 0 never)" },
       { name = "max-time", value = "TIME", help = "stop claiming jobs after this; exit 75" },
       { name = "report", value = "FILE", help = "a page of all that is there, at the end" } },
     more = "One journal, weft.jsonl, in the output folder says what is done; the same command\n"
