@@ -8,7 +8,7 @@ local M = {}
 M.feature_width = 128
 M.latent_channels = 8
 M.latent_size = 16
-M.map_channels = 16
+M.map_channels = 32
 M.text_tokens = 40
 M.language_width = 192
 
@@ -26,7 +26,7 @@ local function unet()
       block_out_channels = { 48, 96 }, layers_per_block = 1,
       down_block_types = { "DownBlock2D", "CrossAttnDownBlock2D" },
       mid_block_type = "UNetMidBlock2DCrossAttn",
-      up_block_types = { "UpBlock2D", "UpBlock2D" },
+      up_block_types = { "CrossAttnUpBlock2D", "UpBlock2D" },
       attention_head_dim = 4, cross_attention_dim = 96, use_linear_projection = true,
       norm_num_groups = 8, norm_eps = 1e-5, act_fn = "silu", flip_sin_to_cos = true, freq_shift = 0,
       class_embed_type = "projection", projection_class_embeddings_input_dim = M.feature_width,
@@ -40,8 +40,8 @@ local function conditioner()
     arch = "conditioner",
     config = {
       _class_name = "FeatureConditioner", feature_dim = M.feature_width,
-      context_tokens = 4, context_dim = 96, context_hidden_dim = 128,
-      map_channels = M.map_channels, map_size = 8, map_hidden_dim = 160,
+      context_tokens = 4, context_dim = 96, context_hidden_dim = 256,
+      map_channels = M.map_channels, map_size = 8, map_hidden_dim = 512,
     },
   }
 end
@@ -134,7 +134,7 @@ for key, value in pairs(M.micro.unet.config) do M.unet_video.config[key] = value
 for key, value in pairs {
   _class_name = "UNet3DConditionModel", mid_block_type = "UNetMidBlock3DCrossAttn",
   down_block_types = { "DownBlock3D", "CrossAttnDownBlock3D" },
-  up_block_types = { "UpBlock3D", "UpBlock3D" },
+  up_block_types = { "CrossAttnUpBlock3D", "UpBlock3D" },
   attention_head_dim = 24,              -- the width of a head: 4 heads, as of pictures
   temporal_conv_layers = 1, temporal_cross_attention = true, transformer_in = false,
   frame_embedding_dim = 32,
