@@ -89,8 +89,8 @@ local function write_history(folder)
   })
 end
 
---- Write a trained part into a folder, with more keys of its config, and list it in the index.
-function M.save(folder, name, model, keys)
+--- Write a trained network into a folder, with more keys of its config and how it was made.
+function M.write(folder, name, model, keys)
   local file = is_transformer[model.arch] and "model.safetensors" or nil
   model:save(folder .. "/" .. name, { dtype = "f16", file = file })
   if keys then
@@ -100,6 +100,11 @@ function M.save(folder, name, model, keys)
     write_json(path, config)
   end
   write_history(folder .. "/" .. name)
+end
+
+--- The same for a part of the small model, which the folder's index lists.
+function M.save(folder, name, model, keys)
+  M.write(folder, name, model, keys)
   add_to_index(folder, { name })
 end
 

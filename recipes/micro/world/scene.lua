@@ -26,7 +26,8 @@ local rng = require "world.rng"
 ---@field effect? "hue"|"flip"  a pixel function which has no word
 
 ---@class world.SampleOptions
----@field split? "train"|"val"|"heldout"  default "train"; only "heldout" shows held-out items
+---@field split? "train"|"val"|"heldout"|"all"  default "train"; only "heldout" shows held-out
+--- items; "all", for judges, whatever is drawn
 ---@field objects? integer|number[]  how many, or the weights of 1, 2 and 3; default {.6, .4, 0}
 ---@field style? number      probability of a style other than photo, default 0.25
 ---@field quality? number    probability of a corruption, default 0
@@ -200,7 +201,7 @@ function M.sample(r, opts)
   for _ = 1, 2000 do
     local scene = draw(r, n, opts)
     if hold then force_hold(r, scene, hold) end
-    if M.is_valid(scene) and holds_only(scene, hold) then
+    if M.is_valid(scene) and (opts.split == "all" or holds_only(scene, hold)) then
       sort_objects(scene.objects)
       if opts.quality and r:chance(opts.quality) then scene.quality = r:int(4) end
       return scene

@@ -22,7 +22,8 @@ local rng = require "world.rng"
 ---@field defect? integer       0..4, a corruption of the finished sound
 
 ---@class world.SoundOptions
----@field split? "train"|"val"|"heldout"  default "train"; only "heldout" holds a pair of H7
+---@field split? "train"|"val"|"heldout"|"all"  default "train"; only "heldout" holds a pair of H7;
+--- "all", for judges, whatever is drawn
 ---@field events? integer|number[]  how many, or the weights of 1, 2 and 3; default {.5, .4, .1}
 ---@field ambience? number   probability of one, default 0.5
 ---@field echo? number       probability, default 0.1
@@ -123,7 +124,7 @@ function M.sample(r, opts)
   if type(n) == "table" then n = r:weighted(n) end
   for _ = 1, 2000 do
     local s = draw(r, n, opts)
-    if holdout.of_sound(s) == (opts.split == "heldout") then
+    if opts.split == "all" or holdout.of_sound(s) == (opts.split == "heldout") then
       if opts.defect and r:chance(opts.defect) then s.defect = r:int(names.defect.count) end
       return s
     end
