@@ -268,18 +268,23 @@ const char *wf_tensor_text(const wf_tensor *t, char *buf, size_t buf_bytes)
     return buf;
 }
 
-static void *first_value(const wf_tensor *t)
+void *wf_device_data(const wf_tensor *t)
 {
     if (!t || !t->st) return NULL;
     return (char *)t->st->data + wfi_dtype_bytes(t->dtype, t->offset);
 }
 
-void *wf_data(wf_tensor *t) { return first_value(t); }
-const void *wf_data_const(const wf_tensor *t) { return first_value(t); }
+static void *host_data(const wf_tensor *t)
+{
+    return t && t->device->host ? wf_device_data(t) : NULL;
+}
 
-float *wf_f32(wf_tensor *t) { return t && t->dtype == WF_DTYPE_F32 ? first_value(t) : NULL; }
+void *wf_data(wf_tensor *t) { return host_data(t); }
+const void *wf_data_const(const wf_tensor *t) { return host_data(t); }
+
+float *wf_f32(wf_tensor *t) { return t && t->dtype == WF_DTYPE_F32 ? host_data(t) : NULL; }
 
 const float *wf_f32_const(const wf_tensor *t)
 {
-    return t && t->dtype == WF_DTYPE_F32 ? first_value(t) : NULL;
+    return t && t->dtype == WF_DTYPE_F32 ? host_data(t) : NULL;
 }

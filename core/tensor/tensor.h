@@ -95,7 +95,8 @@ bool wf_is_dead(const wf_tensor *t);                   /* its scope has closed *
 const char *wf_tensor_text(const wf_tensor *t, char *buf, size_t buf_bytes);  /* "f32 [2,3]" */
 size_t wf_tensor_bytes(const wf_tensor *t);            /* of its values, contiguous */
 
-/* First value's address, on t's device. Host memory on the CPU only (NULL elsewhere). */
+/* First value's address in host memory; NULL when t lies on a device whose memory is not the host's
+ * (wf_to_host and wf_from_host copy). */
 void *wf_data(wf_tensor *t);
 const void *wf_data_const(const wf_tensor *t);
 float *wf_f32(wf_tensor *t);                           /* the same, f32 tensors only, else NULL */
