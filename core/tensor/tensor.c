@@ -150,7 +150,15 @@ wf_scope *wf_scope_open(wf_ctx *c)
     wf_scope *s = wf_mem_calloc(c->mem, sizeof *s);
     if (!s) return wf_fail(c, WF_ENOMEM, "no memory for a scope");
     s->parent = c->scope;
+    s->device = c->device;
     c->scope = s;
+    return s;
+}
+
+wf_scope *wf_scope_open_on(wf_ctx *c, const wf_tensor *t)
+{
+    wf_scope *s = wf_scope_open(c);
+    if (s && t) c->device = t->device;
     return s;
 }
 
@@ -216,6 +224,7 @@ wf_tensor *wf_scope_close(wf_ctx *c, wf_scope *s, wf_tensor *keep)
     if (!s) return NULL;
     if (keep && c->status == WF_OK) wf_scope_keep(c, keep);
     c->scope = s->parent;
+    c->device = s->device;
     for (int64_t i = 0; i < s->n; i++) {
         make_husk(s->list[i]);
         wf_release(s->list[i]);

@@ -113,8 +113,12 @@ wf_tensor *wf_take(wf_ctx *c, wf_tensor *t);
 wf_tensor *wf_take_owned(wf_ctx *c, wf_tensor *t);
 
 wf_scope *wf_scope_open(wf_ctx *c);                    /* NULL once c has failed */
+/* The same, and what is made of host values until it closes lies on the device of t (may be NULL):
+ * beside the tensors it will meet. */
+wf_scope *wf_scope_open_on(wf_ctx *c, const wf_tensor *t);
 /* Free what the scope holds but for keep (may be NULL), which moves to the parent scope, or
- * floats when there is none. Returns keep, or NULL once c has failed. s may be NULL. */
+ * floats when there is none; new tensors are made where they were before it opened. Returns keep,
+ * or NULL once c has failed. s may be NULL. */
 wf_tensor *wf_scope_close(wf_ctx *c, wf_scope *s, wf_tensor *keep);
 /* Move t to the parent of the innermost scope, before that scope closes. */
 void wf_scope_keep(wf_ctx *c, wf_tensor *t);

@@ -176,6 +176,8 @@ wf_tensor *wf_to_device(wf_ctx *c, wf_tensor *x, wf_device *d)
 {
     if (c->status != WF_OK || !x || x->device == d) return x;
     if (wf_is_dead(x)) return wf_fail(c, WF_EDEAD, "to_device: the tensor's scope has closed");
+    if (wfi_tape_wants(c, &x, 1))
+        return wf_fail(c, WF_EGRAD, "to_device has no gradient, and its tensor leads to the loss");
     void *host = wf_mem_alloc(c->mem, wf_tensor_bytes(x) + 1);
     if (!host) return wf_fail(c, WF_ENOMEM, "no memory to copy a tensor");
     wf_device *before = c->device;
