@@ -42,6 +42,10 @@ const char *wf_cpu_level(void);           /* "amx", "avx512bf16" ... "plain" */
  * it shows that nothing above the backend touches device memory. */
 wf_device *wf_test_device(void);
 
+/* The device of that name: "cpu", "test", or "auto" for where c makes new tensors. Borrowed.
+ * Errors  WF_EDEVICE  there is none of that name */
+wf_device *wf_device_find(wf_ctx *c, const char *name);
+
 /* First value's address in the memory of t's device: for that device's kernels and copies. Truths
  * have wfi_open, everybody else wf_data. */
 void *wf_device_data(const wf_tensor *t);
