@@ -338,9 +338,25 @@ static int l_to_device(lua_State *L)
     lwf_state *s = lwf_get(L);
     wf_tensor *t = lwf_check_tensor(L, 1, "to: t");
     const char *name = luaL_checkstring(L, 2);
-    wf_device *cpu = wf_cpu_device();
-    if (strcmp(name, cpu->name) == 0) return lwf_push_tensor(L, s, wf_to_device(s->ctx, t, cpu));
+    wf_device *d = wf_device_find(s->ctx, name);
+    if (d) return lwf_push_tensor(L, s, wf_to_device(s->ctx, t, d));
+    (void)wf_take_error(s->ctx, NULL, 0);
     return lwf_error(L, "device", "a dtype, or cpu", "to: no dtype or device '%s'", name);
+}
+
+/* core.device(name?) -> name: where new tensors are made; with a name, there from now on (to the
+ * end of the scope), and the one before is returned */
+static int l_device(lua_State *L)
+{
+    wf_ctx *c = lwf_ctx(L);
+    wf_device *before = wf_ctx_get_device(c);
+    if (!lua_isnoneornil(L, 1)) {
+        wf_device *d = wf_device_find(c, luaL_checkstring(L, 1));
+        if (!d) return lwf_raise(L);
+        wf_ctx_set_device(c, d);
+    }
+    lua_pushstring(L, before->name);
+    return 1;
 }
 
 /* core.cpu_level() -> "amx", "avx512bf16", "avx512", "avx2" or "plain": which kernels run */
@@ -356,7 +372,7 @@ static const luaL_Reg functions[] = {
     {"bf16", l_bf16},       {"fail_alloc", l_fail_alloc}, {"clock", l_clock},
     {"fail_io", l_fail_io}, {"fence", l_fence},
     {"odd_values", l_odd_values}, {"watch", l_watch},
-    {"cpu_level", l_cpu_level}, {"to_device", l_to_device}, {NULL, NULL},
+    {"cpu_level", l_cpu_level}, {"to_device", l_to_device}, {"device", l_device}, {NULL, NULL},
 };
 
 /* ---- opening ---- */

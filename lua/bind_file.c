@@ -63,12 +63,22 @@ static int l_has(lua_State *L)
     return 1;
 }
 
-/* f:get(name) -> the tensor, over the mapping */
+/* Close the scope and push t, of host memory, from it: as it is where new tensors are made on the
+ * CPU, else a copy on their device. */
+static int push_here(lua_State *L, lwf_state *s, wf_scope *scope, wf_tensor *t)
+{
+    t = wf_to_device(s->ctx, t, wf_ctx_get_device(s->ctx));
+    return lwf_push_tensor(L, s, wf_scope_close(s->ctx, scope, t));
+}
+
+/* f:get(name) -> the tensor, over the mapping where new tensors are made on the CPU */
 static int l_get(lua_State *L)
 {
     lwf_state *s = lwf_get(L);
     wf_tensors *f = check_file(L);
-    return lwf_push_tensor(L, s, wf_tensors_get(s->ctx, f, check_name(L, f)));
+    const int64_t i = check_name(L, f);
+    wf_scope *scope = wf_scope_open(s->ctx);
+    return push_here(L, s, scope, wf_tensors_get(s->ctx, f, i));
 }
 
 /* f:info(name) -> dtype, sizes */
@@ -148,7 +158,9 @@ static int l_save(lua_State *L)
 static int l_load_npy(lua_State *L)
 {
     lwf_state *s = lwf_get(L);
-    return lwf_push_tensor(L, s, wf_npy_load(s->ctx, luaL_checkstring(L, 1)));
+    const char *path = luaL_checkstring(L, 1);
+    wf_scope *scope = wf_scope_open(s->ctx);
+    return push_here(L, s, scope, wf_npy_load(s->ctx, path));
 }
 
 /* core.save_npy(path, tensor) */

@@ -134,7 +134,7 @@ int lwf_tensor_newindex(lua_State *L)
     part parts[WF_MAX_RANK];
     const int n = check_spec(L, 2, t, parts);
     const double v = lua_isboolean(L, 3) ? lua_toboolean(L, 3) : lua_tonumber(L, 3);
-    wf_scope *scope = wf_scope_open(c);
+    wf_scope *scope = wf_scope_open_on(c, t);
     wf_tensor *y = apply_spec(c, t, parts, n);
     const wf_shape scalar = {0};
     if (y && !x) x = wf_full(c, wf_get_dtype(t), &scalar, v);

@@ -245,13 +245,22 @@ static void make_numbers(wf_ctx *c, call *k)
     }
 }
 
+/* The first tensor among the inputs: numbers become tensors on its device. */
+static const wf_tensor *first_tensor(const call *k)
+{
+    int i = 0;
+    while (i < k->n_in && !k->in[i]) i++;
+    return i < k->n_in ? k->in[i] : NULL;
+}
+
 /* Temporaries live in a scope of their own; without one they would float. The call is a copy: its
  * inputs become the temporaries, and a second try needs what was given. */
 static void run_once(wf_ctx *c, const call *given, wf_tensor **out)
 {
     call once = *given, *k = &once;
     const bool is_strided = k->id == WF_OP_ID_reshape && k->n_in && !wf_is_contiguous(k->in[0]);
-    wf_scope *scope = k->n_numbers || is_strided ? wf_scope_open(c) : NULL;
+    wf_scope *scope =
+        k->n_numbers || is_strided ? wf_scope_open_on(c, first_tensor(k)) : NULL;
     if (k->n_numbers) make_numbers(c, k);
     if (is_strided) k->in[0] = wf_contiguous(c, k->in[0]);
     wf_op_call_multi(c, k->id, k->in, k->n_in, k->attr, k->n_attr, out);

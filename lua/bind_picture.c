@@ -37,10 +37,12 @@ static wf_tensor *tensor_of(wf_ctx *c, const wf_pixels *list, int64_t n, bool ma
 {
     const wf_shape s = many ? (wf_shape){4, {n, list->height, list->width, list->channels}}
                             : (wf_shape){3, {list->height, list->width, list->channels}};
-    wf_tensor *t = wf_empty(c, WF_DTYPE_F32, &s);
-    float *out = t ? wf_f32(t) : NULL;
-    for (int64_t i = 0; i < n && out; i++)
-        to_values(&list[i], out + i * list->height * list->width * list->channels);
+    const int64_t frame = list->height * list->width * list->channels;
+    float *v = wf_mem_alloc(wf_ctx_get_mem(c), (size_t)(n * frame) * sizeof *v + 1);
+    if (!v) return wf_fail(c, WF_ENOMEM, "picture: no memory");
+    for (int64_t i = 0; i < n; i++) to_values(&list[i], v + i * frame);
+    wf_tensor *t = wf_from_host(c, WF_DTYPE_F32, &s, v);
+    wf_mem_free(wf_ctx_get_mem(c), v);
     return t;
 }
 

@@ -79,7 +79,7 @@ wf_tensor *wf_image_to_u8(wf_ctx *c, wf_tensor *x)
     const wf_shape s = wf_get_shape(x);
     wf_tensor *y = wf_from_host(c, WF_DTYPE_U8, &s, p.data);
     wf_pixels_free(&p);
-    return y;
+    return wf_to_device(c, y, wf_get_device(x));
 }
 
 wf_tensor *wf_image_from_u8(wf_ctx *c, wf_tensor *x)
@@ -166,7 +166,7 @@ wf_tensor *wf_image_to_channels(wf_ctx *c, wf_tensor *x, int64_t channels)
     if (wf_dim(x, 2) == channels) return x;
     if (channels != 1 && channels != 3 && channels != 4)
         return wf_fail(c, WF_EARG, "image: %lld channels, must be 1, 3 or 4", (long long)channels);
-    wf_scope *s = wf_scope_open(c);
+    wf_scope *s = wf_scope_open_on(c, x);
     wf_tensor *y = x;
     if (wf_dim(x, 2) == 4) y = wf_mul(c, channels_of(c, x, 0, 3), channels_of(c, x, 3, 1));
     if (y && channels == 1) y = to_grey(c, y);
@@ -206,7 +206,7 @@ wf_tensor *wf_image_crop(wf_ctx *c, wf_tensor *image, int64_t y, int64_t x, int6
                                        : x + width;
     if (y1 <= y0 || x1 <= x0) {
         const wf_shape s = {.rank = 3, .dims = {height, width, wf_dim(image, 2)}};
-        return wf_zeros(c, wf_get_dtype(image), &s);
+        return wf_to_device(c, wf_zeros(c, wf_get_dtype(image), &s), wf_get_device(image));
     }
     wf_scope *s = wf_scope_open(c);
     wf_tensor *t = wf_slice(c, wf_slice(c, image, 0, y0, y1 - y0, 1), 1, x0, x1 - x0, 1);

@@ -301,7 +301,7 @@ wf_tensor *wf_image_resize(wf_ctx *c, wf_tensor *x, int64_t height, int64_t widt
     wf_mem_free(wf_ctx_get_mem(c), j.in);
     wf_mem_free(wf_ctx_get_mem(c), j.mid);
     wf_mem_free(wf_ctx_get_mem(c), j.out);
-    return y;
+    return wf_to_device(c, y, wf_get_device(x));
 }
 
 wf_tensor *wf_image_resize_short(wf_ctx *c, wf_tensor *x, int64_t side_px, wf_filter filter)
@@ -336,5 +336,5 @@ wf_tensor *wf_resize_bicubic(wf_ctx *c, wf_tensor *x, int64_t height, int64_t wi
     wf_mem_free(wf_ctx_get_mem(c), all.in);
     wf_mem_free(wf_ctx_get_mem(c), all.mid);
     wf_mem_free(wf_ctx_get_mem(c), all.out);
-    return y;
+    return wf_to_device(c, y, wf_get_device(x));
 }

@@ -158,18 +158,19 @@ wf_tensor *wf_log_mel(wf_ctx *c, wf_tensor *x, const wf_mel *m)
                        (long long)m->pad, m->floor);
     const int64_t window = m->bank.n_fft - 2 * m->pad;
     if (check_sound(c, x, window > m->pad + 1 ? window : m->pad + 1) != WF_OK) return NULL;
+    wf_scope *scope = wf_scope_open_on(c, x);
     wf_tensor *s =
         power_of(c, wf_stft(c, wf_pad(c, x, (int64_t[]){0, 0, m->pad, m->pad}, WF_PAD_REFLECT, 0),
                             wf_hann(c, m->bank.n_fft, true), m->hop));
     if (!m->power) s = wf_sqrt(c, m->eps > 0 ? wf_affine(c, s, 1, m->eps) : s);
     s = wf_clamp(c, wf_linear(c, s, wf_mel_filters(c, &m->bank), NULL), m->floor, INFINITY);
-    return wf_scale(c, wf_log(c, s), log_scales[m->log]);
+    return wf_scope_close(c, scope, wf_scale(c, wf_log(c, s), log_scales[m->log]));
 }
 
 wf_tensor *wf_mel_sound(wf_ctx *c, wf_tensor *mel, const wf_mel *m, int64_t n_steps,
                         const wf_griffin_lim *o)
 {
-    wf_scope *scope = wf_scope_open(c);
+    wf_scope *scope = wf_scope_open_on(c, mel);
     wf_tensor *bands = wf_exp(c, wf_scale(c, mel, 1 / log_scales[m->log]));
     wf_tensor *s = wf_mel_invert(c, bands, wf_mel_filters(c, &m->bank), n_steps);
     if (m->power) s = wf_sqrt(c, s);
@@ -209,7 +210,7 @@ wf_tensor *wf_kaldi_fbank(wf_ctx *c, wf_tensor *x, int64_t rate_hz, int64_t n_me
                         .n_fft = 2, .n_mels = n_mels};
     while (bank.n_fft < n) bank.n_fft *= 2;
 
-    wf_scope *scope = wf_scope_open(c);
+    wf_scope *scope = wf_scope_open_on(c, x);
     wf_tensor *f = cut_frames(c, x, n, hop);
     f = emphasise(c, wf_sub(c, f, wf_mean(c, f, 1, (int[]){-1}, true)));
     f = wf_mul(c, f, wf_hann(c, n, false));

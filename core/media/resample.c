@@ -133,5 +133,5 @@ wf_tensor *wf_resample(wf_ctx *c, wf_tensor *x, int64_t from_hz, int64_t to_hz)
     }
     wf_mem_free(mem, p.weight);
     wf_mem_free(mem, values);
-    return y;
+    return wf_to_device(c, y, wf_get_device(x));
 }

@@ -107,7 +107,7 @@ static wf_tensor *invert(wf_ctx *c, wf_tensor *X, const inverse *v)
 wf_tensor *wf_istft(wf_ctx *c, wf_tensor *X, wf_tensor *window, int64_t hop)
 {
     if (check_spectrum(c, X, 4, window, hop) != WF_OK) return NULL;
-    wf_scope *s = wf_scope_open(c);
+    wf_scope *s = wf_scope_open_on(c, X);
     const inverse v = make_inverse(c, window, wf_dim(X, 1), hop);
     return wf_scope_close(c, s, invert(c, X, &v));
 }
@@ -143,7 +143,7 @@ wf_tensor *wf_griffin_lim_run(wf_ctx *c, wf_tensor *magnitude, wf_tensor *window
         return wf_fail(c, WF_EARG, "griffin-lim: momentum %g, %lld steps, %lld frames", o->momentum,
                        (long long)o->n_iters, (long long)wf_dim(magnitude, 1));
     const double keep = o->momentum / (1 + o->momentum);
-    wf_scope *all = wf_scope_open(c);
+    wf_scope *all = wf_scope_open_on(c, magnitude);
     const inverse v = make_inverse(c, window, wf_dim(magnitude, 1), o->hop);
     wf_tensor *angle = first_phases(c, magnitude, o), *last = wf_scale(c, angle, 0);
     magnitude = wf_unsqueeze(c, magnitude, 3);

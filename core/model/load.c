@@ -168,8 +168,8 @@ static void set_param(wf_ctx *c, const reader *r, wf_param *p, wf_tensor *t, wf_
 {
     t = wf_param_from_public(c, p, t);
     if (r->dtype != WF_DTYPE_COUNT) t = wf_cast(c, t, r->dtype);
-    p->is_mapped = t && raw && wf_data_const(t) == wf_data_const(raw);
     if (t) t = wf_to_device(c, t, wf_ctx_get_device(c));
+    p->is_mapped = t && raw && wf_data_const(t) == wf_data_const(raw);
     p->t = wf_take_owned(c, t);
 }
 

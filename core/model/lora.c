@@ -76,12 +76,14 @@ wf_status wf_lora_adapt(wf_ctx *c, wf_model *m, const wf_lora_style *s, int64_t 
     if (m->adapters)
         return wf_fail_status(c, WF_EARG, "%s: adapt: has adapters already", m->arch->name);
     uint64_t seed = s->seed;
+    wf_scope *scope = wf_scope_open_on(c, wf_model_get_param(m, 0, NULL));
     m->adapters = wf_params_new(c);
     m->lora_rank = s->rank;
     m->lora_alpha = s->alpha;
     wf_builder b = {.c = c, .params = m->adapters, .source = wf_param_randomise, .arg = &seed};
     for (int i = 0; m->adapters && s->targets[i] && !wf_has_failed(c); i++)
         if (adapt_target(&b, m, s->targets[i]) != WF_OK) break;
+    wf_scope_close(c, scope, NULL);
     *n = wf_lora_get_count(m) / 2;
     if (wf_has_failed(c)) drop_adapters(m);
     return wf_get_status(c);

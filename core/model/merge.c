@@ -181,8 +181,9 @@ static double scale_of(const merger *g, const pair *k, int64_t rank)
 static wf_tensor *product_of(const merger *g, const pair *k)
 {
     wf_ctx *c = g->c;
-    wf_tensor *a = wf_cast(c, wf_tensors_get(c, g->f, k->a), WF_DTYPE_F32);
-    wf_tensor *b = wf_cast(c, wf_tensors_get(c, g->f, k->b), WF_DTYPE_F32);
+    wf_device *at = wf_get_device(k->p->t);
+    wf_tensor *a = wf_cast(c, wf_to_device(c, wf_tensors_get(c, g->f, k->a), at), WF_DTYPE_F32);
+    wf_tensor *b = wf_cast(c, wf_to_device(c, wf_tensors_get(c, g->f, k->b), at), WF_DTYPE_F32);
     const int64_t R = wf_dim(a, 0), N = k->p->shape.dims[0];
     wf_tensor *d = wf_matmul(c, wf_reshape2(c, b, N, R), wf_reshape2(c, a, R, -1), false, false);
     d = wf_scale(c, d, scale_of(g, k, R));

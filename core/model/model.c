@@ -158,8 +158,10 @@ wf_status wf_model_set_param(wf_ctx *c, wf_model *m, const char *name, wf_tensor
         return wf_fail_status(c, WF_ESHAPE, "%s: %s is %s, wanted %s", m->arch->name, name,
                               wf_tensor_text(t, got, sizeof got),
                               wf_shape_text(&p->shape, wanted, sizeof wanted));
-    wf_tensor *own = wf_take_owned(c, wf_copy(c, t));
-    if (!own) return wf_get_status(c);
+    wf_scope *scope = wf_scope_open(c);
+    wf_tensor *own = wf_take_owned(c, wf_to_device(c, wf_copy(c, t), wf_get_device(p->t)));
+    wf_scope_close(c, scope, NULL);
+    if (!own || wf_has_failed(c)) return wf_get_status(c);
     wf_release(p->t);
     p->t = own;
     p->is_mapped = false;
@@ -263,7 +265,7 @@ wf_status wf_model_call(wf_ctx *c, wf_model *m, const char *method, const wf_nam
     if (!k) return wf_get_status(c);
     WF_TRY(order_inputs(c, m, k, in, n_in, ordered));
     watch_inputs(c, m, in, n_in);
-    wf_scope *s = wf_scope_open(c);
+    wf_scope *s = wf_scope_open_on(c, wf_model_get_param(m, 0, NULL));
     if (s) k->run(c, m->net, ordered, out, n_out);
     if (s && wf_is_watching(c) && wf_get_status(c) == WF_ENAN) name_layer(c, m);
     for (int i = 0; i < *n_out; i++) wf_scope_keep(c, out[i].t);

@@ -316,7 +316,7 @@ wf_status wf_run_give(wf_ctx *c, wf_run *r, wf_tensor *out)
         return wf_fail_status(c, WF_ESHAPE, "sampler: the model answered %s, the latent is %s",
                               wf_tensor_text(out, ta, sizeof ta),
                               wf_tensor_text(r->x, tb, sizeof tb));
-    wf_scope *scope = wf_scope_open(c);
+    wf_scope *scope = wf_scope_open_on(c, r->x);
     wf_tensor *x0 = NULL, *x = r->s->method->step(c, r, out, &x0);
     if (!wf_has_failed(c)) {
         wfs_set_tensor(c, &r->x, x);

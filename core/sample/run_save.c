@@ -132,7 +132,8 @@ wf_status wf_run_save(wf_ctx *c, wf_run *r, const char *path)
 static wf_tensor *find_tensor(wf_ctx *c, wf_tensors *f, const char *name)
 {
     const int64_t i = wf_tensors_find(f, name);
-    return i < 0 ? NULL : wf_copy(c, wf_tensors_get(c, f, i));
+    return i < 0 ? NULL
+                 : wf_copy(c, wf_to_device(c, wf_tensors_get(c, f, i), wf_ctx_get_device(c)));
 }
 
 static wf_sampler *load_sampler(wf_ctx *c, const wf_tensors *f)

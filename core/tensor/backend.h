@@ -12,19 +12,20 @@ extern "C" {
  *
  * kernel[op] runs the op on a's tensors, all on this device and contiguous (any strides where the
  * row says STRIDED), and may return WF_ESKIP to decline the dtypes or shapes. After that, or where
- * the slot is NULL, `truth` decides: true runs the plain forward on the device's own memory (which
- * must then be addressable between begin and end); false fails the op with WF_EDEVICE. */
+ * the slot is NULL, `truth` decides: true runs the plain forward on the device's own memory, which
+ * the host must then reach between begin and end; false fails the op with WF_EDEVICE. */
 struct wf_device {
     const char *name;                     /* "cpu", "test", "cuda:0" */
     void *self;
     bool truth;
-    bool host;                            /* memory is host memory: wf_data may be read directly */
+    bool host;                            /* memory is host memory: wf_data gives its address */
     void *(*alloc)(wf_device *d, wf_mem *m, size_t bytes);    /* NULL: out of memory */
     void (*free)(wf_device *d, wf_mem *m, void *p);
     wf_status (*upload)(wf_device *d, void *dst, const void *src, size_t bytes);
     wf_status (*download)(wf_device *d, void *dst, const void *src, size_t bytes);
-    void (*begin)(wf_device *d);          /* before a truth touches device memory; may be NULL */
+    void (*begin)(wf_device *d);          /* before a truth runs; may be NULL, as the next two */
     void (*end)(wf_device *d);
+    void *(*reach)(wf_device *d, void *p);  /* p as a truth addresses it; NULL: as it is */
     wf_op_fn kernel[WF_OP_COUNT];
 };
 
@@ -40,6 +41,14 @@ const char *wf_cpu_level(void);           /* "amx", "avx512bf16" ... "plain" */
 /* A device whose memory the host cannot read outside backend calls; runs the truths. For tests:
  * it shows that nothing above the backend touches device memory. */
 wf_device *wf_test_device(void);
+
+/* The device of that name: "cpu", "test", or "auto" for where c makes new tensors. Borrowed.
+ * Errors  WF_EDEVICE  there is none of that name */
+wf_device *wf_device_find(wf_ctx *c, const char *name);
+
+/* First value's address in the memory of t's device: for that device's kernels and copies. Truths
+ * have wfi_open, everybody else wf_data. */
+void *wf_device_data(const wf_tensor *t);
 
 /* ---- weights prepared for a device, kept with the storage, dropped when it changes ---- */
 

@@ -313,7 +313,7 @@ static void node_backward(wf_tape *t, node *n, wf_tensor **grads)
     wf_ctx *c = t->c;
     bool wanted = false;
     for (int i = 0; i < n->n_out; i++) wanted = wanted || grads[n->slot[n->n_in + i]];
-    wf_scope *s = wanted ? wf_scope_open(c) : NULL;
+    wf_scope *s = wanted ? wf_scope_open_on(c, n->in[n->n_in]) : NULL;
     if (s && n->op) op_backward(t, n, grads);
     else if (s) block_backward(t, n, grads);
     wf_scope_close(c, s, NULL);
@@ -361,7 +361,7 @@ wf_status wf_tape_backward_from(wf_tape *t, wf_tensor *y, wf_tensor *dy, wf_tens
     if (!slots) return wf_fail_status(c, WF_ENOMEM, "no memory for backward");
     t->used = true;
     c->n_paused++;
-    wf_scope *s = wf_scope_open(c);
+    wf_scope *s = wf_scope_open_on(c, y);
     if (!dy)
         dy = wf_full(c, y->dtype == WF_DTYPE_F64 ? WF_DTYPE_F64 : WF_DTYPE_F32, &y->shape, 1.0);
     accumulate(c, slots, find_slot(t, y), dy);

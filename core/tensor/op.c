@@ -357,7 +357,8 @@ wfi_values wfi_open(wf_tensor *t)
 {
     wfi_values v = {0};
     if (!t) return v;
-    v.p = wf_data(t);
+    wf_device *d = t->device;
+    v.p = d->reach ? d->reach(d, wf_device_data(t)) : wf_device_data(t);
     v.t = t->dtype;
     v.n = wf_numel(t);
     v.rank = t->shape.rank;

@@ -1,8 +1,9 @@
 /* op_impl.h - what op_<family>.c files and kernels share: prototypes of every row, and accessors.
  *
- * A truth sees contiguous host tensors (any strides when its row says STRIDED) of any dtype but the
- * quantised ones, which the dispatcher expands first. It reads with wfi_get and writes with
- * wfi_put, in double, so the same plain loops serve f32 and the f64 of gradient checks.
+ * A truth sees contiguous tensors (any strides when its row says STRIDED) in memory that the host
+ * reaches while the device is open (backend.h), of any dtype but the quantised ones, which the
+ * dispatcher expands first. It reads with wfi_get and writes with wfi_put, in double, so the same
+ * plain loops serve f32 and the f64 of gradient checks.
  */
 #ifndef WF_CORE_OP_IMPL_H
 #define WF_CORE_OP_IMPL_H
@@ -17,7 +18,7 @@
 #include "core/tensor/ops.def"
 #undef WF_OP
 
-/* A tensor's values in host memory, for a truth's loops. */
+/* A tensor's values where they lie, for a truth's loops. */
 typedef struct wfi_values {
     void *p;
     wf_dtype t;

@@ -197,7 +197,7 @@ wf_status wfi_index_select_forward(wf_ctx *c, wf_op_args *a)
     int64_t outer, inner;
     split_at(a->in[0], d, &outer, &inner);
     const size_t row = (size_t)inner * wf_dtype_block_bytes(x.t);
-    char *y = wf_data(a->out[0]);
+    char *y = wfi_open(a->out[0]).p;
     for (int64_t o = 0; o < outer; o++) {
         for (int64_t i = 0; i < ids.n; i++) {
             const int64_t id = checked_id(c, a, &ids, i, x.dims[d]);

@@ -480,12 +480,13 @@ wf_status wfi_concat_forward(wf_ctx *c, wf_op_args *a)
     for (int i = d + 1; i < rank; i++) inner *= wf_dim(y, i);
     const size_t value = wf_dtype_block_bytes(y->dtype),
                  row = (size_t)(wf_dim(y, d) * inner) * value;
+    char *to = wfi_open(y).p;
     size_t at = 0;
     for (int k = 0; k < a->n_in; k++) {
         const size_t n = (size_t)(wf_dim(a->in[k], d) * inner) * value;
+        const char *from = wfi_open(a->in[k]).p;
         for (int64_t o = 0; n && o < outer; o++)
-            memcpy((char *)wf_data(y) + (size_t)o * row + at,
-                   (const char *)wf_data(a->in[k]) + (size_t)o * n, n);
+            memcpy(to + (size_t)o * row + at, from + (size_t)o * n, n);
         at += n;
     }
     return WF_OK;

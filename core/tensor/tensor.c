@@ -150,7 +150,15 @@ wf_scope *wf_scope_open(wf_ctx *c)
     wf_scope *s = wf_mem_calloc(c->mem, sizeof *s);
     if (!s) return wf_fail(c, WF_ENOMEM, "no memory for a scope");
     s->parent = c->scope;
+    s->device = c->device;
     c->scope = s;
+    return s;
+}
+
+wf_scope *wf_scope_open_on(wf_ctx *c, const wf_tensor *t)
+{
+    wf_scope *s = wf_scope_open(c);
+    if (s && t) c->device = t->device;
     return s;
 }
 
@@ -216,6 +224,7 @@ wf_tensor *wf_scope_close(wf_ctx *c, wf_scope *s, wf_tensor *keep)
     if (!s) return NULL;
     if (keep && c->status == WF_OK) wf_scope_keep(c, keep);
     c->scope = s->parent;
+    c->device = s->device;
     for (int64_t i = 0; i < s->n; i++) {
         make_husk(s->list[i]);
         wf_release(s->list[i]);
@@ -268,18 +277,23 @@ const char *wf_tensor_text(const wf_tensor *t, char *buf, size_t buf_bytes)
     return buf;
 }
 
-static void *first_value(const wf_tensor *t)
+void *wf_device_data(const wf_tensor *t)
 {
     if (!t || !t->st) return NULL;
     return (char *)t->st->data + wfi_dtype_bytes(t->dtype, t->offset);
 }
 
-void *wf_data(wf_tensor *t) { return first_value(t); }
-const void *wf_data_const(const wf_tensor *t) { return first_value(t); }
+static void *host_data(const wf_tensor *t)
+{
+    return t && t->device->host ? wf_device_data(t) : NULL;
+}
 
-float *wf_f32(wf_tensor *t) { return t && t->dtype == WF_DTYPE_F32 ? first_value(t) : NULL; }
+void *wf_data(wf_tensor *t) { return host_data(t); }
+const void *wf_data_const(const wf_tensor *t) { return host_data(t); }
+
+float *wf_f32(wf_tensor *t) { return t && t->dtype == WF_DTYPE_F32 ? host_data(t) : NULL; }
 
 const float *wf_f32_const(const wf_tensor *t)
 {
-    return t && t->dtype == WF_DTYPE_F32 ? first_value(t) : NULL;
+    return t && t->dtype == WF_DTYPE_F32 ? host_data(t) : NULL;
 }

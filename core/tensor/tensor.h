@@ -95,7 +95,8 @@ bool wf_is_dead(const wf_tensor *t);                   /* its scope has closed *
 const char *wf_tensor_text(const wf_tensor *t, char *buf, size_t buf_bytes);  /* "f32 [2,3]" */
 size_t wf_tensor_bytes(const wf_tensor *t);            /* of its values, contiguous */
 
-/* First value's address, on t's device. Host memory on the CPU only (NULL elsewhere). */
+/* First value's address in host memory; NULL when t lies on a device whose memory is not the host's
+ * (wf_to_host and wf_from_host copy). */
 void *wf_data(wf_tensor *t);
 const void *wf_data_const(const wf_tensor *t);
 float *wf_f32(wf_tensor *t);                           /* the same, f32 tensors only, else NULL */
@@ -112,8 +113,12 @@ wf_tensor *wf_take(wf_ctx *c, wf_tensor *t);
 wf_tensor *wf_take_owned(wf_ctx *c, wf_tensor *t);
 
 wf_scope *wf_scope_open(wf_ctx *c);                    /* NULL once c has failed */
+/* The same, and what is made of host values until it closes lies on the device of t (may be NULL):
+ * beside the tensors it will meet. */
+wf_scope *wf_scope_open_on(wf_ctx *c, const wf_tensor *t);
 /* Free what the scope holds but for keep (may be NULL), which moves to the parent scope, or
- * floats when there is none. Returns keep, or NULL once c has failed. s may be NULL. */
+ * floats when there is none; new tensors are made where they were before it opened. Returns keep,
+ * or NULL once c has failed. s may be NULL. */
 wf_tensor *wf_scope_close(wf_ctx *c, wf_scope *s, wf_tensor *keep);
 /* Move t to the parent of the innermost scope, before that scope closes. */
 void wf_scope_keep(wf_ctx *c, wf_tensor *t);

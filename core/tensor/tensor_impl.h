@@ -34,6 +34,7 @@ struct wf_tensor {
 
 struct wf_scope {
     struct wf_scope *parent;
+    wf_device *device;                   /* the context's when the scope opened */
     wf_tensor **list;
     int64_t n, cap;
 };

@@ -31,7 +31,7 @@ wf_tensor *wf_from_host(wf_ctx *c, wf_dtype t, const wf_shape *s, const void *da
     wf_tensor *x = make(c, t, s, c->device);
     if (!x) return NULL;
     const size_t bytes = wf_tensor_bytes(x);
-    if (bytes && c->device->upload(c->device, x->st->data, data, bytes) != WF_OK)
+    if (bytes && c->device->upload(c->device, wf_device_data(x), data, bytes) != WF_OK)
         return wf_fail(c, WF_EDEVICE, "%s: copying %zu bytes failed", c->device->name, bytes);
     return x;
 }
@@ -109,7 +109,7 @@ static wf_status fetch(wf_ctx *c, const wf_tensor *t, void *out)
     wf_device *d = t->device;
     const size_t bytes = wf_tensor_bytes(t);
     if (!bytes) return WF_OK;
-    const wf_status st = d->download(d, out, wf_data_const(t), bytes);
+    const wf_status st = d->download(d, out, wf_device_data(t), bytes);
     return st == WF_OK ? WF_OK : wf_fail_status(c, WF_EDEVICE, "%s: reading back failed", d->name);
 }
 
@@ -176,6 +176,8 @@ wf_tensor *wf_to_device(wf_ctx *c, wf_tensor *x, wf_device *d)
 {
     if (c->status != WF_OK || !x || x->device == d) return x;
     if (wf_is_dead(x)) return wf_fail(c, WF_EDEAD, "to_device: the tensor's scope has closed");
+    if (wfi_tape_wants(c, &x, 1))
+        return wf_fail(c, WF_EGRAD, "to_device has no gradient, and its tensor leads to the loss");
     void *host = wf_mem_alloc(c->mem, wf_tensor_bytes(x) + 1);
     if (!host) return wf_fail(c, WF_ENOMEM, "no memory to copy a tensor");
     wf_device *before = c->device;

@@ -1,4 +1,4 @@
---- Sounds: [S,C] f32 tensors (samples by channels) in -1 ... 1 with a rate in Hz.
+--- Sounds: [S,C] f32 tensors (samples by channels) in -1 ... 1, in host memory, with a rate in Hz.
 -- Methods give new sounds. Times are measured in seconds from 0.
 local core = require "weft.core"
 local check = require "weft.check"
@@ -7,6 +7,7 @@ local ops = require "weft.ops"
 local paths = require "weft.paths"
 
 local M = {}
+local host = { device = "cpu" }      -- where sounds lie, whatever computes
 ---@class weft.Audio
 ---@field rate number
 ---@field channels integer
@@ -40,9 +41,10 @@ end
 
 -- ---- making ----
 
---- A sound over a tensor [S] or [S,C] of values in -1 ... 1; memory is shared where it is f32.
+--- A sound over a tensor [S] or [S,C] of values in -1 ... 1; memory is shared where it is f32 on
+-- the CPU.
 function M.from(t, rate)
-  check.tensor("audio.from: tensor", t)
+  t = check.tensor("audio.from: tensor", t):to "cpu"
   check.number("audio.from: rate", rate, nil, 1)
   if not rate then check.fail("audio.from: rate is missing") end
   if t.rank == 1 then t = t:unsqueeze(2) end
@@ -55,7 +57,7 @@ end
 function M.silence(seconds, rate)
   check.number("silence: seconds", seconds, 0, 0)
   check.number("silence: rate", rate, 1, 1)
-  return wrap(T.zeros(math.floor(seconds * rate + 0.5), 1), rate)
+  return wrap(T.zeros(math.floor(seconds * rate + 0.5), 1, host), rate)
 end
 
 --- Read WAV, AIFF, FLAC, Ogg, Opus or MP3. sanitize repairs values that are not numbers, which
@@ -65,7 +67,7 @@ function M.load(path, opts)
   opts = check.keys("audio.load", opts, { "rate", "mono", "sanitize" })
   check.type("audio.load: path", path, "string")
   local data, rate, texts = core.load_audio(paths.read(path), opts.sanitize)
-  local a = wrap(data, rate, texts and require("weft.provenance").decode(texts))
+  local a = wrap(data:to "cpu", rate, texts and require("weft.provenance").decode(texts))
   if opts.mono then a = a:mono() end
   if opts.rate then a = a:resample(opts.rate) end
   return a
@@ -140,7 +142,7 @@ function Audio:fade(t_in, t_out)
     if n < 1 then return end
     core.scope(function()
       local part = out.data:narrow(1, first(n), n)
-      part:copy_(part * T.linspace(from, to, n):unsqueeze(2))
+      part:copy_(part * T.linspace(from, to, n, host):unsqueeze(2))
     end)
   end
   apply(function() return 1 end, t_in or 0, 0, 1)
@@ -164,7 +166,7 @@ function M.mix(list)
   check_list("mix", list)
   local n = 0
   for _, a in ipairs(list) do n = math.max(n, a.samples) end
-  local out = T.zeros(n, list[1].channels)
+  local out = T.zeros(n, list[1].channels, host)
   for i, a in ipairs(list) do
     out:narrow(1, 1, a.samples):add_(a:gain(list.gains and list.gains[i] or 0).data)
   end
@@ -183,7 +185,7 @@ function M.concat(list)
     end
     n = n + a.samples - (i > 1 and over or 0)
   end
-  local out, at = T.zeros(n, list[1].channels), 1
+  local out, at = T.zeros(n, list[1].channels, host), 1
   for i, a in ipairs(list) do
     local faded = a:fade(i > 1 and over / rate or 0, i < #list and over / rate or 0)
     out:narrow(1, at, a.samples):add_(faded.data)
@@ -219,7 +221,7 @@ function Audio:spectrogram(n_fft, hop)
     local x = self:mono().data:reshape(1, -1)
     local short = n_fft - x:size(2)
     if short > 0 then x = ops.pad(x, { 0, 0, 0, short }) end
-    local i = T.arange(0, n_fft - 1)
+    local i = T.arange(0, n_fft - 1, host)
     local window = 0.5 - (i * (2 * math.pi / n_fft)):cos() * 0.5
     local s = ops.stft(x, window, hop)[1]
     return (s:square():sum(3) + 1e-10):log() * (10 / math.log(10))

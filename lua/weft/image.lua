@@ -1,4 +1,5 @@
---- Pictures: [H,W,C] f32 tensors in 0 ... 1 with C of 1, 3 or 4, and what people do with them.
+--- Pictures: [H,W,C] f32 tensors in 0 ... 1 with C of 1, 3 or 4, in host memory, and what people do
+-- with them.
 -- Methods give new pictures. Positions and sizes are measured in pixels from 0 at the top left.
 local core = require "weft.core"
 local check = require "weft.check"
@@ -7,6 +8,7 @@ local ops = require "weft.ops"
 local paths = require "weft.paths"
 
 local M = {}
+local host = { device = "cpu" }      -- where pictures lie, whatever computes
 ---@class weft.Image
 ---@field width integer
 ---@field height integer
@@ -33,9 +35,9 @@ end
 -- ---- making ----
 
 --- A picture over a tensor [H,W,C] (or [H,W], or [1,H,W,C]) of values in 0 ... 1; memory is shared
--- where the dtype is f32.
+-- where the dtype is f32 and the device the CPU.
 function M.from(t)
-  check.tensor("image.from: tensor", t)
+  t = check.tensor("image.from: tensor", t):to "cpu"
   if t.rank == 4 and t:size(1) == 1 then t = t:select(1, 1) end
   if t.rank == 2 then t = t:unsqueeze(3) end
   local C = t.rank == 3 and t:size(3)
@@ -65,7 +67,7 @@ end
 function M.new(width, height, colour)
   check.int("image.new: width", width, nil, 1, 65535)
   check.int("image.new: height", height, nil, 1, 65535)
-  local c = core.from_table(colour_of(colour or "black"))
+  local c = T.from(colour_of(colour or "black"), host)
   return wrap(c:expand(height, width, -1):clone())
 end
 
@@ -154,7 +156,7 @@ end
 --- Sampled at turned positions, bilinear, by LuaJIT; black outside.
 local function turn(data, degrees)
   local H, W, C = data:size(1), data:size(2), data:size(3)
-  local src, out = data:contiguous(), T.zeros(H, W, C)
+  local src, out = data:contiguous(), T.zeros(H, W, C, host)
   local from, to = src:ptr(), out:ptr()
   local c, s = math.cos(math.rad(degrees)), math.sin(math.rad(degrees))
   local cx, cy = (W - 1) / 2, (H - 1) / 2
@@ -196,12 +198,13 @@ function Image:as(channels)
   local rgb = self.data
   if C == 4 then rgb = rgb:narrow(3, 1, 3) end
   if channels == 1 then
-    local weights = core.from_table{ 0.299, 0.587, 0.114 }      -- ITU-R BT.601, as Pillow's "L"
+    -- ITU-R BT.601, as Pillow's "L"
+    local weights = T.from({ 0.299, 0.587, 0.114 }, host)
     return wrap((rgb * weights):sum(3, true))
   end
   if C == 1 then rgb = rgb:expand(-1, -1, 3):clone() end
   if channels == 3 then return wrap(rgb:clone()) end
-  return wrap(ops.cat({ rgb, T.ones(self.height, self.width, 1) }, 3))
+  return wrap(ops.cat({ rgb, T.ones(self.height, self.width, 1, host) }, 3))
 end
 
 function Image:gray() return self:as(1) end
@@ -243,7 +246,7 @@ local function ramp(n, a, b, feather)
     local outside = math.max(a - (i + 0.5), i + 0.5 - b, 0)
     out[i + 1] = feather > 0 and math.max(1 - outside / feather, 0) or outside > 0 and 0 or 1
   end
-  return core.from_table(out)
+  return T.from(out, host)
 end
 
 --- A mask of this picture's size, 1 inside a rectangle: { x, y, w, h, feather, invert }.

@@ -45,7 +45,7 @@ end
 function M.with_cache(cache, inputs, f)
   if getmetatable(cache) ~= Cache then check.fail("cache must be what lm:cache{} returns") end
   inputs.keys, inputs.values = cache.keys, cache.values
-  inputs.past = core.full({ 1 }, cache.n, "f32")
+  inputs.past = core.full({ 1 }, cache.n, "f32"):to(cache.keys.device)
   local out = f()
   cache.n = cache.n + out.hidden:size(2)
   return out

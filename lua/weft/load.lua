@@ -66,7 +66,7 @@ local function load_part(folder, opts)
   local holds_model, holds_tokenizer = read(folder .. "/config.json"), has_tokenizer(folder)
   if holds_tokenizer and not holds_model then return require("weft.tokenizer").load(folder) end
   if read(folder .. "/scheduler_config.json") then return require("weft.sampler").load(folder) end
-  local model = require("weft.model").load(folder, { dtype = opts.dtype })
+  local model = require("weft.model").load(folder, { dtype = opts.dtype, device = opts.device })
   if holds_tokenizer then model.tokenizer = require("weft.tokenizer").load(folder) end
   return model
 end
@@ -90,7 +90,7 @@ local function load_pipeline(folder, index, opts)
       list[name] = load_part(folder .. "/" .. name, opts)
     end
   end
-  return require(module).new(index._name or folder:match "([^/]+)/*$", list)
+  return require(module).new(index._name or folder:match "([^/]+)/*$", list, opts.device)
 end
 
 --- One hash of all files of a model folder, by their names. What is inside is not looked at.
@@ -109,6 +109,12 @@ local function hash_of(folder)
   return host.sha256(table.concat(list, "\n"))
 end
 
+--- The name of the device that is meant, which "auto" is not.
+local function device_of(name)
+  local before = core.device(check.type("load: device", name, "string"))
+  return core.device(before)        -- back to where it was: says which one it was now
+end
+
 local loaded = {}
 
 --- Load a model by path, or by name from the search path. The same arguments give the same model.
@@ -117,14 +123,11 @@ local loaded = {}
 function M.load(name, opts)
   check.type("load: name", name, "string")
   opts = check.keys("load", opts, { "dtype", "parts", "device" })
-  local device = opts.device or require("weft.config").device
-  if device and device ~= "cpu" and device ~= "auto" then
-    core.raise("device", ("load: there is no device '%s'"):format(device),
-      "this build runs on cpu")
-  end
   local config = require "weft.config"
+  local device = device_of(opts.device or config.device or "auto")
   if config.model and not name:find "[/\\]" then name = config.model end      -- from -m
-  local key = table.concat({ name, tostring(opts.dtype), table.concat(opts.parts or {}, ",") }, "|")
+  local key = table.concat({ name, tostring(opts.dtype), table.concat(opts.parts or {}, ","),
+    device }, "|")
   if loaded[key] then return loaded[key] end
   local folder = find(name)
   if not folder then
@@ -132,7 +135,8 @@ function M.load(name, opts)
       "a folder with model_index.json or config.json; names: in $WEFT_MODELS and ./models")
   end
   local index = read_json(folder .. "/model_index.json")
-  local m = index and load_pipeline(folder, index, opts) or load_part(folder, opts)
+  local how = { dtype = opts.dtype, parts = opts.parts, device = device }
+  local m = index and load_pipeline(folder, index, how) or load_part(folder, how)
   if index then m.hash = function() return hash_of(folder) end end
   loaded[key] = m
   return m

@@ -19,15 +19,20 @@ local alone = { sample = true, image = true, y = true, audio = true }
 --- Inputs whose lists are ids; other lists are numbers.
 local ids = { ids = true, text = true }
 
---- What a script may give for an input, as a tensor.
-local function to_tensor(name, v)
-  if check.is_tensor(v) then return v end
+--- A number, true or false, or a list as a tensor.
+local function from_value(name, v)
   local kind = type(v)
   if kind == "boolean" then return core.full({ 1 }, v and 1 or 0, "f32") end
   if kind == "number" then return core.full({ 1 }, v, ids[name] and "i64" or "f32") end
   if kind ~= "table" then check.fail("%s must be a tensor, got %s", name, kind) end
   if not ids[name] then return core.from_table(v, "f32") end
   return core.from_table(type(v[1]) == "table" and v or { v }, "i64")
+end
+
+--- What a script may give for an input, as a tensor; what is none yet becomes one where the model
+-- lies.
+local function to_tensor(model, name, v)
+  return check.is_tensor(v) and v or from_value(name, v):to(model.device)
 end
 
 local function result(out)
@@ -46,7 +51,7 @@ function Model:call(method, inputs)
   check.type(self.arch .. ": inputs", inputs, "table")
   local given, cache = {}, inputs.cache
   for name, v in pairs(inputs) do
-    if name ~= "cache" then given[name] = to_tensor(name, v) end
+    if name ~= "cache" then given[name] = to_tensor(self, name, v) end
   end
   local function call() return result(self.core:call(method, given)) end
   return cache and require("weft.language").with_cache(cache, given, call) or call()
@@ -179,7 +184,8 @@ Model.__tostring = function(self)
   return ("Model %s %.1f MB %s"):format(self.arch, r.bytes / 1e6, r.dtype or "")
 end
 
---- `m.config` and `m.scaling` (of a VAE) are read from the config when first asked for.
+--- `m.config` and `m.scaling` (of a VAE) are read from the config when first asked for; `m.device`
+-- is where its parameters lie.
 Model.__index = function(self, name)
   if Model[name] ~= nil then return Model[name] end
   local family = families[rawget(self, "arch")]
@@ -190,20 +196,29 @@ Model.__index = function(self, name)
     rawset(self, "config", config)
     return config
   end
+  if name == "device" then return select(2, rawget(self, "core"):param(1)).device end
   if name == "scaling" and self.arch == "vae" then return self.config.scaling_factor or 0.18215 end
   return nil
 end
 
-local function wrap(handle) return setmetatable({ core = handle, arch = handle:arch() }, Model) end
+--- The model that make(...) returns, its parameters on this device.
+local function make_on(device, make, ...)
+  local before = core.device(device)
+  local ok, handle = pcall(make, ...)
+  core.device(before)
+  if not ok then error(handle, 0) end
+  return setmetatable({ core = handle, arch = handle:arch() }, Model)
+end
 
 --- A model with random parameters.
 ---@param arch? string    "unet2d", "vae", "clip_text" ...; what the config says when nil
 ---@param config table    as in config.json
----@param opts? { seed: integer }
+---@param opts? { seed: integer, device: string }
 function M.new(arch, config, opts)
-  opts = check.keys("model.new", opts, { "seed" })
+  opts = check.keys("model.new", opts, { "seed", "device" })
   check.type("model.new: config", config, "table")
-  return wrap(core.new_model(arch, json.encode(config), opts.seed or require("weft").seed()))
+  return make_on(opts.device, core.new_model, arch, json.encode(config),
+    opts.seed or require("weft").seed())
 end
 
 --- A video model that draws every frame as a picture model does: it has all its parameters, by
@@ -226,14 +241,14 @@ function M.inflate(picture, config, opts)
 end
 
 --- A model from a folder with config.json and safetensors, or from a file and a config.
----@param opts? { dtype: string, config: table }
+---@param opts? { dtype: string, config: table, device: string }
 function M.load(path, opts)
-  opts = check.keys("model.load", opts, { "dtype", "config" })
+  opts = check.keys("model.load", opts, { "dtype", "config", "device" })
   check.type("model.load: path", path, "string")
   if opts.config then
-    return wrap(core.load_model_file(path, json.encode(opts.config), opts.dtype))
+    return make_on(opts.device, core.load_model_file, path, json.encode(opts.config), opts.dtype)
   end
-  return wrap(core.load_model(path, opts.dtype))
+  return make_on(opts.device, core.load_model, path, opts.dtype)
 end
 
 return M

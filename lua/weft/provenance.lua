@@ -1,5 +1,6 @@
 --- How a file was made, carried inside it: one JSON object ("weft", version 1) and a human line in
 -- the community's format. It holds no time stamp, so equal runs give equal bytes.
+local core = require "weft.core"
 local check = require "weft.check"
 local json = require "weft.json"
 
@@ -18,6 +19,9 @@ end
 
 --- The generator that drew the noise, by the option's value.
 function M.generator(rng) return (rng == nil or rng == "philox") and "philox4x32-10" or rng end
+
+--- The device as files say it: of the CPU also the kernels, whose level decides the last bits.
+function M.device(name) return name == "cpu" and "cpu " .. core.cpu_level() or name end
 
 --- What a pipeline attaches to what it makes: obj.meta. Fields: model, call, seed, index, rng,
 -- device, dtype; the recipe that runs and its parameters are added.
@@ -108,7 +112,6 @@ local CLIPS = { webm = true, mp4 = true, mkv = true, mov = true, avi = true, gif
 ---@param path string
 ---@return table? meta
 function M.read(path)
-  local core = require "weft.core"
   if not require("weft.host").stat(path) then
     core.raise("io", path .. ": there is no such file")
   end

@@ -23,7 +23,7 @@ local filters = {
 M.names = { "nearest", "box", "bilinear", "bicubic", "lanczos" }
 
 --- The weights [n_out,n_in] of one direction.
-local function weights(n_in, n_out, filter)
+local function weights(n_in, n_out, filter, device)
   local rows, scale = {}, n_in / n_out
   local reach, value = filter[1] * math.max(scale, 1), filter[2]
   for i = 1, n_out do
@@ -37,14 +37,14 @@ local function weights(n_in, n_out, filter)
     for j = 1, n_in do row[j] = row[j] / sum end
     rows[i] = row
   end
-  return core.from_table(rows)
+  return core.from_table(rows):to(device)
 end
 
 --- Positions from 0 that nearest takes.
-local function positions(n_in, n_out)
+local function positions(n_in, n_out, device)
   local ids = {}
   for i = 1, n_out do ids[i] = math.min(math.floor((i - 0.5) * n_in / n_out), n_in - 1) end
-  return core.from_table(ids, "i64")
+  return core.from_table(ids, "i64"):to(device)
 end
 
 --- t [H,W,C] at another size.
@@ -55,12 +55,13 @@ function M.resize(t, width, height, filter)
   local H, W, C = t:size(1), t:size(2), t:size(3)
   return core.scope(function()
     if filter == "nearest" then
-      return t:index_select(positions(W, width), 2):index_select(positions(H, height), 1)
+      return t:index_select(positions(W, width, t.device), 2)
+        :index_select(positions(H, height, t.device), 1)
     end
     local x = t
-    if W ~= width then x = weights(W, width, filters[filter]):matmul(x) end
+    if W ~= width then x = weights(W, width, filters[filter], t.device):matmul(x) end
     if H ~= height then
-      x = weights(H, height, filters[filter]):matmul(x:reshape(H, width * C))
+      x = weights(H, height, filters[filter], t.device):matmul(x:reshape(H, width * C))
     end
     return x:reshape(height, width, C):clone()
   end)

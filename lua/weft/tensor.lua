@@ -255,7 +255,7 @@ function methods.apply(t, f)
     for i, x in ipairs(v) do out[i] = walk(x) end
     return out
   end
-  return core.from_table(walk(t:totable()), t.dtype)
+  return core.from_table(walk(t:totable()), t.dtype):to(t.device)
 end
 
 local c_types = {
@@ -273,10 +273,11 @@ end
 
 -- ---- in place ----
 
---- Overwrite with the values of x, which broadcasts and is cast; or with a number.
+--- Overwrite with the values of x, which broadcasts, is cast and comes from any device; or with a
+-- number.
 function methods.copy_(t, x)
-  if type(x) == "number" then return ops.copy_into(t, core.full({}, x, t.dtype)) end
-  return ops.copy_into(t, x)
+  if type(x) == "number" then x = core.full({}, x, t.dtype) end
+  return ops.copy_into(t, check.is_tensor(x) and x:to(t.device) or x)
 end
 
 function methods.fill_(t, v) return t:copy_(check.number("fill_: value", v)) end

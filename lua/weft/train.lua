@@ -59,7 +59,7 @@ AdamW.__index = AdamW
 
 local function zeros_like(params)
   local out = {}
-  for i, p in ipairs(params) do out[i] = core.full(p:size(), 0, "f32") end
+  for i, p in ipairs(params) do out[i] = core.full(p:size(), 0, "f32"):to(p.device) end
   return out
 end
 
@@ -204,7 +204,7 @@ function M.cross_entropy(logits, ids, opts) return ops.cross_entropy(logits, ids
 ---@param scale number|weft.Tensor  1 / temperature
 function M.info_nce(a, b, scale)
   local logits = ops.normalize(a):matmul(ops.normalize(b), { trans_b = true }) * (scale or 1)
-  local ids = core.arange(0, 1, a:size(1), "i64")
+  local ids = core.arange(0, 1, a:size(1), "i64"):to(a.device)
   return (ops.cross_entropy(logits, ids) + ops.cross_entropy(logits:t(), ids)) * 0.5
 end
 

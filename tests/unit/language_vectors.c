@@ -50,7 +50,7 @@ static void check_outputs(wf_ctx *c, wf_tensors *f, const wf_named *out, int n, 
 
 static void check_io(const char *folder, const char *io)
 {
-    wf_ctx *c = wf_ctx_new(2);
+    wf_ctx *c = open_ctx(2);
     wf_scope *s = wf_scope_open(c);
     wf_model *m = load(c, folder);
     wf_tensors *f = open_io(c, folder, io);
@@ -73,7 +73,7 @@ static void check_io(const char *folder, const char *io)
 /* The likeliest ids after ids [B,T], token by token through the cache: the reference's. */
 static void check_next(const char *folder)
 {
-    wf_ctx *c = wf_ctx_new(2);
+    wf_ctx *c = open_ctx(2);
     wf_scope *s = wf_scope_open(c);
     wf_model *m = load(c, folder);
     wf_tensors *f = open_io(c, folder, "io");
@@ -149,7 +149,7 @@ static double cached_sum(wf_ctx *c)
 static void test_out_of_memory(void **state)
 {
     (void)state;
-    wf_ctx *c = wf_ctx_new(1);
+    wf_ctx *c = open_ctx(1);
     wf_mem *m = wf_ctx_get_mem(c);
     char msg[WF_ERR_MAX];
     const double wanted = cached_sum(c);
@@ -178,5 +178,5 @@ int main(void)
         cmocka_unit_test(test_gpt2),
         cmocka_unit_test(test_out_of_memory),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return RUN_ON_DEVICES("language models", tests);
 }

@@ -29,7 +29,7 @@ static wf_tensors *open_io(wf_ctx *c, const char *folder, const char *io)
 /* With prepare: the context's keys and values computed before, once. */
 static void check_unet(const char *folder, const char *io, bool prepare)
 {
-    wf_ctx *c = wf_ctx_new(2);
+    wf_ctx *c = open_ctx(2);
     wf_scope *s = wf_scope_open(c);
     wf_model *m = load(c, folder);
     wf_tensors *f = open_io(c, folder, io);
@@ -87,7 +87,7 @@ static void test_prepared_context(void **state)
 
 static void check_vae(const char *folder)
 {
-    wf_ctx *c = wf_ctx_new(2);
+    wf_ctx *c = open_ctx(2);
     wf_scope *s = wf_scope_open(c);
     wf_model *m = load(c, folder);
     wf_tensors *f = open_io(c, folder, "io");
@@ -126,7 +126,7 @@ VAE_TEST(vae_old_names)
 
 static void check_clip(const char *folder, const char *io)
 {
-    wf_ctx *c = wf_ctx_new(2);
+    wf_ctx *c = open_ctx(2);
     wf_scope *s = wf_scope_open(c);
     wf_model *m = load(c, folder);
     wf_tensors *f = open_io(c, folder, io);
@@ -176,7 +176,7 @@ CLIP_TEST(clip_vision_gelu, io)
 static void test_clip_skip(void **state)
 {
     (void)state;
-    wf_ctx *c = wf_ctx_new(1);
+    wf_ctx *c = open_ctx(1);
     wf_scope *s = wf_scope_open(c);
     wf_model *m = load(c, "clip_text");
     wf_tensors *f = open_io(c, "clip_text", "io");
@@ -233,5 +233,5 @@ int main(void)
         cmocka_unit_test(test_unet3d_io_one),
         cmocka_unit_test(test_prepared_context),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return RUN_ON_DEVICES("models", tests);
 }

@@ -12,6 +12,7 @@
 #include "tests/unit/near.h"
 #include "tests/unit/op_cases.h"
 
+#include <errno.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,6 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -62,6 +64,7 @@ typedef struct setting {
     const char *name;
     wf_device *device;
     bool strided;
+    const family *family;
 } setting;
 
 static wf_ctx *c;
@@ -145,8 +148,8 @@ static const char *name_at(const wf_json *list, int64_t i)
     return wf_json_text(wf_json_at(list, i), NULL);
 }
 
-static void compare_gradients(const setting *s, const family *f, wf_tensors *file,
-                              const wf_json *row, wf_tape *tape, wf_tensor *y, int n_grads)
+static void compare_gradients(const setting *s, wf_tensors *file, const wf_json *row, wf_tape *tape,
+                              wf_tensor *y, int n_grads)
 {
     wf_tensor *got[WF_OP_MAX_IN] = {NULL}, *want[WF_OP_MAX_IN];
     const wf_json *names = wf_json_find(row, "grads");
@@ -160,13 +163,14 @@ static void compare_gradients(const setting *s, const family *f, wf_tensors *fil
     assert_int_equal(n, n_grads);
     wf_status st = wf_tape_backward_from(tape, y, dy, got);
     for (int i = 0; i < n; i++) {
-        compare(s, row, "gradient", got[i], want[i], f->grad_rel, f->grad_abs);
+        compare(s, row, "gradient", got[i], want[i], s->family->grad_rel, s->family->grad_abs);
         if (st != WF_OK) break;
     }
 }
 
-static void run_case(const setting *s, const family *f, wf_tensors *file, const wf_json *row)
+static void run_case(const setting *s, wf_tensors *file, const wf_json *row)
 {
+    const family *f = s->family;
     wf_tensor *in[WF_OP_MAX_IN] = {NULL}, *out[WF_OP_MAX_OUT] = {NULL}, *chosen[WF_OP_MAX_IN];
     const wf_json *inputs = wf_json_find(row, "inputs"), *outputs = wf_json_find(row, "outputs");
     const wf_json *grads = wf_json_find(row, "grads");
@@ -185,7 +189,7 @@ static void run_case(const setting *s, const family *f, wf_tensors *file, const 
                 wf_tensors_get(c, file, wf_tensors_find(file, name_at(outputs, i))), f->rel,
                 f->abs);
     wf_tape_resume(c);
-    if (tape && out[0]) compare_gradients(s, f, file, row, tape, out[0], n_chosen);
+    if (tape && out[0]) compare_gradients(s, file, row, tape, out[0], n_chosen);
     wf_tape_close(tape);
     wf_scope_close(c, scope, NULL);
     (void)wf_take_error(c, NULL, 0);
@@ -193,10 +197,12 @@ static void run_case(const setting *s, const family *f, wf_tensors *file, const 
 
 /* ---- all cases of a family under all settings ---- */
 
-static int64_t run_family(const setting *s, const family *f)
+typedef void (*case_fn)(const setting *s, wf_tensors *file, const wf_json *row);
+
+static int64_t each_case(const setting *s, case_fn run)
 {
     char path[200];
-    snprintf(path, sizeof path, "tests/op/vectors/%s.safetensors", f->name);
+    snprintf(path, sizeof path, "tests/op/vectors/%s.safetensors", s->family->name);
     wf_ctx_set_device(c, s->device);
     wf_scope *scope = wf_scope_open(c);
     wf_tensors *file = wf_tensors_open(c, path);
@@ -209,7 +215,7 @@ static int64_t run_family(const setting *s, const family *f)
     assert_non_null(text);
     wf_json *cases = wf_json_parse(c, text, strlen(text), path);
     const int64_t n = wf_json_count(cases);
-    for (int64_t i = 0; i < n; i++) run_case(s, f, file, wf_json_at(cases, i));
+    for (int64_t i = 0; i < n; i++) run(s, file, wf_json_at(cases, i));
     wf_json_free(cases);
     wf_tensors_close(file);
     wf_scope_close(c, scope, NULL);
@@ -230,12 +236,92 @@ static void test_family(void **state)
             continue;
         }
         for (int strided = 0; strided < 2; strided++)
-            assert_true(run_family(&(setting){levels[i], cpu, strided}, f) > 0);
+            assert_true(each_case(&(setting){levels[i], cpu, strided, f}, run_case) > 0);
     }
     (void)wf_cpu_fill(cpu, "");
     for (int strided = 0; strided < 2; strided++)
-        assert_true(run_family(&(setting){"test device", wf_test_device(), strided}, f) > 0);
+        assert_true(each_case(&(setting){"test", wf_test_device(), strided, f}, run_case) > 0);
     if (n_wrong) fail_msg("%s: %d cases wrong", f->name, n_wrong);
+}
+
+/* ---- an op that a device lacks ---- */
+
+/* Whether this case of a composition or a view may succeed where nothing computes: it only looks at
+ * the same memory in another way. */
+static bool only_looks(const char *name)
+{
+    const wf_op *op = wf_op_find(name);
+    return strcmp(name, "reshape") == 0 || (op && op->flag == WF_VIEW);
+}
+
+static void expect_refusal(const setting *s, wf_tensors *file, const wf_json *row)
+{
+    char msg[WF_ERR_MAX] = "";
+    wf_tensor *in[WF_OP_MAX_IN] = {NULL}, *out[WF_OP_MAX_OUT] = {NULL};
+    const wf_json *inputs = wf_json_find(row, "inputs");
+    const int n_in = (int)wf_json_count(inputs);
+    wf_scope *scope = wf_scope_open(c);
+    for (int i = 0; i < n_in; i++) in[i] = load(s, file, name_at(inputs, i));
+    op_case_call(c, row, in, n_in, out);
+    const wf_status st = wf_take_error(c, msg, sizeof msg);
+    wf_scope_close(c, scope, NULL);
+    if (st == WF_EDEVICE && strstr(msg, " has no kernel on bare for these inputs")) return;
+    if (st == WF_OK && only_looks(wf_json_get_text(c, row, "op", ""))) return;
+    complain(s, row, st == WF_OK ? "was computed somewhere" : msg);
+}
+
+/* A device with neither kernels nor truths refuses every op by name: none falls back to the host.
+ */
+static void no_op_falls_back(void **state)
+{
+    (void)state;
+    wf_device bare = *wf_test_device();
+    bare.name = "bare";
+    bare.truth = false;
+    n_wrong = 0;
+    for (size_t i = 0; i < sizeof families / sizeof *families; i++)
+        assert_true(each_case(&(setting){"bare", &bare, false, &families[i]}, expect_refusal) > 0);
+    if (n_wrong) fail_msg("%d cases were not refused", n_wrong);
+}
+
+/* The system, which may read what the host may, cannot read the device's memory between its calls.
+ */
+static void the_host_is_shut_out(void **state)
+{
+    (void)state;
+    int ends[2];
+    wf_scope *scope = wf_scope_open(c);
+    wf_tensor *x = wf_to_device(c, wf_scalar(c, 2.0), wf_test_device());
+    assert_int_equal(pipe(ends), 0);
+    for (int ran = 0; ran < 2; ran++) {
+        assert_int_equal(write(ends[1], wf_device_data(x), sizeof(float)), -1);
+        assert_int_equal(errno, EFAULT);
+        x = wf_square(c, x);
+    }
+    assert_true(wf_item(c, x) == 16.0);
+    (void)close(ends[0]);
+    (void)close(ends[1]);
+    wf_scope_close(c, scope, NULL);
+}
+
+/* Tensors on two devices do not meet, and no gradient is lost on the way from one to the other. */
+static void devices_do_not_mix(void **state)
+{
+    (void)state;
+    char msg[WF_ERR_MAX];
+    wf_scope *scope = wf_scope_open(c);
+    wf_tensor *x = wf_scalar(c, 2.0), *y = wf_to_device(c, x, wf_test_device());
+    assert_null(wf_data(y));
+    assert_null(wf_f32(y));
+    assert_true(wf_item(c, y) == 2.0);
+    assert_null(wf_add(c, x, y));
+    assert_int_equal(wf_take_error(c, msg, sizeof msg), WF_EDEVICE);
+    assert_string_equal(msg, "add: inputs on cpu and on test; move one with to(device)");
+    wf_tape *tape = wf_tape_open(c, &x, 1);
+    assert_null(wf_to_device(c, wf_square(c, x), wf_test_device()));
+    assert_int_equal(wf_take_error(c, msg, sizeof msg), WF_EGRAD);
+    wf_tape_close(tape);
+    wf_scope_close(c, scope, NULL);
 }
 
 /* ---- every row of ops.def has a case ---- */
@@ -302,12 +388,15 @@ static int close_ctx(void **state)
 
 int main(void)
 {
-    enum { N = sizeof families / sizeof *families };
-    struct CMUnitTest tests[N + 1];
+    enum { N = sizeof families / sizeof *families, FIRST = 4 };
+    struct CMUnitTest tests[FIRST + N] = {
+        cmocka_unit_test_setup_teardown(every_op_has_vectors, open_ctx, close_ctx),
+        cmocka_unit_test_setup_teardown(no_op_falls_back, open_ctx, close_ctx),
+        cmocka_unit_test_setup_teardown(the_host_is_shut_out, open_ctx, close_ctx),
+        cmocka_unit_test_setup_teardown(devices_do_not_mix, open_ctx, close_ctx),
+    };
     for (int i = 0; i < N; i++)
-        tests[i] = (struct CMUnitTest){families[i].name, test_family, open_ctx, close_ctx,
-                                       (void *)(uintptr_t)&families[i]};
-    tests[N] = (struct CMUnitTest){"every_op_has_vectors", every_op_has_vectors, open_ctx,
-                                   close_ctx, NULL};
+        tests[FIRST + i] = (struct CMUnitTest){families[i].name, test_family, open_ctx, close_ctx,
+                                               (void *)(uintptr_t)&families[i]};
     return cmocka_run_group_tests_name("op_vectors", tests, NULL, NULL);
 }

@@ -4,7 +4,7 @@
 static void check_vocoder(const char *folder)
 {
     char path[256];
-    wf_ctx *c = wf_ctx_new(2);
+    wf_ctx *c = open_ctx(2);
     wf_scope *s = wf_scope_open(c);
     snprintf(path, sizeof path, VECTORS "%s", folder);
     wf_model *m = wf_model_load(c, path, WF_DTYPE_COUNT);
@@ -36,7 +36,7 @@ static void test_old_norm(void **state) { (void)state; check_vocoder("hifigan_ol
 
 static void refuse(const char *config, const char *part)
 {
-    wf_ctx *c = wf_ctx_new(1);
+    wf_ctx *c = open_ctx(1);
     wf_json *j = wf_json_parse(c, config, strlen(config), "config");
     expect_ok(c, config);
     assert_null(wf_model_new(c, "hifigan", j, 1));
@@ -68,5 +68,5 @@ int main(void)
         cmocka_unit_test(test_plain), cmocka_unit_test(test_normalized),
         cmocka_unit_test(test_old_norm), cmocka_unit_test(test_bad_configs),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return RUN_ON_DEVICES("vocoders", tests);
 }

@@ -47,10 +47,12 @@ end
 ---@param name string
 ---@param list table  tokenizer text_encoder scheduler; image_encoder vae unet conditioner;
 --- audio_encoder audio_vae audio_unet audio_conditioner, vocoder
-function M.new(name, list)
+---@param device? string  where the parts lie, "cpu" when not given
+function M.new(name, list, device)
   local input, output = media.kinds(list)
   return setmetatable({
-    name = name, kind = "micro", parts = list, defaults = M.defaults, dtype = "f32", device = "cpu",
+    name = name, kind = "micro", parts = list, defaults = M.defaults, dtype = "f32",
+    device = device or "cpu",
     noise = list.scheduler and noise_of(list.scheduler), caps = { input = input, output = output },
   }, Micro)
 end
@@ -102,8 +104,7 @@ local function describe(self, o, fn, i)
   return provenance.new {
     model = { name = self.name, sha256 = self.sha256 }, call = options.describe(fn, o),
     seed = o.seed + i - 1, index = i, rng = provenance.generator(o.rng),
-    device = "cpu " .. core.cpu_level(),
-    dtype = self.dtype,
+    device = provenance.device(self.device), dtype = self.dtype,
   }
 end
 

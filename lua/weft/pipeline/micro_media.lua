@@ -20,7 +20,8 @@ local LATENT_SIDE = 16
 ---@field unet string
 ---@field conditioner string
 ---@field is fun(v: any): boolean
----@field read fun(m: weft.Micro, v: any): weft.Tensor  [1,64,64,C], what encoder and vae take
+---@field read fun(m: weft.Micro, v: any): weft.Tensor  [1,64,64,C] on the model's device, what
+--- encoder and vae take
 ---@field write fun(m: weft.Micro, x: weft.Tensor, seed: integer, o: table): any  x [64,64,C] from
 --- the vae, o the call's options
 ---@field mask fun(v: any): weft.Tensor  [1,16,16,1], 1 where to make anew
@@ -36,7 +37,7 @@ local function read_picture(m, im)
     m:warn("picture of %dx%d resized to %dx%d", im.width, im.height, side, side)
     im = im:resize(side, side, { fit = "cover", filter = "bicubic" })
   end
-  return (im:as(3):tensor() * 2 - 1):reshape(1, side, side, 3)
+  return (im:as(3):tensor() * 2 - 1):reshape(1, side, side, 3):to(m.device)
 end
 
 local function write_picture(_, x)
@@ -81,7 +82,7 @@ local function fit_sound(m, a)
 end
 
 local function read_sound(m, a)
-  return mel.of(fit_sound(m, a)):reshape(1, mel.N_FRAMES, mel.N_BANDS, 1)
+  return mel.of(fit_sound(m, a)):reshape(1, mel.N_FRAMES, mel.N_BANDS, 1):to(m.device)
 end
 
 --- A whole sound of a mel: by Griffin-Lim from phases of this seed, or by the model's vocoder.

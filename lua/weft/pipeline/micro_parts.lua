@@ -23,7 +23,7 @@ local function statistics(vae)
         .. "each, deviations above 0"):format(n))
     end
   end
-  return tensor(mean), tensor(std)
+  return tensor(mean, { device = vae.device }), tensor(std, { device = vae.device })
 end
 
 --- Unit latents [B,16,16,8] of pictures [B,64,64,3] in -1 ... 1, or of mels [B,64,64,1].
@@ -65,7 +65,8 @@ function M.training_times(B, seed)
 end
 
 --- Where each latent stands: x, y and two waves of each, [1,S,S,6].
-function M.coordinates(S)
+---@param device? string
+function M.coordinates(S, device)
   local rows = {}
   for y = 1, S do
     rows[y] = {}
@@ -75,7 +76,7 @@ function M.coordinates(S)
       rows[y][x] = { u, v, math.cos(pi * u), math.cos(pi * v), math.sin(pi * u), math.sin(pi * v) }
     end
   end
-  return tensor({ rows })
+  return tensor({ rows }, { device = device })
 end
 
 --- The conditions of a denoiser call.
@@ -85,7 +86,7 @@ end
 ---@return table { class_labels, context, mask, map }
 function M.condition(conditioner, feature, words, mask)
   local c = conditioner { feature = feature }
-  local ones = core.full({ feature:size(1), c.context:size(2) }, 1, "f32")
+  local ones = tensor.ones({ feature:size(1), c.context:size(2) }, { device = feature.device })
   return {
     class_labels = feature * math.sqrt(feature:size(2)), map = c.map,
     context = ops.cat({ c.context, words }, 2), mask = ops.cat({ ones, mask }, 2),
@@ -95,7 +96,7 @@ end
 --- v of noisy latents: sample [B,S,S,8] at times t, beside a source's latents (zeros for none).
 function M.denoise(unet, sample, t, source, c)
   local B, S = sample:size(1), sample:size(2)
-  local place = M.coordinates(S):expand(B, S, S, 6)
+  local place = M.coordinates(S, sample.device):expand(B, S, S, 6)
   local map = ops.resize_nearest(c.map, { height = S, width = S })
   return unet {
     sample = ops.cat({ sample, source, place, map }, 4), timestep = t,

@@ -57,7 +57,8 @@ function M.ids(m, text)
   for k = n + 1, #ids do ids[k] = nil end
   for k = n + 1, T do ids[k] = k == n + 1 and tok:id "</text>" or 0 end
   for k = 1, T do mask[k] = k <= n + 1 and 1 or 0 end
-  return tensor({ ids }, { dtype = "i64" }), tensor({ mask })
+  return tensor({ ids }, { dtype = "i64", device = m.device }),
+    tensor({ mask }, { device = m.device })
 end
 
 --- Warn of words that the model never met: it reads them letter by letter. Once a word.
@@ -92,7 +93,7 @@ function M.feature_of(m, part)
     local encoder = m.parts[medium.encoder]
     return ops.normalize(encoder { pixels = medium.read(m, part) }.embeds), medium.kind
   elseif embedding.is(part) then
-    return part.tensor
+    return part.tensor:to(m.device)
   end
   return check.fail("prompt: a %s is no part of a prompt", type(part))
 end
@@ -108,7 +109,7 @@ function M.feature(m, prompt, mix)
     f = f * (item[2] * (mix and kind and mix[kind] or 1))
     sum = sum and sum + f or f
   end
-  if not sum then return tensor.zeros({ 1, M.WIDTH }) end
+  if not sum then return tensor.zeros({ 1, M.WIDTH }, { device = m.device }) end
   return ops.normalize(sum)
 end
 

@@ -18,8 +18,8 @@ local function conditions(m, medium, o, feature, source)
   local negative = type(o.negative) == "table" and prompts.split(o.negative) or o.negative
   local empty, empty_mask = prompts.words(m, "")
   local words, mask = prompts.words(m, negative)
-  local zero, none = tensor.zeros({ 1, prompts.WIDTH }),
-    tensor.zeros({ 1, LATENT_SIDE, LATENT_SIDE, LATENT_CHANNELS })
+  local zero, none = tensor.zeros({ 1, prompts.WIDTH }, { device = m.device }),
+    tensor.zeros({ 1, LATENT_SIDE, LATENT_SIDE, LATENT_CHANNELS }, { device = m.device })
   local function branch(f, w, k, s)
     local c = parts.condition(m.parts[medium.conditioner], f, w, k)
     c.source = s
@@ -89,14 +89,22 @@ local function noise(o, n)
 end
 
 --- The noise that a run starts from.
-local function first_noise(o, n)
-  if not o.latents then return noise(o, n) end
+local function first_noise(m, o, n)
+  if not o.latents then return noise(o, n):to(m.device) end
   local want = { n, LATENT_SIDE, LATENT_SIDE, LATENT_CHANNELS }
   local got = table.concat(o.latents:size(), ",")
   if got ~= table.concat(want, ",") then
     check.fail("latents are [%s], wanted [%s]", got, table.concat(want, ","))
   end
-  return o.latents
+  return o.latents:to(m.device)
+end
+
+--- The noises that a caller gives for the steps; nil for none.
+local function step_noise(m, o)
+  if not o.noise then return nil end
+  local out = {}
+  for i, x in ipairs(o.noise) do out[i] = x:to(m.device) end
+  return out
 end
 
 --- An input that stands for its medium's latents: `concat` or `init`, of this medium.
@@ -113,10 +121,10 @@ local function latents_of(m, medium, what, v)
 end
 
 --- Weights of the latents that a mask stands for; nil for none.
-local function mask_of(medium, mask)
+local function mask_of(m, medium, mask)
   if mask == nil then return nil end
   if not medium.is(mask) then check.fail("mask: must be a %s", medium.word) end
-  return medium.mask(mask)
+  return medium.mask(mask):to(m.device)
 end
 
 --- n latents of a checked call, and whether a callback ended the run early.
@@ -133,9 +141,9 @@ function M.sample(m, medium, o, n, feature, concat)
   local s = sampler.new(o.sampler, { schedule = o.schedule, config = m.noise })
   local stopped = false
   local z = s:run {
-    steps = o.steps, latents = first_noise(o, n), seed = o.seed, noise = o.noise,
+    steps = o.steps, latents = first_noise(m, o, n), seed = o.seed, noise = step_noise(m, o),
     init = start and start:expand(n, LATENT_SIDE, LATENT_SIDE, LATENT_CHANNELS):contiguous(),
-    strength = start and o.strength, mask = start and mask_of(medium, o.mask),
+    strength = start and o.strength, mask = start and mask_of(m, medium, o.mask),
     denoise = denoiser(m.parts[medium.unet], o, by_name, n, source ~= nil), progress = o.progress,
     on_step = o.on_step and function(st)
       st.preview = function()

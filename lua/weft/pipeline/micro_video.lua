@@ -49,7 +49,7 @@ function M.denoise(unet, sample, t, source, c)
   local function frames(x)
     return x:reshape(x:size(1), 1, S, S, x:size(-1)):expand(B, L, S, S, x:size(-1))
   end
-  local place = parts.coordinates(S)
+  local place = parts.coordinates(S, sample.device)
   return unet {
     sample = ops.cat({ sample, frames(source), frames(place), frames(map) }, 5), timestep = t,
     context = c.context, mask = c.mask, class_labels = c.class_labels,
@@ -95,7 +95,7 @@ end
 
 --- Conditions of each branch, the ones of both samplers' batches: context, map, first frame.
 local function conditions(model, o, text, feature, source)
-  local none = tensor.zeros({ 1, SIDE, SIDE, CHANNELS })
+  local none = tensor.zeros({ 1, SIDE, SIDE, CHANNELS }, { device = model.device })
   local three = source and type(o.guidance) ~= "number"
     and (type(o.guidance) == "function" or o.guidance.concat)
   local function branch(f, words, s)
@@ -105,7 +105,7 @@ local function conditions(model, o, text, feature, source)
     return c
   end
   local negative = type(o.negative) == "table" and read_prompt(o.negative) or o.negative
-  local zero = tensor.zeros({ 1, WIDTH })
+  local zero = tensor.zeros({ 1, WIDTH }, { device = model.device })
   return {
     full = branch(feature, text, source), source = branch(zero, negative, source),
     none = branch(zero, negative, not three and source or nil),
@@ -173,7 +173,7 @@ local function sample(model, o, feature)
   local s = sampler.new(o.sampler, { schedule = o.schedule, config = model.noise })
   return s:run {
     steps = o.steps, seed = o.seed, progress = o.progress,
-    latents = first_noise(o),
+    latents = first_noise(o):to(model.device),
     denoise = denoiser(model, o, by_name, source ~= nil),
     on_step = o.on_step and function(st)
       st.preview = function() return video.from(pictures(model, st:x0()), o.fps):strip() end
@@ -187,7 +187,7 @@ local function describe(model, o, fn)
   return provenance.new {
     model = { name = model.name, sha256 = model.sha256 }, call = options.describe(fn, o),
     seed = o.seed, index = 1, rng = provenance.generator(o.rng),
-    device = "cpu " .. core.cpu_level(), dtype = model.dtype,
+    device = provenance.device(model.device), dtype = model.dtype,
   }
 end
 

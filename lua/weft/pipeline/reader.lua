@@ -57,11 +57,13 @@ function Reader:embeds(s, feature_of)
     words[place.at] = { 0 }
     at[i], features[i] = place.at - 1, feature_of(place.medium)
   end
-  local x = self.lm:embed { ids = tensor({ s.ids }, { dtype = "i64" }) }
+  local device = self.lm.device
+  local x = self.lm:embed { ids = { s.ids } }
   if not at[1] then return x end
-  x = x:reshape(x:size(2), x:size(3)) * tensor(words)
+  x = x:reshape(x:size(2), x:size(3)) * tensor(words, { device = device })
   local inner = self:inner(ops.cat(features, 1))
-  return x:index_add(tensor(at, { dtype = "i64" }), inner, 1):reshape(1, #s.ids, -1)
+  return x:index_add(tensor(at, { dtype = "i64", device = device }), inner, 1)
+    :reshape(1, #s.ids, -1)
 end
 
 -- ---- choosing a token ----
@@ -126,7 +128,7 @@ end
 --- Say a token: put it into the sequence and feed it.
 local function say(self, run, id)
   run.s:push(id)
-  feed(self, run, self.lm:embed { ids = tensor({ { id } }, { dtype = "i64" }) })
+  feed(self, run, self.lm:embed { ids = { id } })
 end
 
 --- The next id among the allowed ones.
