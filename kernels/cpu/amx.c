@@ -1,9 +1,10 @@
 /*
  * amx.c - products of bf16 by tiles.
  *
- * The rows of A (or its columns, turned) become bf16, in the order in which tiles are read: beforehand where several runs
- * of columns read them. A part is a block of rows of C by a run of columns, as in gemm.c, and the
- * block stays in the cache while the panels of B go by. Parts depend on the shape alone.
+ * The rows of A (or its columns, turned) become bf16, in the order in which tiles are read:
+ * beforehand where several runs of columns read them. A part is a block of rows of C by a run of
+ * columns, as in gemm.c, and the block stays in the cache while the panels of B go by. Parts depend
+ * on the shape alone.
  */
 #include "kernels/cpu/amx.h"
 #include "kernels/cpu/kern.h"
