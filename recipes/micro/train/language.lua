@@ -14,6 +14,7 @@ package.path = "./recipes/micro/?.lua;./recipes/micro/train/?.lua;" .. package.p
 local weft = require "weft"
 local conversations = require "conversations"
 local data = require "data"
+local diffusion = require "diffusion"
 local micro = require "weft.pipeline.micro_parts"
 local run = require "run"
 local train = weft.train
@@ -74,14 +75,12 @@ local function noised(b, i)
     has[k] = { { { reply.source and 1 or 0 } } }
   end
   local z = micro.latents(frozen.vae, data.pictures(targets))
-  local t = micro.training_times(n, seed + 4)
-  local a, sigma = micro.alpha_sigma(frozen.scheduler, t)
-  local noise = weft.tensor.randn(z:size(), { seed = seed + 2 })
+  local sample, v, t = diffusion.noised(frozen.scheduler, z, seed)
   local ids, mask = data.text_ids(tok, { "" })
   local T = ids:size(2)
   local words = towers.text { ids = ids }.hidden
   return {
-    n = n, sample = z * a + noise * sigma, v = noise * a - z * sigma, t = weft.tensor(t),
+    n = n, sample = sample, v = v, t = t,
     source = micro.latents(frozen.vae, data.pictures(sources)) * weft.tensor(has),
     words = words:expand(n, T, words:size(3)):contiguous(), mask = mask:expand(n, T):contiguous(),
   }

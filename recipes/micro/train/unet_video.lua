@@ -13,6 +13,7 @@ local weft = require "weft"
 local captions = require "world.video_caption"
 local configs = require "configs"
 local data = require "data"
+local diffusion = require "diffusion"
 local micro_video = require "weft.pipeline.micro_video"
 local parts = require "weft.pipeline.micro_parts"
 local render = require "world.render"
@@ -35,16 +36,9 @@ local unet = weft.model.inflate(run.trained(p.out, "unet"), configs.unet_video.c
 local params = train.parameters(unet)
 local opt = train.adamw { params, lr = p.lr, betas = { 0.9, 0.99 }, weight_decay = 0.01 }
 local ema = train.ema(params, { decay = 0.999 })
-local late = train.schedule { "cosine", lr = p.lr, steps = math.ceil(p.steps / 2),
-  final = p.lr / 40 }
-local side, channels, width = configs.latent_size, configs.latent_channels, configs.feature_width
+local rate = diffusion.rate(p)
+local side, channels = configs.latent_size, configs.latent_channels
 local L = video.N_FRAMES
-
---- Constant over the first half, a cosine over the second.
-local function rate(i)
-  if i <= p.warmup then return p.lr * i / p.warmup end
-  return i <= p.steps / 2 and p.lr or late(i - math.floor(p.steps / 2))
-end
 
 --- Parameters over frames, and where each stands in params.
 local over_frames = { at = {} }
@@ -80,23 +74,16 @@ local function frames_of(examples)
   return t
 end
 
---- The unit features [B,128], noised on the sphere: of the scene's words, or of a frame (the
+--- The unit features [B,128] that the clips are told: of the scene's words, or of a frame (the
 -- first where it is the source, else the middle one, which shows the scene itself).
 local function features(examples, pixels, seed)
-  local B, scenes, frames, from_text, keep, level = #examples, {}, {}, {}, {}, {}
-  local draws = weft.tensor.rand({ B }, { seed = seed }):totable()
+  local scenes, frames = {}, {}
   for k, e in ipairs(examples) do
     scenes[k] = e.scene
     frames[k] = pixels:narrow(1, (k - 1) * L + (e.has_source and 1 or 5), 1)
-    from_text[k] = { e.feature == "text" and 1 or 0 }
-    keep[k] = { e.feature == "none" and 0 or 1 }
-    level[k] = { 0.3 / math.sqrt(width) * draws[k] }
   end
-  local a = weft.normalize(image { pixels = weft.cat(frames, 1) }.embeds)
-  local b = weft.normalize(text { ids = (data.text_ids(tok, scenes)) }.embeds)
-  local f = a + (b - a) * weft.tensor(from_text)
-  local noise = weft.tensor.randn({ B, width }, { seed = seed + 1 })
-  return weft.normalize(f + noise * weft.tensor(level)) * weft.tensor(keep)
+  return diffusion.features(examples, weft.normalize(image { pixels = weft.cat(frames, 1) }.embeds),
+    weft.normalize(text { ids = (data.text_ids(tok, scenes)) }.embeds), seed)
 end
 
 --- What a step needs beside the network: latents, noise, times, conditions. No gradient.
@@ -110,13 +97,10 @@ local function prepare(i)
   end
   local pixels = frames_of(examples)
   local z = parts.latents(vae, pixels):reshape(B, L, side, side, channels)
-  local t = parts.training_times(B, seed + 4)
-  local a, s = parts.alpha_sigma(scheduler, t)
-  a, s = a:reshape(B, 1, 1, 1, 1), s:reshape(B, 1, 1, 1, 1)
-  local noise = weft.tensor.randn({ B, L, side, side, channels }, { seed = seed + 2 })
+  local sample, v, t = diffusion.noised(scheduler, z, seed)
   local ids, mask = data.text_ids(tok, words)
   return {
-    sample = z * a + noise * s, v = noise * a - z * s, t = weft.tensor(t),
+    sample = sample, v = v, t = t,
     source = z:narrow(2, 1, 1) * weft.tensor(has_source),
     c = parts.condition(conditioner, features(examples, pixels, seed),
       text { ids = ids }.hidden, mask),

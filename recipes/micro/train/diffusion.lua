@@ -1,0 +1,60 @@
+--- What every stage that trains a denoiser shares: the feature it is told, what it should say of
+-- noisy latents, and its learning rate.
+--
+-- v-prediction on the cosine schedule.
+local weft = require "weft"
+local configs = require "configs"
+local parts = require "weft.pipeline.micro_parts"
+local train = weft.train
+
+local M = {}
+
+local width = configs.feature_width
+local NOISE = 0.3 / math.sqrt(width)     -- most of what a unit feature is shaken by, each value
+
+--- The unit features [B,128] that examples are told: of the medium, of the words ("text" or
+-- "partial"), or zeros ("none"); with noise added on the unit sphere.
+---@param examples { feature: string }[]
+---@param media weft.Tensor  [B,128] unit features of the targets
+---@param texts weft.Tensor  [B,128] unit features of the words
+function M.features(examples, media, texts, seed)
+  local B = #examples
+  local from_text, level, keep = {}, {}, {}
+  local draws = weft.tensor.rand({ B }, { seed = seed }):totable()
+  for i, e in ipairs(examples) do
+    from_text[i] = { (e.feature == "text" or e.feature == "partial") and 1 or 0 }
+    level[i] = { NOISE * draws[i] }
+    keep[i] = { e.feature == "none" and 0 or 1 }
+  end
+  local f = media + (texts - media) * weft.tensor(from_text)
+  local noise = weft.tensor.randn({ B, width }, { seed = seed + 1 })
+  return weft.normalize(f + noise * weft.tensor(level)) * weft.tensor(keep)
+end
+
+--- Latents z [B,...] at random times: what the denoiser sees, what it should say, and when.
+---@return weft.Tensor sample
+---@return weft.Tensor v
+---@return weft.Tensor t  [B]
+function M.noised(scheduler, z, seed)
+  local shape, ones = z:size(), {}
+  for i = 2, #shape do ones[i] = 1 end
+  ones[1] = shape[1]
+  local t = parts.training_times(shape[1], seed + 4)
+  local a, sigma = parts.alpha_sigma(scheduler, t)
+  a, sigma = a:reshape(unpack(ones)), sigma:reshape(unpack(ones))
+  local noise = weft.tensor.randn(shape, { seed = seed + 2 })
+  return z * a + noise * sigma, noise * a - z * sigma, weft.tensor(t)
+end
+
+--- Learning rates by step: a warm-up, constant over the first half, a cosine over the second.
+---@param p { steps: integer, warmup: integer, lr: number }
+function M.rate(p)
+  local late = train.schedule { "cosine", lr = p.lr, steps = math.ceil(p.steps / 2),
+    final = p.lr / 40 }
+  return function(i)
+    if i <= p.warmup then return p.lr * i / p.warmup end
+    return i <= p.steps / 2 and p.lr or late(i - math.floor(p.steps / 2))
+  end
+end
+
+return M
