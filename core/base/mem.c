@@ -10,6 +10,7 @@
 
 #include <pthread.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -199,6 +200,31 @@ void wf_mem_trim(wf_mem *m)
     pthread_mutex_lock(&m->lock);
     trim_locked(m, 0);
     pthread_mutex_unlock(&m->lock);
+}
+
+/* The number behind name in a file of the system, or else SIZE_MAX. */
+static size_t read_number(const char *path, const char *name)
+{
+    char line[160];
+    unsigned long long n = 0;
+    bool found = false;
+    FILE *f = fopen(path, "r");
+    while (f && !found && fgets(line, sizeof line, f))
+        found = strncmp(line, name, strlen(name)) == 0
+             && sscanf(line + strlen(name), "%llu", &n) == 1;
+    if (f) fclose(f);
+    return found ? (size_t)n : SIZE_MAX;
+}
+
+size_t wf_mem_find_available(void)
+{
+    const size_t kib = read_number("/proc/meminfo", "MemAvailable:");
+    const size_t most = read_number("/sys/fs/cgroup/memory.max", "");
+    const size_t used = read_number("/sys/fs/cgroup/memory.current", "");
+    const size_t system = kib == SIZE_MAX ? SIZE_MAX : kib * 1024;
+    if (most == SIZE_MAX || used == SIZE_MAX) return system;
+    const size_t left = most > used ? most - used : 0;
+    return left < system ? left : system;
 }
 
 void wf_mem_count_mapped(wf_mem *m, int64_t bytes)

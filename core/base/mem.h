@@ -34,6 +34,10 @@ void wf_mem_fail_from(wf_mem *m, uint64_t n);
 /* Give cached blocks back to the system. */
 void wf_mem_trim(wf_mem *m);
 
+/* Bytes that the system could give now, within this process's control group; SIZE_MAX when it does
+ * not say. */
+size_t wf_mem_find_available(void);
+
 void wf_mem_count_mapped(wf_mem *m, int64_t bytes);
 wf_mem_stats wf_mem_get_stats(wf_mem *m);
 void wf_mem_reset_peak(wf_mem *m);

@@ -228,6 +228,37 @@ static wf_status report_unexpected(wf_ctx *c, wf_model *m, const reader *r)
 
 /* ---- loading ---- */
 
+static double bytes_of(double elems, wf_dtype t)
+{
+    return elems / (double)wf_dtype_block_elems(t) * (double)wf_dtype_block_bytes(t);
+}
+
+/* Refuse at once what memory cannot hold: weights in another dtype than the file's are copies,
+ * those in its own stay mapped. */
+static wf_status check_memory(wf_ctx *c, const reader *r)
+{
+    double copies = 0, stored = 0;
+    wf_dtype t = WF_DTYPE_COUNT;
+    for (int64_t i = 0; i < wf_tensors_get_count(r->f); i++) {
+        const wf_shape s = wf_tensors_get_shape(r->f, i);
+        const wf_dtype has = wf_tensors_get_dtype(r->f, i);
+        if (has == WF_DTYPE_COUNT) continue;
+        double n = 1;
+        for (int d = 0; d < s.rank; d++) n *= (double)s.dims[d];
+        stored += bytes_of(n, has);
+        if (r->dtype == WF_DTYPE_COUNT || r->dtype == has) continue;
+        copies += bytes_of(n, r->dtype);
+        t = has;
+    }
+    const size_t free_bytes = wf_mem_find_available();
+    if (free_bytes == SIZE_MAX || copies <= (double)free_bytes) return WF_OK;
+    return wf_fail_status(c, WF_ENOMEM,
+                          "%s: as %s its weights take %.1f GB and %.1f GB of memory are free; as "
+                          "stored (%s, %.1f GB) they are mapped from the file: leave dtype out",
+                          wf_tensors_get_path(r->f), wf_dtype_text(r->dtype), copies / 1e9,
+                          (double)free_bytes / 1e9, wf_dtype_text(t), stored / 1e9);
+}
+
 static wf_model *load_from(wf_ctx *c, reader *r, const wf_json *config)
 {
     wf_model *m = wfi_model_build(c, NULL, config, read_param, r);
@@ -249,7 +280,7 @@ wf_model *wf_model_load_file(wf_ctx *c, const wf_json *config, const char *path,
     wf_mem *mem = wf_ctx_get_mem(c);
     r.used = wf_mem_calloc(mem, (size_t)wf_tensors_get_count(r.f) + 1);
     if (!r.used) wf_fail(c, WF_ENOMEM, "%s: no memory", path);
-    wf_model *m = r.used ? load_from(c, &r, config) : NULL;
+    wf_model *m = r.used && check_memory(c, &r) == WF_OK ? load_from(c, &r, config) : NULL;
     wf_mem_free(mem, r.used);
     wf_mem_free(mem, r.missing);
     wf_tensors_close(r.f);

@@ -106,4 +106,26 @@ describe("running out of memory", function()
     end, reset)
     assert.is_true(n > 1000)
   end)
+
+  it("is foretold where weights in another dtype cannot fit", function()
+    -- 2^40 values as f16, in a file of holes: 2 TB that take no room on the disk
+    local rows, width, bytes = 2 ^ 24, 2 ^ 16, 2 ^ 41
+    local folder = micro.temp()
+    micro.write(folder .. "/config.json", weft.json.encode(weft.with(
+      micro.config("text_encoder"), { vocab_size = rows, hidden_size = width })))
+    local header = ('{"text_model.embeddings.token_embedding.weight":{"dtype":"F16",'
+      .. '"shape":[%d,%d],"data_offsets":[0,%.0f]}}'):format(rows, width, bytes)
+    micro.write(folder .. "/model.safetensors",
+      string.char(#header, 0, 0, 0, 0, 0, 0, 0) .. header)
+    local made = os.execute(("truncate -s %.0f %s/model.safetensors"):format(8 + #header + bytes,
+      folder))
+    local ok, err = pcall(weft.model.load, folder, { dtype = "f32" })
+    micro.remove(folder)
+    if made ~= 0 then return pending "the file system holds no file of 2 TB" end
+    assert.is_false(ok)
+    assert.are.equal("oom", err.kind)
+    assert.truthy(err.message:find("as f32 its weights take 4398.0 GB and ", 1, true), err.message)
+    assert.truthy(err.message:find("(f16, 2199.0 GB) they are mapped from the file: leave dtype",
+      1, true), err.message)
+  end)
 end)
