@@ -82,33 +82,29 @@ add("vae", VAE_BATCH, { vae = configs.micro.vae.config }, function()
   end)
 end)
 
---- The pipeline over parts of random weights, where the trained ones are not there.
-local function random_pipeline()
-  local folder = os.tmpname()
-  os.remove(folder)
-  os.execute(("mkdir -p '%s'"):format(folder))
-  require("tokenizer").write(folder)
-  local list = {
-    tokenizer = require("weft.tokenizer").load(folder),
-    scheduler = weft.sampler.from_config(configs.micro.scheduler),
+--- Answers of the model that ships: what a person waits for.
+local RED = "a large plain red cat at the left in the snow"
+local function answer(name, make)
+  rows[#rows + 1] = {
+    group = "picture", name = name, dtype = "f32", spec = {},
+    make = function()
+      local m = weft.load "micro"
+      return make(m, m:image { RED, seed = 7 })
+    end,
   }
-  os.execute(("rm -r '%s'"):format(folder))
-  for i, name in ipairs { "unet", "vae", "conditioner", "image_encoder", "text_encoder" } do
-    list[name] = model(name, i)
-  end
-  list.vae.config.latents_mean, list.vae.config.latents_std = {}, {}
-  for i = 1, channels do
-    list.vae.config.latents_mean[i], list.vae.config.latents_std[i] = 0, 1
-  end
-  return require("weft.pipeline.micro").new("micro", list)
 end
 
-rows[#rows + 1] = {
-  group = "picture", name = "picture of 25 steps with guidance", dtype = "f32", spec = {},
-  make = function()
-    local m = weft.try(weft.load, "micro") or random_pipeline()
-    return function() m:image { "a red ball at the left", steps = 25, guidance = 2, seed = 7 } end
-  end,
-}
+answer("picture of 25 steps with guidance", function(m)
+  return function() m:image { RED, steps = 25, guidance = 2, seed = 7 } end
+end)
+answer("the same of a picture edited as told", function(m, cat)
+  return function() m:image { cat, "put it at night", steps = 25, guidance = 2, seed = 7 } end
+end)
+answer("sound of 25 steps with guidance", function(m)
+  return function() m:audio { "a low drum", steps = 25, guidance = 2, seed = 7 } end
+end)
+answer("a picture described in words", function(m, cat)
+  return function() m:text { "describe", cat } end
+end)
 
 return rows
