@@ -1,0 +1,19 @@
+-- questions.lua: ask about a picture or a sound, or have it described
+--   weft run recipes/questions.lua media=mine.png ask="how many cats are there?"
+local weft = require "weft"
+local p = weft.params {
+  media = { "", path = true, help = "a picture or a sound; none: a picture is made first" },
+  shown = { "a large plain red cat at the left and a small dotted blue star at the right at night",
+    help = "what to make then" },
+  ask = { "describe|which one is dotted?|how many cats are there?", help = "with | between" },
+  seed = 7,
+}
+local m = weft.load "micro"
+
+local loads = { wav = weft.audio.load, flac = weft.audio.load, ogg = weft.audio.load }
+local ending = p.media:match "%.(%w+)$" or ""
+local it = p.media == "" and m:image { p.shown, seed = p.seed }
+  or (loads[ending:lower()] or weft.image.load)(p.media)
+for question in p.ask:gmatch "[^|]+" do
+  print(("%-28s %s"):format(question, m:text { question, it, seed = p.seed }))
+end
