@@ -8,7 +8,7 @@ local p = weft.params {
   instruction = { "add rain in the background", help = "what to do to it" },
   target = { "", help = "or a description of the result" },
   negative = { "", help = "what it should not be" },
-  guidance = { 2, min = 0, max = 20, help = "pull towards the instruction" },
+  guidance = { 3, min = 0, max = 20, help = "pull towards the instruction" },
   keep = { 1, min = 0, max = 10, help = "pull towards the source, beside the instruction" },
   steps = 25, seed = 7, out = { "edit.wav", path = true },
 }

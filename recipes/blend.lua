@@ -7,7 +7,7 @@ local p = weft.params {
   prompt_a = "a large plain red cat at the left in the snow",
   prompt_b = "a small striped blue star at the right at night",
   shares = { 5, min = 2, max = 20, help = "how many pictures, the ends included" },
-  guidance = 2, steps = 25, seed = 3, out = { "blend.png", path = true },
+  guidance = 3, steps = 25, seed = 3, out = { "blend.png", path = true },
 }
 local m = weft.load "micro"
 

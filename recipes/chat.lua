@@ -4,7 +4,7 @@ local weft = require "weft"
 local p = weft.params {
   rounds = { "a large plain red cat at the left in the snow|now make the cat blue|"
     .. "please put it at night|describe it", help = "what is said, with | between" },
-  guidance = 2, steps = 25, seed = 7, out = { "chat.png", path = true },
+  guidance = 3, steps = 25, seed = 7, out = { "chat.png", path = true },
 }
 local m = weft.load "micro"
 

@@ -4,7 +4,7 @@ local weft = require "weft"
 local p = weft.params {
   subject = { "", path = true, help = "a picture of the subject; none: one is made first" },
   place = { "", path = true, help = "a picture of the place; none: one is made first" },
-  guidance = 2, steps = 25, seed = 5, out = { "composition.png", path = true },
+  guidance = 3, steps = 25, seed = 5, out = { "composition.png", path = true },
 }
 local m = weft.load "micro"
 

@@ -5,7 +5,7 @@ local p = weft.params {
   a = { "", path = true, help = "the first picture; none: two are made first" },
   b = { "", path = true, help = "the second picture" },
   kind = { "a fish", help = "what the new picture shows" },
-  guidance = 2, steps = 25, seed = 2, out = { "concept.png", path = true },
+  guidance = 3, steps = 25, seed = 2, out = { "concept.png", path = true },
 }
 local m = weft.load "micro"
 

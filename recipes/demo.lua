@@ -2,7 +2,7 @@
 --   weft run recipes/demo.lua out=/tmp/tour seed=3 steps=25
 local weft = require "weft"
 local p = weft.params { out = { "out/demo", path = true, help = "folder to write into" }, seed = 7,
-  steps = { 16, min = 1, max = 1000 }, guidance = 2 }
+  steps = { 16, min = 1, max = 1000 }, guidance = 3 }
 local m = weft.load "micro"
 local page, sheet, labels = {}, {}, {}
 

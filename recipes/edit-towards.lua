@@ -7,7 +7,7 @@ local p = weft.params {
   source = { "a large plain red cat at the left in the snow",
     help = "what to make when there is no input" },
   target = { "a large plain blue cat at the left in the snow", help = "what it should become" },
-  guidance = 2, steps = 25, seed = 7, out = { "edit.png", path = true },
+  guidance = 3, steps = 25, seed = 7, out = { "edit.png", path = true },
 }
 local m = weft.load "micro"
 

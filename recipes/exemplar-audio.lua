@@ -5,7 +5,7 @@ local p = weft.params {
   before = { "", path = true, help = "the example's input" },
   after = { "", path = true, help = "the example's output" },
   source = { "", path = true, help = "the sound to change likewise; none: all three are made" },
-  guidance = 2, steps = 25, seed = 1, out = { "exemplar.wav", path = true },
+  guidance = 3, steps = 25, seed = 1, out = { "exemplar.wav", path = true },
 }
 local m = weft.load "micro"
 

@@ -7,7 +7,7 @@ local p = weft.params {
     help = "what to make when there is no input" },
   instruction = "change the color of the cat to blue",
   negative = { "", help = "what it should not be" },
-  guidance = { 2, min = 0, max = 20, help = "pull towards the instruction" },
+  guidance = { 3, min = 0, max = 20, help = "pull towards the instruction" },
   keep = { 1, min = 0, max = 10, help = "pull towards the source, beside the instruction" },
   steps = 25, seed = 7, out = { "edited.png", path = true },
 }

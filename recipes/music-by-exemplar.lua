@@ -5,7 +5,7 @@ local p = weft.params {
   picture = { "", path = true, help = "the first picture; none: all three are made" },
   music = { "", path = true, help = "the music that captures its vibe" },
   other = { "", path = true, help = "the picture that wants music" },
-  guidance = 2, steps = 25, seed = 5, out = { "music.wav", path = true },
+  guidance = 3, steps = 25, seed = 5, out = { "music.wav", path = true },
 }
 local m = weft.load "micro"
 

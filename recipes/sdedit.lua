@@ -6,7 +6,7 @@ local p = weft.params {
   source = { "a large plain red cat at the left in the snow",
     help = "what to make when there is no input" },
   prompt = { "a large plain red cat at the left at night", help = "what it should become" },
-  guidance = 2, steps = 25, seed = 7, out = { "sdedit.png", path = true },
+  guidance = 3, steps = 25, seed = 7, out = { "sdedit.png", path = true },
 }
 local m = weft.load "micro"
 

@@ -8,7 +8,7 @@ local p = weft.params {
   picture = { "", path = true, help = "the picture to change; none: one is made first" },
   shown = { "a large plain red cat at the left in the snow", help = "what to make then" },
   what = { "place", choices = { "place", "kind" }, help = "what of the sound goes into it" },
-  guidance = 2, steps = 25, seed = 7, out = { "heard.png", path = true },
+  guidance = 3, steps = 25, seed = 7, out = { "heard.png", path = true },
 }
 local m = weft.load "micro"
 

@@ -5,7 +5,7 @@ local p = weft.params {
   pictures = { "", help = "pattern of pictures of the subject; none: three are made first" },
   kind = { "cat", help = "what the subject is" },
   places = { "in the snow|at night|in a meadow|on the beach", help = "with | between" },
-  guidance = 2, steps = 25, seed = 4, out = { "subject.png", path = true },
+  guidance = 3, steps = 25, seed = 4, out = { "subject.png", path = true },
 }
 local m = weft.load "micro"
 

@@ -6,7 +6,7 @@ local p = weft.params {
   prompt = { "a high meow then a low drum with rain in the background", help = "what is heard" },
   negative = { "distorted, muffled, static noise, hissing, low volume, choppy",
     help = "what it should not be" },
-  guidance = { 2, min = 0, max = 20, help = "pull towards the prompt" },
+  guidance = { 3, min = 0, max = 20, help = "pull towards the prompt" },
   steps = { 25, min = 1, max = 1000 }, seed = 7,
   out = { "sound.wav", path = true, help = "file to write" },
 }

@@ -6,7 +6,7 @@ local p = weft.params {
     help = "what to show and how it moves" },
   picture = { "", path = true, help = "the first frame" },
   negative = { "", help = "what it should not be" },
-  guidance = { 2, min = 0, max = 20, help = "pull towards the prompt" },
+  guidance = { 3, min = 0, max = 20, help = "pull towards the prompt" },
   steps = { 25, min = 1, max = 1000 }, seed = 7,
   out = { "video.apng", path = true, help = "file to write" },
 }

@@ -5,7 +5,7 @@ local p = weft.params {
   input = { "", path = true, help = "the picture to vary; none: one is made first" },
   prompt = { "a medium striped green frog at the center in a meadow",
     help = "what to make when there is no input" },
-  n = { 6, min = 1, max = 64 }, guidance = 2, steps = 25, seed = 1,
+  n = { 6, min = 1, max = 64 }, guidance = 3, steps = 25, seed = 1,
   out = { "variations.png", path = true },
 }
 local m = weft.load "micro"

@@ -5,7 +5,7 @@ local p = weft.params {
   series = { "a small plain green frog at the left in a meadow|"
     .. "a medium plain green frog at the left in a meadow",
     help = "descriptions of the pictures so far, with | between" },
-  guidance = 2, steps = 25, seed = 3, out = { "next.png", path = true },
+  guidance = 3, steps = 25, seed = 3, out = { "next.png", path = true },
 }
 local m = weft.load "micro"
 

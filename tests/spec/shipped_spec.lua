@@ -11,8 +11,8 @@ local scene = require "world.scene"
 
 local N = 24
 
--- A third below the card's figures, chance for what the model does not do well yet.
-local BARS = { kind = 0.25, colour = 0.7, size = 0.65, cell = 0.8, place = 0.75, style = 0.7 }
+-- A third below the card's figures.
+local BARS = { kind = 0.5, colour = 0.7, size = 0.65, cell = 0.8, place = 0.75, style = 0.7 }
 
 describe("the model that ships", function()
   local m

@@ -13,7 +13,7 @@ local p = weft.params {
   text = "a large plain red cat at the left in the snow",
   seed = 1,
   steps = { 25, min = 1, max = 100, help = "of the sampler" },
-  guidance = { 2, min = 0, max = 20, help = "pull towards the text" },
+  guidance = { 3, min = 0, max = 20, help = "pull towards the text" },
 }
 
 local m = weft.load "micro"

@@ -30,7 +30,7 @@ M.class = Micro
 M.SIDE_PX = media.SIDE_PX
 
 M.defaults = {
-  steps = 25, guidance = 2, sampler = "ddim", schedule = "discrete", size = { 64, 64 },
+  steps = 25, guidance = 3, sampler = "ddim", schedule = "discrete", size = { 64, 64 },
   strength = 0.6, negative = "",
 }
 

@@ -15,7 +15,7 @@ local p = weft.params {
   split = { "heldout", choices = { "heldout", "val" }, help = "of edits" },
   via = { "language", choices = { "language", "feature" },
           help = "how words become a condition; subjects need the language model" },
-  steps = 25, guidance = 2, seed = 5000, model = "micro",
+  steps = 25, guidance = 3, seed = 5000, model = "micro",
   judges = { "recipes/micro/judges", path = true, help = "folder of the judges" },
   csv = { "", path = true, help = "file for the table" },
   page = { "", path = true, help = "page with the table and examples" },

@@ -16,7 +16,7 @@ local listen = require "world.listen"
 local rng = require "world.rng"
 
 local p = weft.params {
-  n = { 30, min = 1, help = "edits an operation" }, steps = 25, guidance = 2, model = "micro",
+  n = { 30, min = 1, help = "edits an operation" }, steps = 25, guidance = 3, model = "micro",
   seed = 2000, keep = { 1, help = "pull towards the source" },
   via = { "feature", choices = { "feature", "language" }, help = "how words become a condition" },
 }

@@ -22,7 +22,7 @@ local tune = require "world.tune"
 
 local p = weft.params {
   n = { 100, min = 1, help = "sounds a row" },
-  steps = 25, guidance = 2, model = "micro", seed = 1000,
+  steps = 25, guidance = 3, model = "micro", seed = 1000,
   via = { "feature", choices = { "feature", "language" }, help = "how words become a condition" },
   vocoder = { "griffin-lim", choices = { "griffin-lim", "hifigan" } },
   out = { "", path = true, help = "folder for the first sounds" },

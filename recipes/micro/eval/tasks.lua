@@ -15,7 +15,7 @@ local rng = require "world.rng"
 local tasks = require "world.tasks"
 
 local p = weft.params {
-  n = { 100, min = 1, help = "examples a row" }, steps = 25, guidance = 2, seed = 1,
+  n = { 100, min = 1, help = "examples a row" }, steps = 25, guidance = 3, seed = 1,
   model = "micro", only = { "", help = "rows whose name holds this" },
   csv = { "", path = true, help = "file for the table" },
   sheet = { "", path = true, help = "picture of the first examples of each row" },

@@ -16,7 +16,7 @@ local video = require "world.video"
 local watch = require "world.watch"
 
 local p = weft.params {
-  n = { 100, min = 1, help = "clips a row" }, steps = 25, guidance = 2, model = "micro",
+  n = { 100, min = 1, help = "clips a row" }, steps = 25, guidance = 3, model = "micro",
   seed = 1000, out = { "", path = true, help = "a sheet of the first clips, a row each" },
 }
 local m = weft.load(p.model)

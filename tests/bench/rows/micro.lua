@@ -95,13 +95,13 @@ local function answer(name, make)
 end
 
 answer("picture of 25 steps with guidance", function(m)
-  return function() m:image { RED, steps = 25, guidance = 2, seed = 7 } end
+  return function() m:image { RED, steps = 25, guidance = 3, seed = 7 } end
 end)
 answer("the same of a picture edited as told", function(m, cat)
-  return function() m:image { cat, "put it at night", steps = 25, guidance = 2, seed = 7 } end
+  return function() m:image { cat, "put it at night", steps = 25, guidance = 3, seed = 7 } end
 end)
 answer("sound of 25 steps with guidance", function(m)
-  return function() m:audio { "a low drum", steps = 25, guidance = 2, seed = 7 } end
+  return function() m:audio { "a low drum", steps = 25, guidance = 3, seed = 7 } end
 end)
 answer("a picture described in words", function(m, cat)
   return function() m:text { "describe", cat } end
