@@ -129,7 +129,7 @@ describe("weft batch", function()
   end)
   it("tries a job whose worker was killed once more, alone", function()
     local rc, _, err = sh("$W batch job.lua --sweep seed=1..3 --sweep steps=300 -j 2 -o once "
-      .. "& P=$!; sleep 1; kill -KILL $(pgrep -P $P | head -1); wait $P")
+      .. "& P=$!; sleep 1; kill -KILL $(cat /proc/$P/task/*/children | cut -d\" \" -f1); wait $P")
     assert.are.equal(0, rc)
     assert.is_truthy(err:find("killed, probably out of memory; once more, with none beside it",
       1, true))
@@ -144,7 +144,8 @@ describe("weft batch", function()
   end)
   it("outlives workers that are all killed, and passes over a torn journal", function()
     local rc, _, err = sh("$W batch job.lua --sweep seed=1..3 --sweep steps=300 -o torn & P=$!; "
-      .. "while kill -0 $P 2>/dev/null; do pkill -KILL -P $P; sleep 0.2; done; wait $P")
+      .. "while kill -0 $P; do kill -KILL $(cat /proc/$P/task/*/children); sleep 0.2; done "
+      .. "2>/dev/null; wait $P")
     assert.are.equal(3, rc)
     assert.is_truthy(err:find("killed, probably out of memory", 1, true))
     assert.is_truthy(err:find("0 done, 3 failed", 1, true))
@@ -156,7 +157,8 @@ describe("weft batch", function()
     assert.is_truthy(err:find("3 done, 0 failed", 1, true))
   end)
   it("leaves no worker behind when it is killed", function()
-    local _, kid = sh("$W batch job.lua steps=1000 -o lone & P=$!; sleep 1; pgrep -P $P; "
+    local _, kid = sh("$W batch job.lua steps=1000 -o lone & P=$!; sleep 1; "
+      .. "cat /proc/$P/task/*/children; "
       .. "kill -9 $P; wait $P; sleep 0.5")
     local pid = kid:match "%d+"
     local state = shell.out(("grep State /proc/%s/status"):format(pid))     -- Z: dead, not buried
