@@ -18,7 +18,7 @@ local rng = require "world.rng"
 local scene = require "world.scene"
 
 local p = weft.params {
-  n = { 200, min = 1, help = "scenes a row" }, steps = 25, guidance = 3, batch = 25,
+  n = { 200, min = 1, help = "scenes a row" }, steps = 25, guidance = 3,
   model = "micro", seed = 1000, keep = { 1, help = "pull towards the source of edits" },
   via = { "feature", choices = { "feature", "language" }, help = "how words become a condition" },
   out = { "", path = true, help = "a sheet of the first pictures" },

@@ -4,6 +4,8 @@
 -- it judges is trained with it or shares a weight with it.
 local weft = require "weft"
 local configs = require "configs"
+local labels = require "labels"
+local rng = require "world.rng"
 local run = require "run"
 local train = weft.train
 
@@ -57,6 +59,32 @@ function M.show(label, shares)
   for name, share in pairs(shares) do cells[#cells + 1] = ("%s %.3f"):format(name, share) end
   table.sort(cells)
   print(("%-10s %s"):format(label, table.concat(cells, "  ")))
+end
+
+--- Train a judge of the labels of drawn records, and print how well it does on fresh ones.
+---@param name string  of its folder
+---@param p table      as train's, and batch and n
+---@param o { draw: fun(r: world.Rng): table, pixels: fun(list: table[]): weft.Tensor,
+--- labels: fun(list: table[]): weft.Tensor, set: table }
+function M.train_labels(name, p, judge, o)
+  local function drawn(stage, i, n)
+    local out = {}
+    for k = 1, n do out[k] = o.draw(rng.new(stage, i * n + k)) end
+    return out
+  end
+  local function batch(i)
+    local list = drawn("judge-" .. name, i, p.batch)
+    return { pixels = o.pixels(list), has = o.labels(list) }
+  end
+  M.train(p, { [name] = judge }, nil, batch, function(b)
+    local logits = judge { pixels = b.pixels }.embeds
+    local right = logits:gt(0):to("f32"):eq(b.has):to("f32"):min({ 2 }):mean()
+    return labels.loss(logits, b.has), right
+  end)
+  weft.scope(function()
+    local list = drawn(("judge-%s-check"):format(name), 0, p.n)
+    M.show(name, labels.accuracy(o.set, judge { pixels = o.pixels(list) }.embeds, o.labels(list)))
+  end)
 end
 
 return M
