@@ -216,15 +216,24 @@ static size_t read_number(const char *path, const char *name)
     return found ? (size_t)n : SIZE_MAX;
 }
 
-size_t wf_mem_find_available(void)
+/* What the control group leaves; the cached files that it counts as used can be dropped. */
+static size_t left_in_group(void)
 {
-    const size_t kib = read_number("/proc/meminfo", "MemAvailable:");
+    static const char *const stat = "/sys/fs/cgroup/memory.stat";
     const size_t most = read_number("/sys/fs/cgroup/memory.max", "");
     const size_t used = read_number("/sys/fs/cgroup/memory.current", "");
+    if (most == SIZE_MAX || used == SIZE_MAX) return SIZE_MAX;
+    const size_t old = read_number(stat, "inactive_file "), new = read_number(stat, "active_file ");
+    const size_t files = (old == SIZE_MAX ? 0 : old) + (new == SIZE_MAX ? 0 : new);
+    const size_t kept = used > files ? used - files : 0;
+    return most > kept ? most - kept : 0;
+}
+
+size_t wf_mem_find_available(void)
+{
+    const size_t kib = read_number("/proc/meminfo", "MemAvailable:"), group = left_in_group();
     const size_t system = kib == SIZE_MAX ? SIZE_MAX : kib * 1024;
-    if (most == SIZE_MAX || used == SIZE_MAX) return system;
-    const size_t left = most > used ? most - used : 0;
-    return left < system ? left : system;
+    return group < system ? group : system;
 }
 
 void wf_mem_count_mapped(wf_mem *m, int64_t bytes)

@@ -208,17 +208,21 @@ static wf_status fail_missing(wf_ctx *c, const reader *r)
                           r->n_missing > 6 ? ", ..." : "");
 }
 
-static wf_status report_unexpected(wf_ctx *c, wf_model *m, const reader *r)
+/* Whether a tensor of the file is none of the architecture's business. */
+static bool is_foreign(const reader *r, int64_t i)
 {
     char buf[WF_PATH_MAX];
+    return r->arch->rename && !r->arch->rename(wf_tensors_get_name(r->f, i), buf, sizeof buf);
+}
+
+static wf_status report_unexpected(wf_ctx *c, wf_model *m, const reader *r)
+{
     const int64_t n = wf_tensors_get_count(r->f);
     const char **names = wf_mem_alloc(wf_ctx_get_mem(c), (size_t)(n + 1) * sizeof *names);
     if (!names) return wf_fail_status(c, WF_ENOMEM, "%s: no memory", wf_tensors_get_path(r->f));
     int64_t k = 0;
     for (int64_t i = 0; i < n; i++) {
-        const char *name = wf_tensors_get_name(r->f, i);
-        if (!r->used[i] && !(r->arch->rename && !r->arch->rename(name, buf, sizeof buf)))
-            names[k++] = name;
+        if (!r->used[i] && !is_foreign(r, i)) names[k++] = wf_tensors_get_name(r->f, i);
     }
     m->report.unexpected = wfi_model_copy_names(c, m, names, k);
     m->report.n_unexpected = k;
@@ -242,7 +246,7 @@ static wf_status check_memory(wf_ctx *c, const reader *r)
     for (int64_t i = 0; i < wf_tensors_get_count(r->f); i++) {
         const wf_shape s = wf_tensors_get_shape(r->f, i);
         const wf_dtype has = wf_tensors_get_dtype(r->f, i);
-        if (has == WF_DTYPE_COUNT) continue;
+        if (has == WF_DTYPE_COUNT || is_foreign(r, i)) continue;
         double n = 1;
         for (int d = 0; d < s.rank; d++) n *= (double)s.dims[d];
         stored += bytes_of(n, has);
