@@ -29,4 +29,12 @@ function M.out(line)
   return text
 end
 
+--- The bytes of a file.
+function M.read(path)
+  local file = assert(io.open(path, "rb"))
+  local bytes = file:read "*a"
+  file:close()
+  return bytes
+end
+
 return M

@@ -16,6 +16,8 @@ local sound = require "world.sound"
 local subjects = require "eval.subjects"
 local weft = require "weft"
 
+local read = shell.read
+
 local function near(wanted, got, tolerance)
   assert.is_true(math.abs(wanted - got) <= (tolerance or 1e-6),
     ("wanted %.9g, got %.9g"):format(wanted, got))
@@ -174,12 +176,6 @@ describe("the recipes", function()
     for _, dir in ipairs { model, hearing, judges, halves } do micro.remove(dir) end
   end)
 
-  local function read(path)
-    local file = assert(io.open(path, "rb"))
-    local text = file:read "*a"
-    file:close()
-    return text
-  end
   local function train(name, folder, more)
     local words = ("run --plain --threads 1 recipes/micro/train/judge_%s.lua steps=4 n=8 out=%s "
       .. "work=%s/work/%s %s"):format(name, folder, folder, name, more)
@@ -239,12 +235,6 @@ end)
 describe("the shipped judges", function()
   local FOLDER = "recipes/micro/judges"
   local judges = embed.open(FOLDER)
-  local function read(path)
-    local file = assert(io.open(path, "rb"))
-    local text = file:read "*a"
-    file:close()
-    return text
-  end
 
   it("are small, and of other seeds than any part of the model", function()
     local seeds, n_bytes = {}, 0

@@ -8,6 +8,7 @@ local data = require "audio_data"
 local links = require "world.links"
 local micro = require "micro"
 local rng = require "world.rng"
+local shell = require "shell"
 local sound = require "world.sound"
 
 local function keys(list)
@@ -122,12 +123,7 @@ describe("the stages of sounds", function()
       .. "work=%s/work/%s %s >/dev/null 2>&1"):format(stage, folder, folder, stage, more)
     assert.are.equal(0, os.execute(command), stage)
   end
-  local function read(path)
-    local file = assert(io.open(path, "rb"))
-    local text = file:read "*a"
-    file:close()
-    return text
-  end
+  local read = shell.read
 
   it("run end to end, and go on where they stopped to the same weights", function()
     for _, stage in ipairs { { "vae_audio", "batch=2" }, { "tower_audio", "groups=1" },
