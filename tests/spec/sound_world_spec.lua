@@ -78,7 +78,8 @@ describe("world.sound", function()
     for i = 1, 100 do assert.is_false(sound.is_seen(sound.at("heldout", i))) end
   end)
 
-  it("makes distinct twins", function()
+  it("makes distinct twins, some of which exchange a voice or a pitch", function()
+    local n_exchanged = 0
     for i = 1, 50 do
       local r = rng.new("twins", i)
       local base = sound.sample(r)
@@ -86,8 +87,17 @@ describe("world.sound", function()
       for _, v in ipairs(sound.twins(r, base, 6)) do
         assert.is_true(sound.is_seen(v) and sound.is_valid(v) and not known[sound.key(v)])
         known[sound.key(v)] = true
+        local n = 0
+        for k, e in ipairs(v.events) do
+          local was = base.events[k]
+          for _, a in ipairs { "voice", "pitch", "slot" } do
+            n = n + (was and was.slot == e.slot and was[a] ~= e[a] and 1 or 0)
+          end
+        end
+        if n == 2 then n_exchanged = n_exchanged + 1 end
       end
     end
+    assert.is_true(n_exchanged > 20)
   end)
 end)
 

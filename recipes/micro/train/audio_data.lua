@@ -58,10 +58,8 @@ end
 --- The complete caption and what no caption says: slots of the events, root of the music. What the
 -- decoder of the audio tower writes from its feature.
 function M.everything(s)
-  local list = {}
-  for i, e in ipairs(s.events or {}) do list[i] = e.slot end
-  if s.instrument then list[1] = s.root end
-  return M.complete(s) .. " " .. table.concat(list, " ")
+  if s.instrument then return caption.music(s) .. " " .. s.root end
+  return caption.with_whole(caption.with_slots(s), s)
 end
 
 -- ---- batches of the tower ----

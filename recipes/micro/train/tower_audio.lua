@@ -37,7 +37,7 @@ local log_scale = {
   text = extra:param("log_scale_text", { 1 }, nn.constant(math.log(1 / 0.07))),
   image = extra:param("log_scale_image", { 1 }, nn.constant(math.log(1 / 0.07))),
 }
-local caption_loss = decoder(extra)
+local caption_loss = decoder(extra, tok)
 local params = train.parameters { audio = audio, text = text, extra = extra }
 local opt = train.adamw { params, lr = p.lr, betas = { 0.9, 0.98 }, weight_decay = 0.05 }
 local rate = train.schedule { "cosine", lr = p.lr, warmup = p.warmup, steps = p.steps,

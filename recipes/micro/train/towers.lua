@@ -26,7 +26,7 @@ local towers = {
 -- The temperature as CLIP learns it, and the caption decoder.
 local extra = nn.new { seed = p.seed + 2 }
 local log_scale = extra:param("log_scale", { 1 }, nn.constant(math.log(1 / 0.07)))
-local caption_loss = decoder(extra)
+local caption_loss = decoder(extra, tok)
 
 local params = train.parameters { image = towers.image, text = towers.text, extra = extra }
 local opt = train.adamw { params, lr = p.lr, betas = { 0.9, 0.98 }, weight_decay = 0.05 }

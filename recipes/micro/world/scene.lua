@@ -245,12 +245,25 @@ function M.find_variant(r, scene, attribute, index)
   return M.is_valid(v) and v or nil
 end
 
---- Attributes in which twins differ, and how often: shape is learned last, so it leads.
-local TWIN_ATTRIBUTES = { "kind", "cell", "colour", "pattern", "size", "place", "style" }
-local TWIN_WEIGHTS = { 50, 11, 10, 13, 8, 4, 4 }
+--- A copy of a scene whose first two objects have exchanged one attribute, or nil when there are no
+-- two, or the draw broke a rule.
+local function find_exchange(r, scene)
+  if #scene.objects < 2 then return nil end
+  local attribute = r:pick(names.OBJECT_ATTRIBUTES)
+  if attribute == "colour" and names.colourless[scene.style] then return nil end
+  local v = M.copy(scene)
+  local a, b = v.objects[1], v.objects[2]
+  a[attribute], b[attribute] = b[attribute], a[attribute]
+  return M.is_valid(v) and v or nil
+end
 
---- n variants of a scene, each differing from it in one described attribute, all of them
--- distinct, with its texture and jitter.
+--- Attributes in which twins differ, and how often: shape is learned last, so it leads. Without
+-- exchanges nothing would teach which of two objects has which value: the set of them would do.
+local TWIN_ATTRIBUTES = { "kind", "cell", "colour", "pattern", "size", "place", "style", "exchange" }
+local TWIN_WEIGHTS = { 50, 11, 10, 13, 8, 4, 4, 70 }
+
+--- n variants of a scene, each differing from it in one described attribute or by an exchange of
+-- one between two objects, all of them distinct, with its texture and jitter.
 ---@param r world.Rng
 ---@param scene world.Scene
 ---@param n integer
@@ -261,7 +274,9 @@ function M.twins(r, scene, n, allow)
   local twins, known = {}, { [M.key(scene)] = true }
   for _ = 1, 1000 + 100 * n do
     if #twins == n then return twins end
-    local v = M.find_variant(r, scene, TWIN_ATTRIBUTES[r:weighted(TWIN_WEIGHTS)])
+    local attribute = TWIN_ATTRIBUTES[r:weighted(TWIN_WEIGHTS)]
+    local find = attribute == "exchange" and find_exchange or M.find_variant
+    local v = find(r, scene, attribute)
     local key = v and M.key(v)
     if v and not known[key] and allow(v) then
       known[key] = true

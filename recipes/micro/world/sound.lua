@@ -170,11 +170,21 @@ function M.find_variant(r, s, attribute, index)
   return v
 end
 
--- Attributes in which twins differ, and how often.
-local TWIN_ATTRIBUTES = { "voice", "pitch", "slot", "ambience", "echo" }
-local TWIN_WEIGHTS = { 35, 25, 15, 20, 5 }
+--- A copy in which two events have exchanged voice or pitch, or nil when there are no two.
+local function find_exchange(r, s)
+  if #s.events < 2 then return nil end
+  local v, first = M.copy(s), 1 + r:int(#s.events - 1)
+  local a, b, attribute = v.events[first], v.events[first + 1], r:pick { "voice", "pitch" }
+  a[attribute], b[attribute] = b[attribute], a[attribute]
+  return v
+end
 
---- n variants that differ from a sound in one attribute, all of them distinct, with its seed.
+-- Attributes in which twins differ, and how often. Exchanges teach which event has which value.
+local TWIN_ATTRIBUTES = { "voice", "pitch", "slot", "ambience", "echo", "exchange" }
+local TWIN_WEIGHTS = { 35, 25, 15, 20, 5, 60 }
+
+--- n variants that differ from a sound in one attribute or by an exchange of one between two
+-- events, all of them distinct, with its seed.
 ---@param r world.Rng
 ---@param s world.Sound
 ---@param n integer
@@ -183,7 +193,9 @@ function M.twins(r, s, n)
   local twins, known = {}, { [M.key(s)] = true }
   for _ = 1, 1000 + 100 * n do
     if #twins == n then return twins end
-    local v = M.find_variant(r, s, TWIN_ATTRIBUTES[r:weighted(TWIN_WEIGHTS)])
+    local attribute = TWIN_ATTRIBUTES[r:weighted(TWIN_WEIGHTS)]
+    local find = attribute == "exchange" and find_exchange or M.find_variant
+    local v = find(r, s, attribute)
     local key = v and M.key(v)
     if v and not known[key] and M.is_seen(v) then
       known[key] = true

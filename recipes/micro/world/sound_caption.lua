@@ -32,9 +32,11 @@ local function ground(s, alone)
   return (alone and "" or " with ") .. names.ambience[s.ambience] .. " in the background"
 end
 
-local function describe(s, unsaid_of)
+local function describe(s, unsaid_of, with_slots)
   local phrases = {}
-  for i, e in ipairs(s.events) do phrases[i] = M.event(e, unsaid_of and unsaid_of(i)) end
+  for i, e in ipairs(s.events) do
+    phrases[i] = M.event(e, unsaid_of and unsaid_of(i)) .. (with_slots and " " .. e.slot or "")
+  end
   local text = table.concat(phrases, " then ")
   if #phrases == 0 or not (unsaid_of and unsaid_of(0)) then
     text = text .. ground(s, #phrases == 0)
@@ -46,6 +48,11 @@ end
 ---@param s world.Sound
 ---@return string
 function M.complete(s) return describe(s) end
+
+--- That with the slot of each event behind it, which no caption says.
+---@param s world.Sound
+---@return string
+function M.with_slots(s) return describe(s, nil, true) end
 
 --- A caption that leaves out each pitch and the ambience with probability `drop`.
 ---@param s world.Sound
