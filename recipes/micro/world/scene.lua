@@ -259,7 +259,9 @@ end
 
 --- Attributes in which twins differ, and how often: shape is learned last, so it leads. Without
 -- exchanges nothing would teach which of two objects has which value: the set of them would do.
-local TWIN_ATTRIBUTES = { "kind", "cell", "colour", "pattern", "size", "place", "style", "exchange" }
+local TWIN_ATTRIBUTES = {
+  "kind", "cell", "colour", "pattern", "size", "place", "style", "exchange",
+}
 local TWIN_WEIGHTS = { 50, 11, 10, 13, 8, 4, 4, 70 }
 
 --- n variants of a scene, each differing from it in one described attribute or by an exchange of
