@@ -209,6 +209,7 @@ typedef struct vision_net {
     wf_encoder encoder;
     wf_norm_layer pre, post;
     wf_linear_layer projection;
+    bool projects_tokens; /* embeds come from all tokens side by side, not from the first alone */
     int64_t image_size, n_channels;
 } vision_net;
 
@@ -216,7 +217,7 @@ static const wf_config_key vision_keys[] = {
     {"image_size", NULL}, {"patch_size", NULL}, {"num_channels", NULL}, {"hidden_size", NULL},
     {"intermediate_size", NULL}, {"projection_dim", NULL}, {"num_hidden_layers", NULL},
     {"num_attention_heads", NULL}, {"hidden_act", NULL}, {"layer_norm_eps", NULL},
-    {"initializer_factor", NULL}, {"stem", NULL}, {0}};
+    {"initializer_factor", NULL}, {"stem", NULL}, {"projection_input", NULL}, {0}};
 
 /* One convolution over the patches, without bias as CLIP's. Returns patches per side. */
 static int64_t build_patches(wf_builder *b, vision_net *net, const wf_json *j, int64_t width)
@@ -278,6 +279,25 @@ static int64_t build_embeddings(wf_builder *b, vision_net *net, const wf_json *j
     return build_stem(b, net, stem, width);
 }
 
+/* "projection_input": "class" (CLIP's, the default) or "tokens", the small model's: what stands
+ * where is then read by a linear map. */
+static void build_projection(wf_builder *b, vision_net *net, const wf_json *j, int64_t n_tokens)
+{
+    wf_ctx *c = b->c;
+    const wf_encoder_style *s = &net->encoder.style;
+    const char *input = wf_json_get_text(c, j, "projection_input", "class");
+    net->projects_tokens = strcmp(input, "tokens") == 0;
+    if (!net->projects_tokens && strcmp(input, "class") != 0)
+        wf_fail(c, WF_EMODEL,
+                "clip_vision: \"projection_input\" must be \"class\" or \"tokens\", got \"%s\"",
+                input);
+    if (!has_projection(j, true)) return;
+    const int64_t n_in = net->projects_tokens ? n_tokens * s->width : s->width;
+    net->projection = wf_linear_declare_normal(b, "visual_projection", n_in,
+                                               wf_config_size(c, j, "projection_dim", 512), false,
+                                               feature_deviation(s));
+}
+
 static void *build_vision(wf_builder *b, const wf_json *j)
 {
     wf_ctx *c = b->c;
@@ -297,10 +317,7 @@ static void *build_vision(wf_builder *b, const wf_json *j)
     net->encoder = wf_encoder_declare(b, &s);
     net->post = wf_layer_norm_declare(b, "post_layernorm", s.width, s.eps);
     wf_builder_leave(b, mark);
-    if (has_projection(j, true))
-        net->projection = wf_linear_declare_normal(b, "visual_projection", s.width,
-                                                   wf_config_size(c, j, "projection_dim", 512),
-                                                   false, feature_deviation(&s));
+    build_projection(b, net, j, side * side + 1);
     return net;
 }
 
@@ -321,6 +338,16 @@ static wf_tensor *embed_pixels(wf_ctx *c, const vision_net *net, wf_tensor *pixe
     return wf_add(c, wf_concat(c, parts, 2, 1), net->positions->t);
 }
 
+/* What the projection reads of hidden [B,T,C]: the class token [B,C], which is pooled, or all of
+ * them [B,T*C]. */
+static wf_tensor *projection_input(wf_ctx *c, const vision_net *net, wf_tensor *hidden,
+                                   wf_tensor *pooled)
+{
+    if (!net->projects_tokens) return pooled;
+    wf_tensor *x = wf_norm_run(c, &net->post, hidden);
+    return wf_reshape2(c, x, wf_dim(x, 0), wf_dim(x, 1) * wf_dim(x, 2));
+}
+
 /* pixels layers? skip? -> hidden pooled embeds? layers? */
 static wf_status run_vision(wf_ctx *c, const void *state, wf_tensor *const *in, wf_named *out,
                             int *n_out)
@@ -339,7 +366,9 @@ static wf_status run_vision(wf_ctx *c, const void *state, wf_tensor *const *in, 
     wf_tensor *pooled = wf_norm_run(c, &net->post, first);
     put(out, n_out, "hidden", hidden);
     put(out, n_out, "pooled", pooled);
-    if (net->projection.w) put(out, n_out, "embeds", wf_linear_run(c, &net->projection, pooled));
+    if (net->projection.w)
+        put(out, n_out, "embeds",
+            wf_linear_run(c, &net->projection, projection_input(c, net, hidden, pooled)));
     if (wants_layers) put(out, n_out, "layers", wf_stack_states(c, states, n + 1));
     return wf_get_status(c);
 }

@@ -61,7 +61,8 @@ local function vae(channels)
   }
 end
 
---- A tower of what is seen or heard, 64x64 of so many channels.
+--- A tower of what is seen or heard, 64x64 of so many channels. Its feature is a linear map of all
+-- tokens, so that which thing stands where can be read from it.
 local function tower(channels)
   return {
     arch = "clip_vision",
@@ -69,7 +70,7 @@ local function tower(channels)
       architectures = { "CLIPVisionModelWithProjection" }, model_type = "clip_vision_model",
       hidden_size = 128, intermediate_size = 512, num_hidden_layers = 3, num_attention_heads = 4,
       image_size = 64, patch_size = 16, num_channels = channels, projection_dim = M.feature_width,
-      hidden_act = "gelu", layer_norm_eps = 1e-5,
+      projection_input = "tokens", hidden_act = "gelu", layer_norm_eps = 1e-5,
       stem = { type = "unshuffle", patch = 4, channels = { 16 * channels, 64, 96 } },
     },
   }
@@ -81,7 +82,7 @@ M.micro = {
     arch = "clip_text",
     config = {
       architectures = { "CLIPTextModelWithProjection" }, model_type = "clip_text_model",
-      vocab_size = 768, hidden_size = 96, intermediate_size = 384, num_hidden_layers = 2,
+      vocab_size = 768, hidden_size = 96, intermediate_size = 384, num_hidden_layers = 3,
       num_attention_heads = 4, max_position_embeddings = M.text_tokens,
       projection_dim = M.feature_width, hidden_act = "gelu", layer_norm_eps = 1e-5,
       bos_token_id = 1, eos_token_id = END_OF_TEXT, pad_token_id = 0,

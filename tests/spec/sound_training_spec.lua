@@ -69,7 +69,7 @@ describe("batches of sounds", function()
     local s = { events = { { voice = 6, pitch = 2, slot = 3 } }, ambience = 1, seed = 1,
       reverse = true, gain_db = -6 }
     assert.are.equal("a high meow with rain in the background, reversed, softer", data.complete(s))
-    assert.are.equal("a high meow 3 with rain in the background, reversed, softer",
+    assert.are.equal("a high meow at 3 with rain in the background, reversed, softer",
       data.everything(s))
     local piece = { instrument = 2, mode = 0, tempo = 1, root = 2 }
     assert.are.equal("fast major flute music 2", data.everything(piece))

@@ -1,8 +1,7 @@
 --- The caption loss of the towers: a small decoder writes a whole text from a feature alone, which
 -- forces all that the text says into the feature, and linear heads say which words it has and which
--- pairs of words stand in one phrase, which lays each along a direction of its own: what reads the
--- feature later finds it there at once, and knows which colour belongs to which kind. All are
--- dropped after the training.
+-- words are said of the thing at which place, which lays each along a direction of its own: what
+-- reads the feature later finds it there at once. All are dropped after the training.
 local ffi = require "ffi"
 local weft = require "weft"
 local configs = require "configs"
@@ -12,35 +11,48 @@ local train = weft.train
 local D, T, PREFIX = 128, configs.text_tokens, 4
 local VOCABULARY = 768
 
-local N_PAIRS = 2048                     -- buckets, some of which two pairs share
+local N_PLACED = 2048                    -- buckets of a word and its place, which few share
+local PLACED = 5                         -- weight of their loss: it is learned last
+-- What the heads are told is shaken as much as what the denoiser is told, each value.
+local NOISE = 0.3 / math.sqrt(configs.feature_width)
 
---- Call see(word, ids before it in its phrase, how many) for each word of text i of ids.
-local function each_word(from, length, i, ends_phrase, see)
-  local phrase, n = {}, 0
+--- Call see(word, place) for each word of text i of ids that stands before "at" in its phrase;
+-- place is what stands behind it there, as one number.
+local function each_placed(from, length, i, marks, see)
+  local words, n, place = {}, 0, nil
   for k = i * length, (i + 1) * length - 1 do
     local id = tonumber(from[k])
-    if id ~= 0 then see(id, phrase, n) end
-    if ends_phrase[id] then n = 0 else phrase[n + 1], n = id, n + 1 end
+    if marks[id] == "end" or id == 0 or marks[id] == "at" and place then
+      for w = 1, place and n or 0 do see(words[w], place) end
+      n, place = 0, nil
+    elseif marks[id] == "at" then
+      place = 0
+    elseif place then
+      place = place * 31 + id
+    else
+      n = n + 1
+      words[n] = id
+    end
   end
 end
 
---- Which words each text has: f32 [B,768] of 0 and 1, padding apart; and which pairs of words stand
--- in one of its phrases: [B,2048].
-local function words_in(ids, ends_phrase)
+--- Which words each text has: f32 [B,768] of 0 and 1, padding apart; and which words at which
+-- places: [B,2048].
+local function words_in(ids, marks)
   local B, length = ids:size(1), ids:size(2)
-  local has, has_pairs = weft.tensor.zeros({ B, VOCABULARY }), weft.tensor.zeros({ B, N_PAIRS })
+  local has, has_placed = weft.tensor.zeros({ B, VOCABULARY }), weft.tensor.zeros({ B, N_PLACED })
   local from = ffi.cast("int64_t *", ids:ptr())
-  local words, together = ffi.cast("float *", has:ptr()), ffi.cast("float *", has_pairs:ptr())
+  local words, placed = ffi.cast("float *", has:ptr()), ffi.cast("float *", has_placed:ptr())
   for i = 0, B - 1 do
-    each_word(from, length, i, ends_phrase, function(id, phrase, n)
-      words[i * VOCABULARY + id] = 1
-      for k = 1, n do
-        local low, high = math.min(id, phrase[k]), math.max(id, phrase[k])
-        together[i * N_PAIRS + (low * 1031 + high) % N_PAIRS] = 1
-      end
+    for k = i * length, (i + 1) * length - 1 do
+      local id = tonumber(from[k])
+      if id ~= 0 then words[i * VOCABULARY + id] = 1 end
+    end
+    each_placed(from, length, i, marks, function(word, place)
+      placed[i * N_PLACED + (place * 1031 + word) % N_PLACED] = 1
     end)
   end
-  return has, has_pairs
+  return has, has_placed
 end
 
 --- Binary cross-entropy of each of so many things being in a text, a thing that is.
@@ -50,18 +62,30 @@ local function presence(net, name, count)
   local bias = net:param(name .. ".bias", { count }, nn.constant(-5))
   return function(feature, has)
     local logits = weft.linear(feature, weight, bias)
-    return (weft.softplus(logits) - logits * has):sum() / has:sum()
+    return (weft.softplus(logits) - logits * has):sum() / has:sum():clamp(1)
   end
 end
 
 -- Words at which a phrase of a caption ends: what stands around them belongs to different things.
-local ENDS = { "and", "in", "on", "night", "with", "then" }
+local ENDS = { "and", "in", "on", "with", "then" }
+
+--- What a word does to phrases, by its last id: "end" them, or part a thing from its place.
+local function marks_of(tok)
+  local marks = { [tok:id "</text>"] = "end" }
+  local function mark(word, what)
+    local ids = tok:encode(word)
+    marks[ids[#ids]] = what
+  end
+  for _, word in ipairs(ENDS) do mark(word, "end") end
+  mark("at", "at")
+  return marks
+end
 
 --- A decoder whose parameters are added to a network.
 ---@param net weft.Net
 ---@param tok weft.Tokenizer
----@return fun(unit: weft.Tensor, ids: weft.Tensor): weft.Tensor loss  of ids [B,T] from
---- unit features [B,128]; padding (0) is not asked for
+---@return fun(unit: weft.Tensor, ids: weft.Tensor, seed: integer): weft.Tensor loss  of ids [B,T]
+--- from unit features [B,128]; padding (0) is not asked for
 return function(net, tok)
   local prefix = net:linear("prefix", configs.feature_width, PREFIX * D)
   local embed = net:embedding("embed", VOCABULARY, D, 0.05)
@@ -69,22 +93,19 @@ return function(net, tok)
   local blocks = { net:block("block1", D, 4, { causal = true }),
     net:block("block2", D, 4, { causal = true }) }
   local norm, head = net:norm("norm", D), net:linear("head", D, VOCABULARY)
-  local bag, bound = presence(net, "bag", VOCABULARY), presence(net, "pairs", N_PAIRS)
-  local ends_phrase = {}
-  for _, word in ipairs(ENDS) do
-    local ids = tok:encode(word)
-    ends_phrase[ids[#ids]] = true
-  end
+  local bag, bound = presence(net, "bag", VOCABULARY), presence(net, "placed", N_PLACED)
+  local marks = marks_of(tok)
 
-  return function(unit, ids)
-    local feature = unit * math.sqrt(D)
+  return function(unit, ids, seed)
+    local noise = weft.tensor.randn(unit:size(), { seed = seed }) * NOISE
+    local feature = weft.normalize(unit + noise) * math.sqrt(configs.feature_width)
     local B = feature:size(1)
     local words = embed(ids:narrow(2, 1, T - 1))
     local x = weft.cat({ prefix(feature):reshape(B, PREFIX, D), words }, 2)
     x = x + positions:narrow(2, 1, x:size(2))
     for _, block in ipairs(blocks) do x = block(x) end
     local in_order = train.cross_entropy(head(norm(x:narrow(2, PREFIX, T))), ids, { ignore = 0 })
-    local has, has_pairs = words_in(ids, ends_phrase)
-    return in_order + bag(feature, has) + bound(feature, has_pairs)
+    local has, has_placed = words_in(ids, marks)
+    return in_order + bag(feature, has) + bound(feature, has_placed) * PLACED
   end
 end

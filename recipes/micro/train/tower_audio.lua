@@ -91,7 +91,9 @@ local function step(i)
     local by_text, text_hits = contrast.info_nce(a, t, b.said, log_scale.text)
     local of_scenes = a:narrow(1, b.n_free + 1, b.seen:size(1))
     local by_image, image_hits = contrast.info_nce(of_scenes, b.seen, b.sounding, log_scale.image)
-    local words = i % 2 == 0 and caption_loss(a, b.everything) or caption_loss(t, b.ids)
+    local seed = p.seed * 1000000 + i
+    local words = i % 2 == 0 and caption_loss(a, b.everything, seed)
+      or caption_loss(t, b.ids, seed)
     local moved, states = drift(b.picture_ids, b.picture_mask)
     local total = by_text + by_image + words + (moved * 10 + states) * p.keep
     return total, weft.stack { by_text, by_image, words, moved, states },

@@ -43,7 +43,7 @@ local function step(i)
     local rows = weft.tensor.arange(0, #scenes - 1, 1, { dtype = "i64" })
     local nce = (weft.cross_entropy(logits, rows) + weft.cross_entropy(logits:t(), rows)) * 0.5
     local hits = logits:argmax(2):eq(rows):to("f32"):mean()
-    local words = caption_loss(i % 2 == 0 and a or b, ids)
+    local words = caption_loss(i % 2 == 0 and a or b, ids, p.seed * 1000000 + i)
     return nce + words, nce, words, hits
   end, params)
   local norm_of = train.clip(grads, 1)

@@ -245,11 +245,14 @@ function M.find_variant(r, scene, attribute, index)
   return M.is_valid(v) and v or nil
 end
 
+--- How often the cells are what two objects exchange: which of them stands where is learned last.
+local CELLS = 0.6
+
 --- A copy of a scene whose first two objects have exchanged one attribute, or nil when there are no
 -- two, or the draw broke a rule.
 local function find_exchange(r, scene)
   if #scene.objects < 2 then return nil end
-  local attribute = r:pick(names.OBJECT_ATTRIBUTES)
+  local attribute = r:chance(CELLS) and "cell" or r:pick(names.OBJECT_ATTRIBUTES)
   if attribute == "colour" and names.colourless[scene.style] then return nil end
   local v = M.copy(scene)
   local a, b = v.objects[1], v.objects[2]

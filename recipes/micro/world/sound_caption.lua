@@ -35,7 +35,7 @@ end
 local function describe(s, unsaid_of, with_slots)
   local phrases = {}
   for i, e in ipairs(s.events) do
-    phrases[i] = M.event(e, unsaid_of and unsaid_of(i)) .. (with_slots and " " .. e.slot or "")
+    phrases[i] = M.event(e, unsaid_of and unsaid_of(i)) .. (with_slots and " at " .. e.slot or "")
   end
   local text = table.concat(phrases, " then ")
   if #phrases == 0 or not (unsaid_of and unsaid_of(0)) then
@@ -49,7 +49,7 @@ end
 ---@return string
 function M.complete(s) return describe(s) end
 
---- That with the slot of each event behind it, which no caption says.
+--- That with the slot of each event ("a low bell at 3"), which no caption says.
 ---@param s world.Sound
 ---@return string
 function M.with_slots(s) return describe(s, nil, true) end
