@@ -62,12 +62,13 @@ local function vae(channels)
 end
 
 --- A tower of what is seen or heard, 64x64 of so many channels.
-local function tower(channels)
+local function tower(channels, layers)
   return {
     arch = "clip_vision",
     config = {
       architectures = { "CLIPVisionModelWithProjection" }, model_type = "clip_vision_model",
-      hidden_size = 128, intermediate_size = 512, num_hidden_layers = 3, num_attention_heads = 4,
+      hidden_size = 128, intermediate_size = 512, num_hidden_layers = layers,
+      num_attention_heads = 4,
       image_size = 64, patch_size = 16, num_channels = channels, projection_dim = M.feature_width,
       hidden_act = "gelu", layer_norm_eps = 1e-5,
       stem = { type = "unshuffle", patch = 4, channels = { 16 * channels, 64, 96 } },
@@ -76,7 +77,7 @@ local function tower(channels)
 end
 
 M.micro = {
-  image_encoder = tower(3),
+  image_encoder = tower(3, 3),
   text_encoder = {
     arch = "clip_text",
     config = {
@@ -88,7 +89,7 @@ M.micro = {
     },
   },
   vae = vae(3), unet = unet(), conditioner = conditioner(),
-  audio_encoder = tower(1), audio_vae = vae(1), audio_unet = unet(),
+  audio_encoder = tower(1, 3), depth_encoder = tower(1, 2), audio_vae = vae(1), audio_unet = unet(),
   audio_conditioner = conditioner(),
   language_model = {
     arch = "llama",

@@ -39,7 +39,7 @@ end
 
 --- Whatever a call takes as a prompt, as a list of parts.
 function M.list(prompt)
-  if type(prompt) == "table" and not media.find(prompt) and not embedding.is(prompt) then
+  if type(prompt) == "table" and not media.find_part(prompt) and not embedding.is(prompt) then
     return prompt
   end
   return { prompt }
@@ -87,7 +87,7 @@ function M.feature_of(m, part)
     M.note_words(m, part)
     return ops.normalize(m.parts.text_encoder { ids = (M.ids(m, part)) }.embeds), "text"
   end
-  local medium = media.find(part)
+  local medium = media.find_part(part)
   if medium then
     media.need(m, "prompt", medium, { "encoder" })
     local encoder = m.parts[medium.encoder]
