@@ -59,23 +59,25 @@ function M.remove(dir)
 end
 
 --- The config of a part; is_narrow for the small widths.
-function M.config(name, is_narrow)
-  return weft.with(configs.micro[name].config, is_narrow and narrow[name] or {})
+---@param size? string  of the model, "micro" when not given
+function M.config(name, is_narrow, size)
+  return weft.with(configs[size or "micro"][name].config, is_narrow and narrow[name] or {})
 end
 
 --- Write the model into dir. Returns dir.
 ---@param opts? { narrow: boolean, seed: integer, sounds: boolean, pictures: boolean, language:
---- boolean, vocoder: boolean, depth: boolean }  pictures is true when not given
+--- boolean, vocoder: boolean, depth: boolean, size: string }  pictures is true when not given
 function M.make(dir, opts)
   opts = opts or {}
-  local index = { _class_name = "MicroPipeline", _name = "micro", tokenizer = { "weft", "tok" } }
+  local index = { _class_name = "MicroPipeline", _name = opts.size or "micro",
+    tokenizer = { "weft", "tok" } }
   local names = {}
   for _, name in ipairs(opts.pictures ~= false and pictures or {}) do names[name] = true end
   for _, name in ipairs(opts.sounds and sounds or {}) do names[name] = true end
   names.vocoder, names.depth_encoder = opts.vocoder, opts.depth
   for _, name in ipairs(opts.language and language or {}) do names[name] = true end
   for name in pairs(names) do
-    local config = M.config(name, opts.narrow)
+    local config = M.config(name, opts.narrow, opts.size)
     if name:find "vae$" then
       config.latents_mean, config.latents_std = {}, {}
       for i = 1, 8 do config.latents_mean[i], config.latents_std[i] = 0, 1 end

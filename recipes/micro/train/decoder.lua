@@ -9,7 +9,7 @@ local configs = require "configs"
 local nn = require "weft.nn"
 local train = weft.train
 
-local D, T, PREFIX = 128, configs.text_tokens, 4
+local D, PREFIX = 128, 4
 local VOCABULARY = 768
 
 local N_PAIRS = 2048                     -- buckets, some of which two pairs share
@@ -61,8 +61,9 @@ local ENDS = { "and", "in", "on", "night", "with", "then" }
 ---@param net weft.Net
 ---@param tok weft.Tokenizer
 ---@return fun(unit: weft.Tensor, ids: weft.Tensor): weft.Tensor loss  of ids [B,T] from
---- unit features [B,128]; padding (0) is not asked for
+--- unit features [B,feature_width]; padding (0) is not asked for
 return function(net, tok)
+  local T, scale = configs.text_tokens, math.sqrt(configs.feature_width)
   local prefix = net:linear("prefix", configs.feature_width, PREFIX * D)
   local embed = net:embedding("embed", VOCABULARY, D, 0.05)
   local positions = net:param("positions", { 1, T + PREFIX, D }, nn.normal(0.02))
@@ -77,7 +78,7 @@ return function(net, tok)
   end
 
   return function(unit, ids)
-    local feature = unit * math.sqrt(D)
+    local feature = unit * scale
     local B = feature:size(1)
     local words = embed(ids:narrow(2, 1, T - 1))
     local x = weft.cat({ prefix(feature):reshape(B, PREFIX, D), words }, 2)
