@@ -31,7 +31,8 @@ local function of_words(list)
   return text { ids = (data.text_ids(tok, texts)) }.embeds
 end
 
--- What a depth map shows, and beside it what it does not: the probe reads chance there.
+-- What a depth map shows, and beside it what it does not: there the probe should read no more than
+-- the share of the commonest value, an eighth of the colours and half of the patterns.
 local ATTRIBUTES = { "kind", "size", "cell", "colour", "pattern" }
 local SHOWN = { kind = true, size = true, cell = true }
 
