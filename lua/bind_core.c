@@ -194,7 +194,7 @@ wf_dtype lwf_check_dtype(lua_State *L, int arg, const char *what)
     wf_dtype t = WF_DTYPE_F32;
     const char *text = lua_type(L, arg) == LUA_TSTRING ? lua_tostring(L, arg) : NULL;
     if (!text || !wf_dtype_find(text, &t))
-        lwf_error(L, "usage", "one of f32 f64 f16 bf16 i64 i32 u8 bool q8_0 q4_0",
+        lwf_error(L, "usage", "one of f32 f64 f16 bf16 i64 i32 i8 u8 bool q8_0 q4_0",
                   "%s: no dtype %s", what, text ? text : luaL_typename(L, arg));
     return t;
 }

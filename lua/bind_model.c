@@ -3,6 +3,8 @@
  */
 #include "lua/bind.h"
 
+#include <string.h>
+
 #include "core/model/lora.h"
 #include "core/model/model.h"
 
@@ -27,6 +29,13 @@ static wf_model *check_model(lua_State *L)
 static wf_dtype opt_dtype(lua_State *L, int arg, const char *what)
 {
     return lua_isnoneornil(L, arg) ? WF_DTYPE_COUNT : lwf_check_dtype(L, arg, what);
+}
+
+/* The same for a file's weights: "q8" too. */
+static wf_dtype opt_stored_dtype(lua_State *L, int arg, const char *what)
+{
+    const char *text = lua_type(L, arg) == LUA_TSTRING ? lua_tostring(L, arg) : "";
+    return strcmp(text, "q8") == 0 ? WF_DTYPE_Q8_0 : opt_dtype(L, arg, what);
 }
 
 /* An empty box for a model, pushed. */
@@ -211,7 +220,7 @@ static int l_save(lua_State *L)
     lwf_state *s = lwf_get(L);
     wf_model *m = check_model(L);
     const char *folder = luaL_checkstring(L, 2), *file = luaL_checkstring(L, 3);
-    const wf_dtype dtype = opt_dtype(L, 4, "save: dtype");
+    const wf_dtype dtype = opt_stored_dtype(L, 4, "save: dtype");
     wf_scope *scope = wf_scope_open(s->ctx);
     const wf_status st = wf_model_save(s->ctx, m, folder, file, dtype);
     wf_scope_close(s->ctx, scope, NULL);

@@ -225,6 +225,7 @@ static double value_at(const void *p, wf_dtype t, int64_t i)
     case WF_DTYPE_BF16: return (double)wf_bf16_to_f32(((const uint16_t *)p)[i]);
     case WF_DTYPE_I64: return (double)((const int64_t *)p)[i];
     case WF_DTYPE_I32: return (double)((const int32_t *)p)[i];
+    case WF_DTYPE_I8: return (double)((const int8_t *)p)[i];
     default: return (double)((const uint8_t *)p)[i];
     }
 }

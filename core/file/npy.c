@@ -16,7 +16,8 @@ enum { MAX_HEADER_BYTES = 1 << 20 };
 
 static const struct { const char *text; wf_dtype dtype; } kinds[] = {
     {"<f4", WF_DTYPE_F32}, {"<f8", WF_DTYPE_F64}, {"<f2", WF_DTYPE_F16}, {"<i8", WF_DTYPE_I64},
-    {"<i4", WF_DTYPE_I32}, {"|u1", WF_DTYPE_U8},  {"|b1", WF_DTYPE_BOOL},
+    {"<i4", WF_DTYPE_I32}, {"|u1", WF_DTYPE_U8},  {"|i1", WF_DTYPE_I8},
+    {"|b1", WF_DTYPE_BOOL},
 };
 
 /* ---- reading ---- */

@@ -11,6 +11,7 @@
 
 #include "core/file/tensors.h"
 #include "core/model/model_impl.h"
+#include "core/model/q8.h"
 #include "core/tensor/ops.h"
 
 enum { PATH_MOST = 4096 };
@@ -82,6 +83,14 @@ static int64_t find_tensor(const reader *r, const char *name)
     return -1;
 }
 
+/* The dtype that the loaded tensor i of the file will have: 8 bits are expanded. */
+static wf_dtype loaded_dtype(const reader *r, int64_t i)
+{
+    const wf_dtype has = wf_tensors_get_dtype(r->f, i);
+    if (r->dtype != WF_DTYPE_COUNT) return r->dtype;
+    return has == WF_DTYPE_I8 ? WF_DTYPE_F16 : has;
+}
+
 /* Dims of 1 at the end do not count: linear weights and 1x1 convolutions stand for each other. */
 static bool is_same_but_ones(const wf_shape *a, const wf_shape *b)
 {
@@ -104,7 +113,7 @@ static wf_status check_tensor(wf_ctx *c, const reader *r, const wf_param *p, int
                               wf_tensors_get_path(r->f), wf_tensors_get_name(r->f, i),
                               wf_shape_text(&has, got, sizeof got),
                               wf_shape_text(&wants, wanted, sizeof wanted));
-    if (t != WF_DTYPE_COUNT && !wf_dtype_is_float(t))
+    if (t != WF_DTYPE_COUNT && t != WF_DTYPE_I8 && !wf_dtype_is_float(t))
         return wf_fail_status(c, WF_EMODEL, "%s: tensor %s is %s, wanted a float dtype",
                               wf_tensors_get_path(r->f), wf_tensors_get_name(r->f, i),
                               wf_dtype_text(t));
@@ -162,12 +171,40 @@ static wf_tensor *undo_weight_norm(wf_ctx *c, wf_tensor *v, wf_tensor *g)
     return wf_reshape(c, wf_mul(c, flat, scale), s.rank, s.dims);
 }
 
-/* Give p the public tensor t, permuted to our layout, in the dtype wanted; raw: t as the file
- * maps it. */
-static void set_param(wf_ctx *c, const reader *r, wf_param *p, wf_tensor *t, wf_tensor *raw)
+/* Where the scales of the 8-bit tensor i stand; fails when they are missing. */
+static int64_t find_scale(wf_ctx *c, const reader *r, int64_t i)
+{
+    char text[WF_PATH_MAX];
+    const char *name = wf_tensors_get_name(r->f, i);
+    const int n = snprintf(text, sizeof text, "%s.scale", name);
+    const int64_t at = n < (int)sizeof text ? wf_tensors_find(r->f, text) : -1;
+    if (at < 0)
+        wf_fail(c, WF_EMODEL, "%s: tensor %s is i8 and has no %s.scale beside it",
+                wf_tensors_get_path(r->f), name, name);
+    return at;
+}
+
+/* The tensor i of the file: over its mapping, or expanded to f32 where it is stored in 8 bits. */
+static wf_tensor *get_tensor(wf_ctx *c, const reader *r, int64_t i)
+{
+    char name[WF_PATH_MAX];
+    r->used[i] = true;
+    wf_tensor *t = wf_tensors_get(c, r->f, i);
+    if (!t || wf_get_dtype(t) != WF_DTYPE_I8) return t;
+    const int64_t scale = find_scale(c, r, i);
+    if (scale < 0) return NULL;
+    r->used[scale] = true;
+    snprintf(name, sizeof name, "%s: tensor %s", wf_tensors_get_path(r->f),
+             wf_tensors_get_name(r->f, i));
+    return wf_q8_expand(c, name, t, wf_tensors_get(c, r->f, scale));
+}
+
+/* Give p the public tensor t, permuted to our layout, in dtype (WF_DTYPE_COUNT: its own); raw: t
+ * as the file maps it. */
+static void set_param(wf_ctx *c, wf_dtype dtype, wf_param *p, wf_tensor *t, wf_tensor *raw)
 {
     t = wf_param_from_public(c, p, t);
-    if (r->dtype != WF_DTYPE_COUNT) t = wf_cast(c, t, r->dtype);
+    if (dtype != WF_DTYPE_COUNT) t = wf_cast(c, t, dtype);
     if (t) t = wf_to_device(c, t, wf_ctx_get_device(c));
     p->is_mapped = t && raw && wf_data_const(t) == wf_data_const(raw);
     p->t = wf_take_owned(c, t);
@@ -184,14 +221,10 @@ static void read_param(wf_ctx *c, void *arg, wf_param *p)
         return;
     }
     if (check_tensor(c, r, p, i) != WF_OK) return;
-    r->used[i] = true;
     wf_scope *s = wf_scope_open(c);
-    wf_tensor *raw = wf_tensors_get(c, r->f, i), *t = raw;
-    if (size >= 0) {
-        r->used[size] = true;
-        t = undo_weight_norm(c, raw, wf_tensors_get(c, r->f, size));
-    }
-    set_param(c, r, p, t, raw);
+    wf_tensor *raw = get_tensor(c, r, i), *t = raw;
+    if (size >= 0) t = undo_weight_norm(c, raw, get_tensor(c, r, size));
+    set_param(c, size < 0 ? loaded_dtype(r, i) : r->dtype, p, t, raw);
     wf_scope_close(c, s, NULL);
 }
 
@@ -237,12 +270,13 @@ static double bytes_of(double elems, wf_dtype t)
     return elems / (double)wf_dtype_block_elems(t) * (double)wf_dtype_block_bytes(t);
 }
 
-/* Refuse at once what memory cannot hold: weights in another dtype than the file's are copies,
- * those in its own stay mapped. */
+/* Refuse at once what memory cannot hold: weights in another dtype than the file's, and those in 8
+ * bits, are copies, the others stay mapped. */
 static wf_status check_memory(wf_ctx *c, const reader *r)
 {
     double copies = 0, stored = 0;
-    wf_dtype t = WF_DTYPE_COUNT;
+    char hint[120] = "";
+    wf_dtype t = WF_DTYPE_COUNT, to = t;
     for (int64_t i = 0; i < wf_tensors_get_count(r->f); i++) {
         const wf_shape s = wf_tensors_get_shape(r->f, i);
         const wf_dtype has = wf_tensors_get_dtype(r->f, i);
@@ -250,17 +284,21 @@ static wf_status check_memory(wf_ctx *c, const reader *r)
         double n = 1;
         for (int d = 0; d < s.rank; d++) n *= (double)s.dims[d];
         stored += bytes_of(n, has);
-        if (r->dtype == WF_DTYPE_COUNT || r->dtype == has) continue;
-        copies += bytes_of(n, r->dtype);
+        if (loaded_dtype(r, i) == has) continue;
+        to = loaded_dtype(r, i);
+        copies += bytes_of(n, to);
         t = has;
     }
     const size_t free_bytes = wf_mem_find_available();
     if (free_bytes == SIZE_MAX || copies <= (double)free_bytes) return WF_OK;
+    if (t != WF_DTYPE_I8)
+        snprintf(hint, sizeof hint,
+                 "; as stored (%s, %.1f GB) they are mapped from the file: leave dtype out",
+                 wf_dtype_text(t), stored / 1e9);
     return wf_fail_status(c, WF_ENOMEM,
-                          "%s: as %s its weights take %.1f GB and %.1f GB of memory are free; as "
-                          "stored (%s, %.1f GB) they are mapped from the file: leave dtype out",
-                          wf_tensors_get_path(r->f), wf_dtype_text(r->dtype), copies / 1e9,
-                          (double)free_bytes / 1e9, wf_dtype_text(t), stored / 1e9);
+                          "%s: as %s its weights take %.1f GB and %.1f GB of memory are free%s",
+                          wf_tensors_get_path(r->f), wf_dtype_text(to), copies / 1e9,
+                          (double)free_bytes / 1e9, hint);
 }
 
 static wf_model *load_from(wf_ctx *c, reader *r, const wf_json *config)

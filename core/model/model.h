@@ -68,7 +68,8 @@ wf_status wf_model_call(wf_ctx *c, wf_model *m, const char *method, const wf_nam
                         wf_named out[WF_MODEL_MAX_IO], int *n_out) WF_MUST_USE;
 
 /* Write config.json and the weights in the public layout, atomically each. dtype as stored:
- * WF_DTYPE_F32, F16, BF16, or WF_DTYPE_COUNT for what each has. The folder is made. file:
+ * WF_DTYPE_F32, F16, BF16, Q8_0 (matrices in 8 bits as q8.h has them, the rest in
+ * f16), or WF_DTYPE_COUNT for what each has. The folder is made. file:
  * "diffusion_pytorch_model.safetensors" or "model.safetensors". */
 wf_status wf_model_save(wf_ctx *c, wf_model *m, const char *folder, const char *file,
                         wf_dtype dtype) WF_MUST_USE;

@@ -39,6 +39,7 @@ static inline double wfi_get(const wfi_values *v, int64_t i)
     case WF_DTYPE_BF16: return (double)wf_bf16_to_f32(((const uint16_t *)v->p)[i]);
     case WF_DTYPE_I64: return (double)((const int64_t *)v->p)[i];
     case WF_DTYPE_I32: return (double)((const int32_t *)v->p)[i];
+    case WF_DTYPE_I8: return (double)((const int8_t *)v->p)[i];
     default: return (double)((const uint8_t *)v->p)[i];
     }
 }
@@ -52,6 +53,7 @@ static inline void wfi_put(wfi_values *v, int64_t i, double x)
     case WF_DTYPE_BF16: ((uint16_t *)v->p)[i] = wf_f32_to_bf16((float)x); break;
     case WF_DTYPE_I64: ((int64_t *)v->p)[i] = (int64_t)x; break;
     case WF_DTYPE_I32: ((int32_t *)v->p)[i] = (int32_t)x; break;
+    case WF_DTYPE_I8: ((int8_t *)v->p)[i] = (int8_t)x; break;
     default: ((uint8_t *)v->p)[i] = (uint8_t)x; break;
     }
 }

@@ -105,7 +105,8 @@ end
 --- Replace a parameter by a copy of t.
 function Model:set(name, t) self.core:set(name, t) end
 
---- Write config.json and the weights into folder; dtype keeps what each has when not given.
+--- Write config.json and the weights into folder; dtype keeps what each has when not given. "q8"
+-- stores matrices in 8 bits with a scale for every 32 values, the rest in f16.
 ---@param opts? { dtype: string, file: string }
 function Model:save(folder, opts)
   opts = check.keys("save", opts, { "dtype", "file" })

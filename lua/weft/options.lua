@@ -222,6 +222,11 @@ local function describe_part(v)
     inner.weight = v.weft_weight
     return inner
   end
+  if v.kind == "depth" then
+    local inner = describe_part(v.picture)
+    inner.depth = true
+    return inner
+  end
   local tensor = rawget(v, "tensor")
   local part = { [v.kind or "part"] = rawget(v, "name") or "made here" }
   part.sha256 = fingerprint.note(v, part)

@@ -15,6 +15,21 @@ function M.weigh(part, weight)
   return { kind = "weighted", weft_weight = weight, part = part }
 end
 
+---@class weft.Depth
+---@field picture weft.Image  of one channel: 0 is nearest, 1 farthest
+
+--- A grayscale picture as what it shows: how far things are, and not how they look. A part of
+-- prompts, for models that read depth.
+---@param picture weft.Image  0 is nearest, 1 farthest; colours are read as their gray
+---@return weft.Depth
+function M.depth(picture)
+  local image = require "weft.image"
+  if not image.is(picture) then
+    check.fail("depth: wants a picture of distances, got %s", type(picture))
+  end
+  return { kind = "depth", picture = picture:as(1) }
+end
+
 --- An in-context pair: what something was, and what it became.
 ---@param input any
 ---@param output any

@@ -30,6 +30,9 @@ card("encode", "m:encode(part or prompt) -> Embedding",
 card("weigh", "weft.weigh(part, weight) -> part",
   "a part whose feature counts more or less, 0 to 2",
   'm:image{ weft.weigh(cat, 1.2), weft.weigh(frog, 0.5) }')
+card("depth", "weft.depth(picture) -> part",
+  "a grayscale picture of how far things are, 0 nearest and 1 farthest, for models that read depth",
+  "m:image{ weft.depth(map) }")
 card("example", "weft.example(input, output, note?) -> part",
   "an in-context pair: what something was, and what it became",
   'm:image{ weft.example(before, after), " do the same to ", mine }')

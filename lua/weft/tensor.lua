@@ -236,7 +236,7 @@ function methods.contiguous(t) return t:is_contiguous() and t or ops.copy(t) end
 function methods.clone(t) return ops.copy(t) end
 
 local dtypes = {}
-for _, name in ipairs{ "f32", "f64", "f16", "bf16", "i64", "i32", "u8", "bool", "q8_0", "q4_0" } do
+for name in ("f32 f64 f16 bf16 i64 i32 i8 u8 bool q8_0 q4_0"):gmatch "%S+" do
   dtypes[name] = true
 end
 
@@ -260,7 +260,7 @@ end
 
 local c_types = {
   f32 = "float *", f64 = "double *", f16 = "uint16_t *", bf16 = "uint16_t *", i64 = "int64_t *",
-  i32 = "int32_t *", u8 = "uint8_t *", bool = "uint8_t *",
+  i32 = "int32_t *", i8 = "int8_t *", u8 = "uint8_t *", bool = "uint8_t *",
 }
 
 --- The first value's address for LuaJIT's ffi ("float *" for f32 ...), of a contiguous tensor in
@@ -311,7 +311,9 @@ local function bytes_text(n)
   return ("%.1f GB"):format(n)
 end
 
-local item_bytes = { f32 = 4, f64 = 8, f16 = 2, bf16 = 2, i64 = 8, i32 = 4, u8 = 1, bool = 1 }
+local item_bytes = {
+  f32 = 4, f64 = 8, f16 = 2, bf16 = 2, i64 = 8, i32 = 4, i8 = 1, u8 = 1, bool = 1,
+}
 
 local function statistics(t)
   return core.scope(function()

@@ -1,58 +1,83 @@
---- The parts of the small model as configs of the engine's architectures, in the public layouts.
+--- The parts of the small model as configs of the engine's architectures, in the public layouts, at
+-- two sizes: "micro", which ships, and "mini".
 --
--- "micro" is what ships. The feature that conditions the denoiser enters it three ways, made by
--- the conditioner: as class labels (added to the time embedding), as context tokens
--- (cross-attention) and as a map beside the latents.
+-- The feature that conditions the denoiser enters it three ways, made by the conditioner: as class
+-- labels (added to the time embedding), as context tokens (cross-attention) and as a map beside the
+-- latents.
 local M = {}
 
-M.feature_width = 128
+-- The same at every size.
 M.latent_channels = 8
 M.latent_size = 16
 M.map_channels = 32
-M.text_tokens = 40
-M.language_width = 192
+
+-- What differs. Towers: width and layers; `unet` lists the channels of its levels, of which the
+-- second attends; widths over heads are 32 in towers and language model, 24 in denoisers.
+local MICRO = {
+  feature_width = 128, text_tokens = 40, language_width = 192,
+  tower = 128, tower_layers = 3, text = 96, text_layers = 3, text_heads = 4, vae = 64,
+  unet = { 48, 96 }, time = 160, context_hidden = 256, map_hidden = 512,
+  language_layers = 5, language_mlp = 512,
+}
+local MINI = {
+  feature_width = 192, text_tokens = 48, language_width = 256,
+  tower = 160, tower_layers = 4, text = 160, text_layers = 4, text_heads = 5, vae = 80,
+  unet = { 72, 144, 144 }, time = 288, context_hidden = 384, map_hidden = 768,
+  language_layers = 6, language_mlp = 704,
+}
 
 -- The id of </text> in tokenizer.json, where the text tower reads its feature.
 local END_OF_TEXT = 266
 
 -- Pictures and mels have latents of one shape, so their parts differ in channels at most.
 
-local function unet()
+--- Types of a denoiser's levels from the top down: the second attends; `kind` is "2D" or "3D".
+local function levels(d, kind)
+  local down, up, n = {}, {}, #d.unet
+  for i = 1, n do
+    local cross = i == 2 and "CrossAttn" or ""
+    down[i], up[n + 1 - i] = cross .. "DownBlock" .. kind, cross .. "UpBlock" .. kind
+  end
+  return down, up
+end
+
+local function unet(d)
+  local down, up = levels(d, "2D")
   return {
     arch = "unet2d",
     config = {
       _class_name = "UNet2DConditionModel", sample_size = M.latent_size,
       in_channels = 2 * M.latent_channels + 6 + M.map_channels, out_channels = M.latent_channels,
-      block_out_channels = { 48, 96 }, layers_per_block = 1,
-      down_block_types = { "DownBlock2D", "CrossAttnDownBlock2D" },
-      mid_block_type = "UNetMidBlock2DCrossAttn",
-      up_block_types = { "CrossAttnUpBlock2D", "UpBlock2D" },
-      attention_head_dim = 4, cross_attention_dim = 96, use_linear_projection = true,
+      block_out_channels = d.unet, layers_per_block = 1,
+      down_block_types = down, mid_block_type = "UNetMidBlock2DCrossAttn", up_block_types = up,
+      -- how many heads
+      attention_head_dim = d.unet[2] / 24, cross_attention_dim = d.text,
+      use_linear_projection = true,
       norm_num_groups = 8, norm_eps = 1e-5, act_fn = "silu", flip_sin_to_cos = true, freq_shift = 0,
-      class_embed_type = "projection", projection_class_embeddings_input_dim = M.feature_width,
-      resnet_time_scale_shift = "scale_shift", time_embedding_dim = 160,
+      class_embed_type = "projection", projection_class_embeddings_input_dim = d.feature_width,
+      resnet_time_scale_shift = "scale_shift", time_embedding_dim = d.time,
     },
   }
 end
 
-local function conditioner()
+local function conditioner(d)
   return {
     arch = "conditioner",
     config = {
-      _class_name = "FeatureConditioner", feature_dim = M.feature_width,
-      context_tokens = 4, context_dim = 96, context_hidden_dim = 256,
-      map_channels = M.map_channels, map_size = 8, map_hidden_dim = 512,
+      _class_name = "FeatureConditioner", feature_dim = d.feature_width,
+      context_tokens = 4, context_dim = d.text, context_hidden_dim = d.context_hidden,
+      map_channels = M.map_channels, map_size = 8, map_hidden_dim = d.map_hidden,
     },
   }
 end
 
 --- channels: 3 of a picture, 1 of a mel.
-local function vae(channels)
+local function vae(channels, width)
   return {
     arch = "vae",
     config = {
       _class_name = "AutoencoderKL", in_channels = channels, out_channels = channels,
-      patch_size = 4, latent_channels = M.latent_channels, block_out_channels = { 64 },
+      patch_size = 4, latent_channels = M.latent_channels, block_out_channels = { width },
       layers_per_block = 1,
       down_block_types = { "DownEncoderBlock2D" }, up_block_types = { "UpDecoderBlock2D" },
       norm_num_groups = 8, act_fn = "silu", sample_size = 64, mid_block_add_attention = false,
@@ -63,55 +88,72 @@ end
 
 --- A tower of what is seen or heard, 64x64 of so many channels. Its feature is a linear map of all
 -- tokens, so that which thing stands where can be read from it.
-local function tower(channels)
+local function tower(d, channels, layers)
   return {
     arch = "clip_vision",
     config = {
       architectures = { "CLIPVisionModelWithProjection" }, model_type = "clip_vision_model",
-      hidden_size = 128, intermediate_size = 512, num_hidden_layers = 3, num_attention_heads = 4,
-      image_size = 64, patch_size = 16, num_channels = channels, projection_dim = M.feature_width,
+      hidden_size = d.tower, intermediate_size = 4 * d.tower, num_hidden_layers = layers,
+      num_attention_heads = d.tower / 32, image_size = 64, patch_size = 16,
+      num_channels = channels, projection_dim = d.feature_width,
       projection_input = "tokens", hidden_act = "gelu", layer_norm_eps = 1e-5,
       stem = { type = "unshuffle", patch = 4, channels = { 16 * channels, 64, 96 } },
     },
   }
 end
 
-M.micro = {
-  image_encoder = tower(3),
-  text_encoder = {
+local function text_tower(d)
+  return {
     arch = "clip_text",
     config = {
       architectures = { "CLIPTextModelWithProjection" }, model_type = "clip_text_model",
-      vocab_size = 768, hidden_size = 96, intermediate_size = 384, num_hidden_layers = 3,
-      num_attention_heads = 4, max_position_embeddings = M.text_tokens,
-      projection_dim = M.feature_width, hidden_act = "gelu", layer_norm_eps = 1e-5,
+      vocab_size = 768, hidden_size = d.text, intermediate_size = 4 * d.text,
+      num_hidden_layers = d.text_layers, num_attention_heads = d.text_heads,
+      max_position_embeddings = d.text_tokens, projection_dim = d.feature_width,
+      hidden_act = "gelu", layer_norm_eps = 1e-5,
       bos_token_id = 1, eos_token_id = END_OF_TEXT, pad_token_id = 0,
     },
-  },
-  vae = vae(3), unet = unet(), conditioner = conditioner(),
-  audio_encoder = tower(1), audio_vae = vae(1), audio_unet = unet(),
-  audio_conditioner = conditioner(),
-  language_model = {
+  }
+end
+
+local function language_model(d)
+  return {
     arch = "llama",
     config = {
       architectures = { "LlamaForCausalLM" }, model_type = "llama", vocab_size = 768,
-      hidden_size = M.language_width, intermediate_size = 512, num_hidden_layers = 5,
-      num_attention_heads = 6, num_key_value_heads = 6, max_position_embeddings = 512,
+      hidden_size = d.language_width, intermediate_size = d.language_mlp,
+      num_hidden_layers = d.language_layers, num_attention_heads = d.language_width / 32,
+      num_key_value_heads = d.language_width / 32, max_position_embeddings = 512,
       rms_norm_eps = 1e-5, rope_theta = 10000, tie_word_embeddings = true, hidden_act = "silu",
       bos_token_id = 1, eos_token_id = 2, pad_token_id = 0, initializer_range = 0.02,
     },
-  },
-  feature_in = {
+  }
+end
+
+local function projector(from, hidden, to)
+  return {
     arch = "projector",
-    config = { _class_name = "FeatureProjector", in_dim = M.feature_width,
-               hidden_dim = M.language_width, out_dim = M.language_width },
-  },
-  feature_out = {
-    arch = "projector",
-    config = { _class_name = "FeatureProjector", in_dim = M.language_width,
-               hidden_dim = M.feature_width, out_dim = M.feature_width },
-  },
-  vocoder = {
+    config = { _class_name = "FeatureProjector", in_dim = from, hidden_dim = hidden, out_dim = to },
+  }
+end
+
+--- The denoiser of videos: that of pictures with layers over frames, whose attention reads the
+-- context too; a frame's number is embedded beside the time. Trained from the weights of `unet`.
+local function unet_video(d)
+  local config = unet(d).config
+  local down, up = levels(d, "3D")
+  for key, value in pairs {
+    _class_name = "UNet3DConditionModel", mid_block_type = "UNetMidBlock3DCrossAttn",
+    down_block_types = down, up_block_types = up,
+    attention_head_dim = 24,              -- the width of a head: as many heads as of pictures
+    temporal_conv_layers = 1, temporal_cross_attention = true, transformer_in = false,
+    frame_embedding_dim = 32,
+  } do config[key] = value end
+  return { arch = "unet3d", config = config }
+end
+
+local function vocoder()
+  return {
     arch = "hifigan",
     config = {
       architectures = { "SpeechT5HifiGan" }, model_type = "hifigan", model_in_dim = 64,
@@ -120,25 +162,46 @@ M.micro = {
       resblock_dilation_sizes = { { 1, 3 }, { 1, 3 } }, leaky_relu_slope = 0.1,
       normalize_before = false,
     },
-  },
-  scheduler = {
-    _class_name = "DDIMScheduler", num_train_timesteps = 1000, beta_schedule = "squaredcos_cap_v2",
-    prediction_type = "v_prediction", timestep_spacing = "trailing", clip_sample = false,
-    set_alpha_to_one = true, steps_offset = 0,
-  },
+  }
+end
+
+local scheduler = {
+  _class_name = "DDIMScheduler", num_train_timesteps = 1000, beta_schedule = "squaredcos_cap_v2",
+  prediction_type = "v_prediction", timestep_spacing = "trailing", clip_sample = false,
+  set_alpha_to_one = true, steps_offset = 0,
 }
 
--- The denoiser of videos: that of pictures with layers over frames, whose attention reads the
--- context too; a frame's number is embedded beside the time. Trained from the weights of `unet`.
-M.unet_video = { arch = "unet3d", config = {} }
-for key, value in pairs(M.micro.unet.config) do M.unet_video.config[key] = value end
-for key, value in pairs {
-  _class_name = "UNet3DConditionModel", mid_block_type = "UNetMidBlock3DCrossAttn",
-  down_block_types = { "DownBlock3D", "CrossAttnDownBlock3D" },
-  up_block_types = { "CrossAttnUpBlock3D", "UpBlock3D" },
-  attention_head_dim = 24,              -- the width of a head: 4 heads, as of pictures
-  temporal_conv_layers = 1, temporal_cross_attention = true, transformer_in = false,
-  frame_embedding_dim = 32,
-} do M.unet_video.config[key] = value end
+--- Every part at a size.
+local function parts(d)
+  return {
+    image_encoder = tower(d, 3, d.tower_layers), audio_encoder = tower(d, 1, d.tower_layers),
+    depth_encoder = tower(d, 1, 2), text_encoder = text_tower(d),
+    vae = vae(3, d.vae), unet = unet(d), conditioner = conditioner(d),
+    audio_vae = vae(1, 64), audio_unet = unet(d), audio_conditioner = conditioner(d),
+    unet_video = unet_video(d), vocoder = vocoder(),
+    language_model = language_model(d),
+    feature_in = projector(d.feature_width, d.language_width, d.language_width),
+    feature_out = projector(d.language_width, d.feature_width, d.feature_width),
+    scheduler = scheduler,
+  }
+end
+
+M.micro, M.mini = parts(MICRO), parts(MINI)
+
+local dims = { micro = MICRO, mini = MINI }
+
+--- Take a size: `parts` are its parts; feature_width, text_tokens and language_width its widths.
+---@param size "micro"|"mini"
+function M.use(size)
+  local d = dims[size]
+  M.size, M.parts = size, M[size]
+  M.feature_width, M.text_tokens = d.feature_width, d.text_tokens
+  M.language_width = d.language_width
+end
+
+--- Whether a name is that of a size.
+function M.is_size(name) return dims[name] ~= nil end
+
+M.use "micro"
 
 return M

@@ -10,7 +10,7 @@ local files = {
   conditioner = "model.safetensors", audio_encoder = "model.safetensors",
   audio_conditioner = "model.safetensors", language_model = "model.safetensors",
   feature_in = "model.safetensors", feature_out = "model.safetensors",
-  vocoder = "model.safetensors",
+  vocoder = "model.safetensors", depth_encoder = "model.safetensors",
 }
 
 -- Widths that keep every kind of layer and make a step some ten times cheaper.
@@ -25,6 +25,7 @@ local narrow = {
   audio_encoder = { hidden_size = 32, intermediate_size = 64, num_hidden_layers = 1,
     num_attention_heads = 2, stem = { type = "unshuffle", patch = 4, channels = { 16, 16, 16 } } },
 }
+narrow.depth_encoder = narrow.audio_encoder
 narrow.language_model = { hidden_size = 32, intermediate_size = 64, num_hidden_layers = 2,
   num_attention_heads = 2, num_key_value_heads = 2 }
 narrow.feature_in = { hidden_dim = 32, out_dim = 32 }
@@ -58,23 +59,25 @@ function M.remove(dir)
 end
 
 --- The config of a part; is_narrow for the small widths.
-function M.config(name, is_narrow)
-  return weft.with(configs.micro[name].config, is_narrow and narrow[name] or {})
+---@param size? string  of the model, "micro" when not given
+function M.config(name, is_narrow, size)
+  return weft.with(configs[size or "micro"][name].config, is_narrow and narrow[name] or {})
 end
 
 --- Write the model into dir. Returns dir.
 ---@param opts? { narrow: boolean, seed: integer, sounds: boolean, pictures: boolean, language:
---- boolean, vocoder: boolean }  pictures is true when not given
+--- boolean, vocoder: boolean, depth: boolean, size: string }  pictures is true when not given
 function M.make(dir, opts)
   opts = opts or {}
-  local index = { _class_name = "MicroPipeline", _name = "micro", tokenizer = { "weft", "tok" } }
+  local index = { _class_name = "MicroPipeline", _name = opts.size or "micro",
+    tokenizer = { "weft", "tok" } }
   local names = {}
   for _, name in ipairs(opts.pictures ~= false and pictures or {}) do names[name] = true end
   for _, name in ipairs(opts.sounds and sounds or {}) do names[name] = true end
-  names.vocoder = opts.vocoder
+  names.vocoder, names.depth_encoder = opts.vocoder, opts.depth
   for _, name in ipairs(opts.language and language or {}) do names[name] = true end
   for name in pairs(names) do
-    local config = M.config(name, opts.narrow)
+    local config = M.config(name, opts.narrow, opts.size)
     if name:find "vae$" then
       config.latents_mean, config.latents_std = {}, {}
       for i = 1, 8 do config.latents_mean[i], config.latents_std[i] = 0, 1 end

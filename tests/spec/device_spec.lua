@@ -102,7 +102,7 @@ describe("the small model on another device", function()
     agree(function(m) return m:image { first, steps = 1, latents = z, progress = false } end)
   end)
   it("makes videos from a picture and words", function()
-    local config = weft.with(require("configs").unet_video.config,
+    local config = weft.with(require("configs").micro.unet_video.config,
       { block_out_channels = { 16, 32 }, cross_attention_dim = 32, time_embedding_dim = 32,
         attention_head_dim = 16 })
     agree(function(m)

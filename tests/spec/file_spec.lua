@@ -11,7 +11,7 @@ end
 describe("files of tensors", function()
   it("round-trip every dtype", function()
     local path, all = temp ".safetensors", {}
-    for i, dtype in ipairs{ "f32", "f16", "bf16", "i64", "i32", "u8", "bool" } do
+    for i, dtype in ipairs{ "f32", "f16", "bf16", "i64", "i32", "i8", "u8", "bool" } do
       all["t." .. dtype] = T.arange(0, 5):reshape(2, 3):to(dtype == "bool" and "u8" or dtype)
       if dtype == "bool" then all["t.bool"] = T({ { true, false } }, { dtype = "bool" }) end
       all["n" .. i] = T.full({}, i)

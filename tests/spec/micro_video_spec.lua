@@ -21,7 +21,7 @@ local function temporary()
 end
 
 local function part(name, seed)
-  local p = name == "unet_video" and configs.unet_video or configs.micro[name]
+  local p = configs.micro[name]
   local config = name == "vae" and weft.with(p.config, { latents_mean = zeros, latents_std = ones })
     or p.config
   return weft.model.new(p.arch, config, { seed = seed })

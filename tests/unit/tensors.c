@@ -54,7 +54,8 @@ static void every_dtype_comes_back(void **state)
     bench *b = *state;
     wf_ctx *c = b->c;
     static const wf_dtype kinds[] = {WF_DTYPE_U8, WF_DTYPE_F32, WF_DTYPE_BF16, WF_DTYPE_I64,
-                                     WF_DTYPE_F16, WF_DTYPE_BOOL, WF_DTYPE_I32, WF_DTYPE_F64};
+                                     WF_DTYPE_F16, WF_DTYPE_BOOL, WF_DTYPE_I32, WF_DTYPE_F64,
+                                     WF_DTYPE_I8};
     enum { N = sizeof kinds / sizeof kinds[0] };
     char names[N][16];
     const char *list[N];
@@ -460,7 +461,7 @@ static void npy_comes_back(void **state)
     bench *b = *state;
     wf_ctx *c = b->c;
     static const wf_dtype kinds[] = {WF_DTYPE_U8, WF_DTYPE_F32, WF_DTYPE_I64, WF_DTYPE_F16,
-                                     WF_DTYPE_BOOL, WF_DTYPE_I32, WF_DTYPE_F64};
+                                     WF_DTYPE_BOOL, WF_DTYPE_I32, WF_DTYPE_F64, WF_DTYPE_I8};
     wf_scope *s = wf_scope_open(c);
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
         wf_tensor *x = wf_swap(c, wf_reshape2(c, ramp(c, kinds[i], 12), 3, 4), 0, 1);

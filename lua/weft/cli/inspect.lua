@@ -17,6 +17,18 @@ local function count(sizes)
   return n
 end
 
+--- What a tensor is stored as: "q8" for whole numbers with scales beside them.
+local function stored_as(file, name)
+  local dtype, sizes = file:info(name)
+  return dtype == "i8" and file:has(name .. ".scale") and "q8" or dtype, sizes
+end
+
+--- Whether a tensor is the scales of another, which stand for no values of their own.
+local function is_scale(file, name)
+  local of = name:match "^(.*)%.scale$"
+  return of and file:has(of) and stored_as(file, of) == "q8"
+end
+
 --- How many values of a tensor are not finite, as a text; nil for none.
 local function count_odd(file, name)
   return core.scope(function()
@@ -25,16 +37,19 @@ local function count_odd(file, name)
   end)
 end
 
---- The tensors of a file: { { name, dtype, sizes, n } }, and totals.
+--- The tensors of a file: { { name, dtype, sizes } }, and totals; scales count for their bytes.
 local function tensors_of(path, options)
   local file, list = core.open_tensors(path), {}
   local total, bytes = 0, 0
   for _, name in ipairs(file:names()) do
-    local dtype, sizes = file:info(name)
-    local n = count(sizes)
-    list[#list + 1] = { name = name, dtype = dtype, sizes = sizes }
-    if options.check then list[#list].odd = count_odd(file, name) end
-    total, bytes = total + n, bytes + n * (BITS[dtype] or 8) / 8
+    local dtype, sizes = stored_as(file, name)
+    local n, scales = count(sizes), is_scale(file, name)
+    bytes = bytes + n * (BITS[dtype] or 8) / 8
+    local odd = options.check and count_odd(file, name)
+    if not scales or odd then
+      list[#list + 1] = { name = name, dtype = dtype, sizes = sizes, odd = odd or nil }
+    end
+    total = total + (scales and 0 or n)
   end
   file:close()
   return { path = path, tensors = list, values = total, bytes = bytes }

@@ -67,10 +67,10 @@ end
 
 -- ---- features ----
 
---- The feature of a whole prompt, [1,128]; zeros for an empty one.
+--- The feature of a whole prompt, [1,D]; zeros for an empty one.
 function Micro:feature(prompt) return prompts.feature(self, prompt) end
 
---- The unit feature [1,128] of one part of a prompt.
+--- The unit feature [1,D] of one part of a prompt.
 function Micro:feature_of(part) return (prompts.feature_of(self, part)) end
 
 --- The text tower's states [1,T,96] of a text, and their mask [1,T].

@@ -30,15 +30,17 @@ local LATENT_SIDE = 16
 
 -- ---- pictures ----
 
---- Pixels in -1 ... 1 of any picture; another size is resized and noted.
-local function read_picture(m, im)
+--- Pixels in -1 ... 1 of any picture, of so many channels; another size is resized and noted.
+local function read_pixels(m, im, channels)
   local side = M.SIDE_PX
   if im.width ~= side or im.height ~= side then
     m:warn("picture of %dx%d resized to %dx%d", im.width, im.height, side, side)
     im = im:resize(side, side, { fit = "cover", filter = "bicubic" })
   end
-  return (im:as(3):tensor() * 2 - 1):reshape(1, side, side, 3):to(m.device)
+  return (im:as(channels):tensor() * 2 - 1):reshape(1, side, side, channels):to(m.device)
 end
+
+local function read_picture(m, im) return read_pixels(m, im, 3) end
 
 local function write_picture(_, x)
   return image.from(core.scope(function() return ((x + 1) * 0.5):clamp(0, 1) end))
@@ -130,6 +132,13 @@ M.media = {
 --- In the order in which they are told and made.
 M.order = { "image", "audio" }
 
+--- Pictures of distances (weft.depth) are read and never made: the row has an encoder alone.
+M.depth = {
+  kind = "depth", word = "picture of distances", encoder = "depth_encoder",
+  is = function(v) return type(v) == "table" and rawget(v, "kind") == "depth" end,
+  read = function(m, v) return read_pixels(m, v.picture, 1) end,
+}
+
 --- The medium of a value; nil for none.
 ---@return weft.MicroMedium?
 function M.find(v)
@@ -138,6 +147,9 @@ function M.find(v)
   end
   return nil
 end
+
+--- The same for a part of a prompt, which may be one that can only be read.
+function M.find_part(v) return M.find(v) or M.depth.is(v) and M.depth or nil end
 
 --- Kinds that a model's parts can hear or see, and those that they can make.
 ---@return string[] input
@@ -151,6 +163,7 @@ function M.kinds(parts)
       output[#output + 1] = kind
     end
   end
+  if parts[M.depth.encoder] then input[#input + 1] = M.depth.kind end
   if parts.unet_video then output[#output + 1] = "video" end
   if reader.is_in(parts) then output[#output + 1] = "text" end
   return input, output

@@ -80,7 +80,7 @@ function M.coordinates(S, device)
 end
 
 --- The conditions of a denoiser call.
----@param feature weft.Tensor  [B,128] unit rows, zeros for no condition
+---@param feature weft.Tensor  [B,D] unit rows, zeros for no condition
 ---@param words weft.Tensor    [B,T,96] the text tower's states of the words
 ---@param mask weft.Tensor     [B,T] 1 for a word, 0 for padding
 ---@return table { class_labels, context, mask, map }

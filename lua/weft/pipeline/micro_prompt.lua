@@ -9,7 +9,18 @@ local tensor = require "weft.tensor"
 
 local M = {}
 
-M.WIDTH = 128
+-- Which key of a part's config says how wide features are.
+local width_keys = { { "text_encoder", "projection_dim" }, { "image_encoder", "projection_dim" },
+  { "conditioner", "feature_dim" }, { "audio_conditioner", "feature_dim" } }
+
+--- Values D of the features of a model.
+function M.width(m)
+  for _, key in ipairs(width_keys) do
+    local part = m.parts[key[1]]
+    if part then return part.config[key[2]] end
+  end
+  return core.raise("model", ("the model '%s' has no part that makes features"):format(m.name))
+end
 
 --- Texts of a prompt joined, and the other parts with their weights.
 ---@return string text
@@ -39,7 +50,7 @@ end
 
 --- Whatever a call takes as a prompt, as a list of parts.
 function M.list(prompt)
-  if type(prompt) == "table" and not media.find(prompt) and not embedding.is(prompt) then
+  if type(prompt) == "table" and not media.find_part(prompt) and not embedding.is(prompt) then
     return prompt
   end
   return { prompt }
@@ -81,13 +92,13 @@ function M.words(m, text)
   return m.parts.text_encoder { ids = ids }.hidden, mask
 end
 
---- The unit feature [1,128] of one part, and its kind.
+--- The unit feature [1,D] of one part, and its kind.
 function M.feature_of(m, part)
   if type(part) == "string" then
     M.note_words(m, part)
     return ops.normalize(m.parts.text_encoder { ids = (M.ids(m, part)) }.embeds), "text"
   end
-  local medium = media.find(part)
+  local medium = media.find_part(part)
   if medium then
     media.need(m, "prompt", medium, { "encoder" })
     local encoder = m.parts[medium.encoder]
@@ -98,7 +109,7 @@ function M.feature_of(m, part)
   return check.fail("prompt: a %s is no part of a prompt", type(part))
 end
 
---- The feature of a whole prompt, [1,128]; zeros for an empty one.
+--- The feature of a whole prompt, [1,D]; zeros for an empty one.
 ---@param mix? table<string, number>  weight of each kind of part
 function M.feature(m, prompt, mix)
   local text, parts = M.split(prompt)
@@ -109,7 +120,7 @@ function M.feature(m, prompt, mix)
     f = f * (item[2] * (mix and kind and mix[kind] or 1))
     sum = sum and sum + f or f
   end
-  if not sum then return tensor.zeros({ 1, M.WIDTH }, { device = m.device }) end
+  if not sum then return tensor.zeros({ 1, M.width(m) }, { device = m.device }) end
   return ops.normalize(sum)
 end
 

@@ -10,7 +10,8 @@ local sequence = require "weft.pipeline.sequence"
 
 local M = {}
 
-local media = { image = true, audio = true, video = true }
+-- A picture of distances stands where a picture's feature would: its own was drawn to that.
+local media = { image = "image", audio = "audio", video = "video", depth = "image" }
 
 --- The kind of a part and the part, as weft.pipeline.sequence asks; nil for words. A feature of
 -- the aligned space stands where a text's would.
@@ -29,7 +30,7 @@ local function kind_of(part)
     end
     return "video", part, frames
   end
-  if type(inner) == "table" and media[inner.kind] then return inner.kind, part end
+  if type(inner) == "table" and media[inner.kind] then return media[inner.kind], part end
   return check.fail("prompt: a %s is no part of a prompt", type(inner))
 end
 

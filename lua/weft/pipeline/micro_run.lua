@@ -18,7 +18,7 @@ local function conditions(m, medium, o, feature, source)
   local negative = type(o.negative) == "table" and prompts.split(o.negative) or o.negative
   local empty, empty_mask = prompts.words(m, "")
   local words, mask = prompts.words(m, negative)
-  local zero, none = tensor.zeros({ 1, prompts.WIDTH }, { device = m.device }),
+  local zero, none = tensor.zeros({ 1, prompts.width(m) }, { device = m.device }),
     tensor.zeros({ 1, LATENT_SIDE, LATENT_SIDE, LATENT_CHANNELS }, { device = m.device })
   local function branch(f, w, k, s)
     local c = parts.condition(m.parts[medium.conditioner], f, w, k)

@@ -12,6 +12,7 @@ local image = require "weft.image"
 local options = require "weft.options"
 local ops = require "weft.ops"
 local parts = require "weft.pipeline.micro_parts"
+local prompts = require "weft.pipeline.micro_prompt"
 local provenance = require "weft.provenance"
 local sampler = require "weft.sampler"
 local tensor = require "weft.tensor"
@@ -20,7 +21,7 @@ local video = require "weft.video"
 local M = {}
 
 M.MAX_FRAMES, M.FPS = 8, 8
-local SIDE, CHANNELS, WIDTH, SIDE_PX = 16, 8, 128, 64
+local SIDE, CHANNELS, SIDE_PX = 16, 8, 64
 
 -- Where what moves begins in a description.
 local MOTIONS = { "staying still", "moving left", "moving right", "moving up", "moving down",
@@ -105,7 +106,7 @@ local function conditions(model, o, text, feature, source)
     return c
   end
   local negative = type(o.negative) == "table" and read_prompt(o.negative) or o.negative
-  local zero = tensor.zeros({ 1, WIDTH }, { device = model.device })
+  local zero = tensor.zeros({ 1, prompts.width(model) }, { device = model.device })
   return {
     full = branch(feature, text, source), source = branch(zero, negative, source),
     none = branch(zero, negative, not three and source or nil),
@@ -206,7 +207,7 @@ end
 
 --- A video of a checked call.
 ---@param fn string              the verb
----@param feature? weft.Tensor  [1,128]; of the prompt when not given
+---@param feature? weft.Tensor  [1,D]; of the prompt when not given
 ---@return weft.Video
 function M.make(model, o, fn, feature)
   if not model.parts.unet_video then

@@ -48,14 +48,14 @@ end
 
 --- The feature that tells subjects apart, as FID takes it; ID wants unit rows.
 ---@param pixels weft.Tensor  [n,64,64,3] in -1 ... 1
----@return weft.Tensor  [n,128]
+---@return weft.Tensor  [n,D]
 function Judges:identity(pixels)
   local judge = self:part "identity"
   return batched(pixels, function(x) return judge { pixels = x }.pooled end)
 end
 
 --- Unit features of pictures in the space that captions share.
----@return weft.Tensor  [n,128]
+---@return weft.Tensor  [n,D]
 function Judges:image(pixels)
   local judge = self:part "encoder/image_encoder"
   return batched(pixels, function(x) return weft.normalize(judge { pixels = x }.embeds) end)
@@ -63,7 +63,7 @@ end
 
 --- Unit features of captions.
 ---@param texts string[]
----@return weft.Tensor  [n,128]
+---@return weft.Tensor  [n,D]
 function Judges:text(texts)
   local judge, ids = self:part "encoder/text_encoder",
     (data.text_ids(self:part "encoder/tokenizer", texts))
@@ -73,7 +73,7 @@ end
 --- Logits of the 32 classes and features of what is heard.
 ---@param mels weft.Tensor  [n,64,64]
 ---@return weft.Tensor logits    [n,32]
----@return weft.Tensor features  [n,128]
+---@return weft.Tensor features  [n,D]
 function Judges:sound(mels)
   local judge = self:part "sound"
   local pixels = mels:unsqueeze(4)

@@ -7,8 +7,8 @@ local M = {}
 
 local BATCH = 100
 
---- Unit features [n,128] of items, made in batches by embed(list).
----@param embed fun(list: any[]): weft.Tensor  [n,128]
+--- Unit features [n,D] of items, made in batches by embed(list).
+---@param embed fun(list: any[]): weft.Tensor  [n,D]
 ---@return weft.Tensor
 function M.features(items, embed)
   return weft.scope(function()

@@ -152,7 +152,7 @@ local read = {
   text = function(towers, tok, list) return towers.text { ids = (data.text_ids(tok, list)) } end,
 }
 
---- Unit features [N,128] of media.
+--- Unit features [N,D] of media.
 ---@param towers { image: weft.Model, text: weft.Model, audio: weft.Model? }
 local function features(towers, tok, by_sense)
   local list = {}
@@ -176,7 +176,7 @@ end
 ---@field reply_at weft.Tensor  [M] rows whose state foretells a feature; nil for none
 ---@field reply_of weft.Tensor  [M]
 ---@field replies { target: world.Scene, source: world.Scene? }[]  [M]
----@field features weft.Tensor  [N,128] of all media
+---@field features weft.Tensor  [N,D] of all media
 
 -- Shares of a batch, shortest first, that are padded to one length each.
 local SHARES = { 0.5, 0.8, 1 }

@@ -20,6 +20,24 @@ function M.pictures(scenes)
   return t
 end
 
+local N_DEPTH_ELEMS = render.SIDE_PX * render.SIDE_PX
+
+--- Depth maps of scenes: f32 [n,64,64,1] in -1 ... 1, 1 being farthest; and a key of each: maps of
+-- one key are equal, as those of scenes that differ in colours, patterns, place or style are.
+---@param scenes world.Scene[]
+---@return weft.Tensor maps
+---@return string[] keys
+function M.depths(scenes)
+  local t, keys = weft.tensor.empty({ #scenes, 64, 64, 1 }), {}
+  local p = ffi.cast("float *", t:ptr())
+  for i, s in ipairs(scenes) do
+    local map = p + (i - 1) * N_DEPTH_ELEMS
+    render.depth_into(s, map)
+    keys[i] = ("%08x"):format(rng.hash(ffi.string(map, N_DEPTH_ELEMS * 4)))
+  end
+  return t * 2 - 1, keys
+end
+
 --- Ids of texts as the text tower takes them: i64 [n,T], each ended by </text> and padded with 0;
 -- and the mask of what is not padding: bool-like f32 [n,T].
 ---@param tok weft.Tokenizer

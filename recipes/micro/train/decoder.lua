@@ -8,13 +8,12 @@ local configs = require "configs"
 local nn = require "weft.nn"
 local train = weft.train
 
-local D, T, PREFIX = 128, configs.text_tokens, 4
+local D, PREFIX = 128, 4
 local VOCABULARY = 768
 
 local N_PLACED = 2048                    -- buckets of a word and its place, which few share
 local PLACED = 5                         -- weight of their loss: it is learned last
--- What the heads are told is shaken as much as what the denoiser is told, each value.
-local NOISE = 0.3 / math.sqrt(configs.feature_width)
+local NOISE = 0.3                        -- features are shaken as much as those a denoiser is told
 
 --- Call see(word, place) for each word of text i of ids that stands before "at" in its phrase;
 -- place is what stands behind it there, as one number.
@@ -85,8 +84,9 @@ end
 ---@param net weft.Net
 ---@param tok weft.Tokenizer
 ---@return fun(unit: weft.Tensor, ids: weft.Tensor, seed: integer): weft.Tensor loss  of ids [B,T]
---- from unit features [B,128]; padding (0) is not asked for
+--- from unit features [B,feature_width]; padding (0) is not asked for
 return function(net, tok)
+  local T, scale = configs.text_tokens, math.sqrt(configs.feature_width)
   local prefix = net:linear("prefix", configs.feature_width, PREFIX * D)
   local embed = net:embedding("embed", VOCABULARY, D, 0.05)
   local positions = net:param("positions", { 1, T + PREFIX, D }, nn.normal(0.02))
@@ -97,8 +97,8 @@ return function(net, tok)
   local marks = marks_of(tok)
 
   return function(unit, ids, seed)
-    local noise = weft.tensor.randn(unit:size(), { seed = seed }) * NOISE
-    local feature = weft.normalize(unit + noise) * math.sqrt(configs.feature_width)
+    local noise = weft.tensor.randn(unit:size(), { seed = seed }) * (NOISE / scale)
+    local feature = weft.normalize(unit + noise) * scale
     local B = feature:size(1)
     local words = embed(ids:narrow(2, 1, T - 1))
     local x = weft.cat({ prefix(feature):reshape(B, PREFIX, D), words }, 2)

@@ -49,7 +49,7 @@ return function(s)
   local trained = {
     tok = run.tokenizer(p.out), encoder = run.trained(p.out, names.encoder),
     text = run.trained(p.out, "text_encoder"), vae = run.trained(p.out, names.vae),
-    scheduler = weft.sampler.from_config(configs.micro.scheduler),
+    scheduler = weft.sampler.from_config(configs.parts.scheduler),
   }
   local unet, conditioner = run.model(names.unet, p.seed), run.model(names.conditioner, p.seed + 1)
   local params = train.parameters { unet = unet, conditioner = conditioner }

@@ -3,27 +3,25 @@
 --
 -- v-prediction on the cosine schedule.
 local weft = require "weft"
-local configs = require "configs"
 local parts = require "weft.pipeline.micro_parts"
 local train = weft.train
 
 local M = {}
 
-local width = configs.feature_width
-local NOISE = 0.3 / math.sqrt(width)     -- most of what a unit feature is shaken by, each value
+local NOISE = 0.3     -- most of what a unit feature is shaken by
 
---- The unit features [B,128] that examples are told: of the medium, of the words ("text" or
+--- The unit features [B,D] that examples are told: of the medium, of the words ("text" or
 -- "partial"), or zeros ("none"); with noise added on the unit sphere.
 ---@param examples { feature: string }[]
----@param media weft.Tensor  [B,128] unit features of the targets
----@param texts weft.Tensor  [B,128] unit features of the words
+---@param media weft.Tensor  [B,D] unit features of the targets
+---@param texts weft.Tensor  [B,D] unit features of the words
 function M.features(examples, media, texts, seed)
-  local B = #examples
+  local B, width = #examples, media:size(2)
   local from_text, level, keep = {}, {}, {}
   local draws = weft.tensor.rand({ B }, { seed = seed }):totable()
   for i, e in ipairs(examples) do
     from_text[i] = { (e.feature == "text" or e.feature == "partial") and 1 or 0 }
-    level[i] = { NOISE * draws[i] }
+    level[i] = { NOISE / math.sqrt(width) * draws[i] }
     keep[i] = { e.feature == "none" and 0 or 1 }
   end
   local f = media + (texts - media) * weft.tensor(from_text)

@@ -10,7 +10,7 @@ local labels = require "labels"
 local run = require "run"
 local scene = require "world.scene"
 
-local p = run.params {
+local p = run.plain_params {
   steps = 3000, batch = 96, lr = 2e-3, warmup = 100, seed = 201, n = 1000,
   out = "recipes/micro/judges", work = "checkpoints/judge_identity", stop = 0,
 }

@@ -9,7 +9,7 @@ local judging = require "judging"
 local labels = require "labels"
 local run = require "run"
 
-local p = run.params {
+local p = run.plain_params {
   steps = 2500, batch = 64, lr = 2e-3, warmup = 100, seed = 221, n = 1000,
   out = "recipes/micro/judges", work = "checkpoints/judge_sound", stop = 0,
 }

@@ -86,7 +86,7 @@ local function noised(b, i)
   }
 end
 
---- The denoiser's loss under features c [n,128].
+--- The denoiser's loss under features c [n,D].
 local function denoiser_loss(c, d)
   local conditions = micro.condition(frozen.conditioner, c, d.words, d.mask)
   return train.mse(micro.denoise(frozen.unet, d.sample, d.t, d.source, conditions), d.v)

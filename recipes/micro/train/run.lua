@@ -14,19 +14,42 @@ local KEPT_ROWS = 60
 -- The stage under way: its parameters, the step it is at, the rows of its log.
 local stage = { params = {}, step = 0, rows = {} }
 
---- The stage's parameters, as weft.params declares them, and bf16, which every stage has.
-function M.params(defaults)
+local read_json
+
+--- A folder holds the model at one size.
+local function check_size(folder)
+  local index = read_json(folder .. "/model_index.json")
+  local held = index and configs.is_size(index._name) and index._name
+  if held and held ~= configs.size then
+    error(("%s holds the model at size %s: size=%s wants a folder of its own, such as "
+      .. "out=models/%s"):format(folder, held, configs.size, configs.size), 0)
+  end
+end
+
+--- The parameters of a stage that makes no part of the small model, as weft.params declares them,
+-- and bf16, which every stage has.
+function M.plain_params(defaults)
   defaults.bf16 = { 0, help = "1 runs products in bf16 with f32 sums, where the processor can" }
   stage.params = weft.params(defaults)
   weft.bf16(stage.params.bf16 == 1)
   return stage.params
 end
 
+--- The same for a stage of the small model, at the size it is given.
+---@param defaults table  out: the folder of the model
+function M.params(defaults)
+  defaults.size = { "micro", choices = { "micro", "mini" }, help = "of the model" }
+  local p = M.plain_params(defaults)
+  configs.use(p.size)
+  check_size(p.out)
+  return p
+end
+
 function M.mkdir(path) os.execute(("mkdir -p '%s'"):format(path)) end
 
 --- A part of the small model with random weights.
 function M.model(name, seed)
-  local part = configs.micro[name]
+  local part = configs.parts[name]
   return weft.model.new(part.arch, part.config, { seed = seed })
 end
 
@@ -34,8 +57,6 @@ end
 function M.trained(folder, name)
   return weft.model.load(folder .. "/" .. name, { dtype = "f32" })
 end
-
-local read_json
 
 --- A trained part that is trained further, and another copy that stays. It is kept in the folder of
 -- the checkpoints at first, so that a run which goes on starts from the same.
@@ -64,7 +85,7 @@ local function write_json(path, value) write(path, weft.json.encode(value)) end
 --- List parts in the index of a folder; other trainings may list theirs meanwhile.
 local function add_to_index(folder, names)
   local path = folder .. "/model_index.json"
-  local index = read_json(path) or { _class_name = "MicroPipeline", _name = "micro" }
+  local index = read_json(path) or { _class_name = "MicroPipeline", _name = configs.size }
   for _, name in ipairs(names) do index[name] = { "weft", name } end
   write_json(path, index)
 end
@@ -118,7 +139,7 @@ function M.tokenizer(folder)
   end
   if not read_json(scheduler) then
     M.mkdir(folder .. "/scheduler")
-    write_json(scheduler, configs.micro.scheduler)
+    write_json(scheduler, configs.parts.scheduler)
     add_to_index(folder, { "scheduler" })
   end
   return tokenizer.load(path)

@@ -30,8 +30,8 @@ local p = run.params {
 local tok = run.tokenizer(p.out)
 local image, text = run.trained(p.out, "image_encoder"), run.trained(p.out, "text_encoder")
 local vae, conditioner = run.trained(p.out, "vae"), run.trained(p.out, "conditioner")
-local scheduler = weft.sampler.from_config(configs.micro.scheduler)
-local unet = weft.model.inflate(run.trained(p.out, "unet"), configs.unet_video.config,
+local scheduler = weft.sampler.from_config(configs.parts.scheduler)
+local unet = weft.model.inflate(run.trained(p.out, "unet"), configs.parts.unet_video.config,
   { seed = p.seed })
 local params = train.parameters(unet)
 local opt = train.adamw { params, lr = p.lr, betas = { 0.9, 0.99 }, weight_decay = 0.01 }
@@ -74,7 +74,7 @@ local function frames_of(examples)
   return t
 end
 
---- The unit features [B,128] that the clips are told: of the scene's words, or of a frame (the
+--- The unit features [B,D] that the clips are told: of the scene's words, or of a frame (the
 -- first where it is the source, else the middle one, which shows the scene itself).
 local function features(examples, pixels, seed)
   local scenes, frames = {}, {}
