@@ -90,6 +90,16 @@ M.micro = {
   vae = vae(3), unet = unet(), conditioner = conditioner(),
   audio_encoder = tower(1), audio_vae = vae(1), audio_unet = unet(),
   audio_conditioner = conditioner(),
+  -- Each tells 4 x 4 cells of itself: of a sound, two slots of time by a quarter of the bands.
+  joint = {
+    arch = "joint",
+    config = {
+      _class_name = "JointConnectors", in_channels = M.latent_channels, patch_size = 2,
+      hidden_dim = 48, num_layers = 2, norm_num_groups = 8, time_embedding_dim = 64,
+      environment_dim = 32, num_attention_heads = 4, image_grid = { 4, 4 }, audio_grid = { 4, 4 },
+      image_dim = 96, audio_dim = 96,
+    },
+  },
   language_model = {
     arch = "llama",
     config = {

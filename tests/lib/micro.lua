@@ -10,7 +10,7 @@ local files = {
   conditioner = "model.safetensors", audio_encoder = "model.safetensors",
   audio_conditioner = "model.safetensors", language_model = "model.safetensors",
   feature_in = "model.safetensors", feature_out = "model.safetensors",
-  vocoder = "model.safetensors",
+  vocoder = "model.safetensors", joint = "model.safetensors",
 }
 
 -- Widths that keep every kind of layer and make a step some ten times cheaper.
@@ -25,6 +25,8 @@ local narrow = {
   audio_encoder = { hidden_size = 32, intermediate_size = 64, num_hidden_layers = 1,
     num_attention_heads = 2, stem = { type = "unshuffle", patch = 4, channels = { 16, 16, 16 } } },
 }
+narrow.joint = { hidden_dim = 16, num_layers = 1, time_embedding_dim = 16, image_dim = 32,
+  audio_dim = 32 }
 narrow.language_model = { hidden_size = 32, intermediate_size = 64, num_hidden_layers = 2,
   num_attention_heads = 2, num_key_value_heads = 2 }
 narrow.feature_in = { hidden_dim = 32, out_dim = 32 }
@@ -64,14 +66,14 @@ end
 
 --- Write the model into dir. Returns dir.
 ---@param opts? { narrow: boolean, seed: integer, sounds: boolean, pictures: boolean, language:
---- boolean, vocoder: boolean }  pictures is true when not given
+--- boolean, vocoder: boolean, joint: boolean }  pictures is true when not given
 function M.make(dir, opts)
   opts = opts or {}
   local index = { _class_name = "MicroPipeline", _name = "micro", tokenizer = { "weft", "tok" } }
   local names = {}
   for _, name in ipairs(opts.pictures ~= false and pictures or {}) do names[name] = true end
   for _, name in ipairs(opts.sounds and sounds or {}) do names[name] = true end
-  names.vocoder = opts.vocoder
+  names.vocoder, names.joint = opts.vocoder, opts.joint
   for _, name in ipairs(opts.language and language or {}) do names[name] = true end
   for name in pairs(names) do
     local config = M.config(name, opts.narrow)
