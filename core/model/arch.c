@@ -10,6 +10,7 @@
     X(conditioner) \
     X(gpt2) \
     X(hifigan) \
+    X(joint) \
     X(llama) \
     X(projector) \
     X(unet2d) \

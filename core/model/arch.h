@@ -55,5 +55,8 @@ wf_act wf_config_act(wf_ctx *c, const wf_json *j, const char *key, const char *f
  * NULL t fails as missing. */
 wf_status wf_input_check(wf_ctx *c, const char *model, const char *input, wf_tensor *t, int rank,
                          const int64_t *dims);
+/* A number, or one number for each of B samples, as [B]; scoped. */
+wf_tensor *wf_input_per_sample(wf_ctx *c, const char *model, const char *input, wf_tensor *t,
+                               int64_t B);
 
 #endif

@@ -121,3 +121,14 @@ wf_status wf_input_check(wf_ctx *c, const char *model, const char *input, wf_ten
     return wf_fail_status(c, WF_ESHAPE, "%s: %s is %s, wanted %s", model, input,
                           wf_tensor_text(t, got, sizeof got), wanted);
 }
+
+wf_tensor *wf_input_per_sample(wf_ctx *c, const char *model, const char *input, wf_tensor *t,
+                               int64_t B)
+{
+    const int64_t n = wf_numel(t);
+    if (n != 1 && (n != B || wf_rank(t) != 1))
+        return wf_fail(c, WF_ESHAPE, "%s: %s has %lld values, wanted 1 or [%lld]", model, input,
+                       (long long)n, (long long)B);
+    t = wf_reshape1(c, t, n);
+    return n == B ? t : wf_expand(c, t, &(wf_shape){1, {B}});
+}

@@ -19,7 +19,9 @@ static void *build(wf_builder *b, const wf_json *j)
     return net;
 }
 
-/* sample [B,H,W,C] timestep context? mask? class_labels? context_kv? -> sample [B,H,W,O] */
+/* sample [B,H,W,C] timestep context? mask? class_labels? context_kv? mid_kv? -> sample [B,H,W,O].
+ * mid_kv [B,T,N,2C]: keys and values that the C channels of the middle block attend to besides; of
+ * connectors, see joint.c. */
 static wf_status run_forward(wf_ctx *c, const void *state, wf_tensor *const *in, wf_named *out,
                              int *n_out)
 {
@@ -32,7 +34,7 @@ static wf_status run_forward(wf_ctx *c, const void *state, wf_tensor *const *in,
 }
 
 static const wf_method methods[] = {
-    {"forward", "sample timestep context? mask? class_labels? context_kv?", run_forward},
+    {"forward", "sample timestep context? mask? class_labels? context_kv? mid_kv?", run_forward},
     {"prepare", "context", wfi_unet_prepare}, {0}};
 static const char *const classes[] = {"UNet2DConditionModel", NULL};
 

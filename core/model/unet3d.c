@@ -35,7 +35,7 @@ static wf_status run_forward(wf_ctx *c, const void *state, wf_tensor *const *in,
     const unet_net *net = state;
     const int64_t wanted[] = {-1, -1, -1, -1, net->in_channels};
     WF_TRY(wf_input_check(c, net->name, "sample", in[0], 5, wanted));
-    wf_tensor *flat[6];
+    wf_tensor *flat[7] = {NULL}; /* no mid_kv */
     for (int i = 0; i < 6; i++) flat[i] = in[i];
     const int64_t B = wf_dim(in[0], 0), L = wf_dim(in[0], 1), H = wf_dim(in[0], 2),
                   W = wf_dim(in[0], 3);

@@ -140,7 +140,8 @@ void wfi_unet_read(wf_ctx *c, unet_net *net, unet_plan *p, const char *kind);
 /* Declare the network that was read. */
 void wfi_unet_declare(wf_builder *b, unet_net *net, const unet_plan *p);
 
-/* in: sample timestep context? mask? class_labels? context_kv? with sample [B*n_frames,H,W,C];
+/* in: sample timestep context? mask? class_labels? context_kv? mid_kv? with sample
+ * [B*n_frames,H,W,C] and mid_kv, of pictures alone, [B,T,N,2C] for a middle block of C channels;
  * the rest has B rows -> sample [B*n_frames,H,W,O], scoped. */
 wf_tensor *wfi_unet_run(wf_ctx *c, const unet_net *net, wf_tensor *const *in, int64_t n_frames);
 /* The method "prepare": context [B,T,E] -> context_kv [B,T,P], the keys and values of every cross

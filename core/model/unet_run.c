@@ -2,20 +2,9 @@
 #include "core/model/unet_impl.h"
 
 static const double MASKED = -10000.0; /* added to scores of masked tokens, as the reference does */
+static const double MID_NORM_EPS = 1e-5; /* of the queries of mid_kv; PyTorch's default */
 
 /* ---- times, classes, frames ---- */
-
-/* A number, or one number a sample, as [B]. */
-static wf_tensor *per_sample(wf_ctx *c, const unet_net *net, const char *name, wf_tensor *t,
-                             int64_t B)
-{
-    const int64_t n = wf_numel(t);
-    if (n != 1 && (n != B || wf_rank(t) != 1))
-        return wf_fail(c, WF_ESHAPE, "%s: %s has %lld values, wanted 1 or [%lld]", net->name, name,
-                       (long long)n, (long long)B);
-    t = wf_reshape1(c, t, n);
-    return n == B ? t : wf_expand(c, t, &(wf_shape){1, {B}});
-}
 
 /* class_labels -> [B,E] */
 static wf_tensor *embed_class(wf_ctx *c, const unet_net *net, wf_tensor *labels, int64_t B,
@@ -33,7 +22,7 @@ static wf_tensor *embed_class(wf_ctx *c, const unet_net *net, wf_tensor *labels,
             return NULL;
         labels = wf_to_dtype_of(c, labels, like);
     } else {
-        labels = per_sample(c, net, "class_labels", labels, B);
+        labels = wf_input_per_sample(c, net->name, "class_labels", labels, B);
     }
     switch (net->class_kind) {
     case UNET_CLASS_TABLE:
@@ -72,7 +61,7 @@ static wf_tensor *embed_time(wf_ctx *c, const unet_net *net, wf_tensor *t, wf_te
 {
     const int64_t B = wf_dim(like, 0) / n_frames;
     wf_scope *s = wf_scope_open(c);
-    wf_tensor *wave = wf_time_sinusoid(c, per_sample(c, net, "timestep", t, B),
+    wf_tensor *wave = wf_time_sinusoid(c, wf_input_per_sample(c, net->name, "timestep", t, B),
                                        wf_dim(net->time.first.w->t, 1), net->cos_first, net->shift);
     wf_tensor *emb = wf_time_mlp_run(c, &net->time, wf_to_dtype_of(c, wave, like));
     if (net->class_kind != UNET_CLASS_NONE) {
@@ -93,6 +82,7 @@ typedef struct unet_call {
     const unet_net *net;
     wf_tensor *emb;
     wf_context ctx;
+    wf_tensor *mid_kv;                    /* NULL: none */
     int64_t n_frames;
     wf_tensor *skips[WFI_UNET_SKIPS];
     int n_skips;
@@ -123,10 +113,32 @@ static wf_tensor *run_down(wf_ctx *c, unet_call *k, wf_tensor *x)
     return x;
 }
 
+/* x [B,H,W,C] + what its pixels find in mid_kv [B,T,N,2C], keys then values of N heads. The heads
+ * are as wide as x, so that projections of queries and results lie in the keys and values, and the
+ * sum of the heads is the result: x + sum_n softmax(norm(x) k_n^T / sqrt(C)) v_n. */
+static wf_tensor *read_mid_kv(wf_ctx *c, const unet_call *k, wf_tensor *x)
+{
+    if (wf_has_failed(c)) return NULL;
+    wf_tensor *kv = k->mid_kv;
+    const int64_t B = wf_dim(x, 0), H = wf_dim(x, 1), W = wf_dim(x, 2), C = wf_dim(x, 3);
+    const int64_t wanted[] = {B, -1, -1, 2 * C};
+    if (wf_input_check(c, k->net->name, "mid_kv", kv, 4, wanted) != WF_OK) return NULL;
+    const int64_t N = wf_dim(kv, 2);
+    wf_scope *s = wf_scope_open(c);
+    kv = wf_to_dtype_of(c, kv, x);
+    wf_tensor *q = wf_reshape4(c, wf_layer_norm(c, x, NULL, NULL, MID_NORM_EPS), B, H * W, 1, C);
+    q = wf_expand(c, q, &(wf_shape){4, {B, H * W, N, C}});
+    wf_tensor *y = wf_attention(c, q, wf_slice(c, kv, 3, 0, C, 1), wf_slice(c, kv, 3, C, C, 1),
+                                NULL, 0.0, false);
+    y = wf_reshape4(c, wf_sum(c, y, 1, (int[]){2}, false), B, H, W, C);
+    return wf_scope_close(c, s, wf_add(c, x, y));
+}
+
 static wf_tensor *run_middle(wf_ctx *c, const unet_call *k, wf_tensor *x)
 {
     const unet_net *net = k->net;
     if (net->n_mid > 0) x = run_layer(c, k, &net->mid[0], net->n_mid > 1, x);
+    if (k->mid_kv) x = read_mid_kv(c, k, x);
     return net->n_mid > 1 ? run_layer(c, k, &net->mid[1], false, x) : x;
 }
 
@@ -178,7 +190,7 @@ static wf_status check_context(wf_ctx *c, const unet_net *net, wf_tensor *const 
 
 wf_tensor *wfi_unet_run(wf_ctx *c, const unet_net *net, wf_tensor *const *in, int64_t n_frames)
 {
-    unet_call k = {.net = net, .n_frames = n_frames};
+    unet_call k = {.net = net, .mid_kv = in[6], .n_frames = n_frames};
     wf_tensor *x = wf_to_activation(c, in[0]);
     if (check_context(c, net, in, &k.ctx, wf_dim(x, 0) / n_frames) != WF_OK) return NULL;
     k.emb = embed_time(c, net, in[1], in[4], x, n_frames);

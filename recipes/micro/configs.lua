@@ -116,6 +116,21 @@ local function text_tower(d)
   }
 end
 
+--- Connectors between two denoisers. Each tells 4 x 4 cells of itself: of a sound, two slots of time
+-- by a quarter of the bands.
+local function joint(d)
+  local widest = d.unet[#d.unet]
+  return {
+    arch = "joint",
+    config = {
+      _class_name = "JointConnectors", in_channels = M.latent_channels, patch_size = 2,
+      hidden_dim = 48, num_layers = 2, norm_num_groups = 8, time_embedding_dim = 64,
+      environment_dim = 32, num_attention_heads = 4, image_grid = { 4, 4 }, audio_grid = { 4, 4 },
+      image_dim = widest, audio_dim = widest,
+    },
+  }
+end
+
 local function language_model(d)
   return {
     arch = "llama",
@@ -179,7 +194,7 @@ local function parts(d)
     vae = vae(3, d.vae), unet = unet(d), conditioner = conditioner(d),
     audio_vae = vae(1, 64), audio_unet = unet(d), audio_conditioner = conditioner(d),
     unet_video = unet_video(d), vocoder = vocoder(),
-    language_model = language_model(d),
+    joint = joint(d), language_model = language_model(d),
     feature_in = projector(d.feature_width, d.language_width, d.language_width),
     feature_out = projector(d.language_width, d.feature_width, d.feature_width),
     scheduler = scheduler,

@@ -115,6 +115,26 @@ describe("running out of memory", function()
     assert.is_true(n > 1000)
   end)
 
+  it("is survived anywhere in connectors and the block that reads them", function()
+    local joint = weft.model.new("joint", micro.config("joint", true), { seed = 1 })
+    local unet = weft.model.new("unet2d", weft.with(micro.config("unet", true),
+      { in_channels = 8 }), { seed = 2 })
+    local params = weft.train.parameters(joint)
+    local z = weft.tensor.randn({ 1, 8, 8, 8 }, { seed = 3 })
+    local x = { sample = z, timestep = 20, class_labels = weft.tensor.ones { 1, 128 },
+      context = weft.tensor.ones { 1, 2, 32 } }
+    local n = fail_all(function()
+      return weft.scope(function()
+        local _, grads = weft.grad(function()
+          local told = joint { image = z, audio = z * 0.5, timestep = 20 }
+          return unet(weft.with(x, { mid_kv = told.image_kv })):square():mean()
+        end, params)
+        return weft.train.clip(grads, 1)
+      end)
+    end)
+    assert.is_true(n > 500)
+  end)
+
   it("is foretold where weights in another dtype cannot fit", function()
     -- 2^40 values as f16, in a file of holes: 2 TB that take no room on the disk
     local rows, width, bytes = 2 ^ 24, 2 ^ 16, 2 ^ 41

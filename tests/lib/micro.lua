@@ -11,6 +11,7 @@ local files = {
   audio_conditioner = "model.safetensors", language_model = "model.safetensors",
   feature_in = "model.safetensors", feature_out = "model.safetensors",
   vocoder = "model.safetensors", depth_encoder = "model.safetensors",
+  joint = "model.safetensors",
 }
 
 -- Widths that keep every kind of layer and make a step some ten times cheaper.
@@ -26,6 +27,8 @@ local narrow = {
     num_attention_heads = 2, stem = { type = "unshuffle", patch = 4, channels = { 16, 16, 16 } } },
 }
 narrow.depth_encoder = narrow.audio_encoder
+narrow.joint = { hidden_dim = 16, num_layers = 1, time_embedding_dim = 16, image_dim = 32,
+  audio_dim = 32 }
 narrow.language_model = { hidden_size = 32, intermediate_size = 64, num_hidden_layers = 2,
   num_attention_heads = 2, num_key_value_heads = 2 }
 narrow.feature_in = { hidden_dim = 32, out_dim = 32 }
@@ -66,7 +69,8 @@ end
 
 --- Write the model into dir. Returns dir.
 ---@param opts? { narrow: boolean, seed: integer, sounds: boolean, pictures: boolean, language:
---- boolean, vocoder: boolean, depth: boolean, size: string }  pictures is true when not given
+--- boolean, vocoder: boolean, depth: boolean, joint: boolean, size: string }  pictures is true when
+--- not given
 function M.make(dir, opts)
   opts = opts or {}
   local index = { _class_name = "MicroPipeline", _name = opts.size or "micro",
@@ -74,7 +78,7 @@ function M.make(dir, opts)
   local names = {}
   for _, name in ipairs(opts.pictures ~= false and pictures or {}) do names[name] = true end
   for _, name in ipairs(opts.sounds and sounds or {}) do names[name] = true end
-  names.vocoder, names.depth_encoder = opts.vocoder, opts.depth
+  names.vocoder, names.depth_encoder, names.joint = opts.vocoder, opts.depth, opts.joint
   for _, name in ipairs(opts.language and language or {}) do names[name] = true end
   for name in pairs(names) do
     local config = M.config(name, opts.narrow, opts.size)

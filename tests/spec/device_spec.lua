@@ -58,7 +58,7 @@ describe("the small model on another device", function()
   local dir, here, there, photo
   setup(function()
     dir = micro.make(micro.temp(),
-      { narrow = true, sounds = true, language = true, vocoder = true })
+      { narrow = true, sounds = true, language = true, vocoder = true, joint = true })
     here, there = weft.load(dir), weft.load(dir, { device = "test" })
     photo = weft.image.from(T.rand({ 64, 64, 3 }, { seed = 2 }))
   end)
@@ -119,6 +119,16 @@ describe("the small model on another device", function()
       return m:image { "a red cat", steps = 1, seed = 4, guidance = 1, progress = false }:tensor()
     end
     assert.is_true(far(make(cpu), make(other)) < NEAR)
+  end)
+  it("makes a picture and its sound together", function()
+    local function make(m, kind)
+      return m:generate({ m:encode "a dog", to = { "image", "audio" }, steps = 2, seed = 4,
+        vocoder = "hifigan", progress = false })[kind]
+    end
+    assert.is_true(there.caps.joint)
+    for _, kind in ipairs { "image", "audio" } do
+      agree(function(m) return make(m, kind) end)
+    end
   end)
   it("makes sounds and words", function()
     agree(function(m)

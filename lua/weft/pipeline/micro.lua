@@ -12,6 +12,7 @@ local chat = require "weft.chat"
 local check = require "weft.check"
 local embedding = require "weft.embedding"
 local finite = require "weft.finite"
+local joint = require "weft.pipeline.micro_joint"
 local media = require "weft.pipeline.micro_media"
 local options = require "weft.options"
 local parts = require "weft.pipeline.micro_parts"
@@ -46,14 +47,15 @@ end
 --- A model over loaded parts. What it can do follows from the parts that are there.
 ---@param name string
 ---@param list table  tokenizer text_encoder scheduler; image_encoder vae unet conditioner;
---- audio_encoder audio_vae audio_unet audio_conditioner, vocoder
+--- audio_encoder audio_vae audio_unet audio_conditioner, vocoder, joint
 ---@param device? string  where the parts lie, "cpu" when not given
 function M.new(name, list, device)
   local input, output = media.kinds(list)
   return setmetatable({
     name = name, kind = "micro", parts = list, defaults = M.defaults, dtype = "f32",
     device = device or "cpu",
-    noise = list.scheduler and noise_of(list.scheduler), caps = { input = input, output = output },
+    noise = list.scheduler and noise_of(list.scheduler),
+    caps = { input = input, output = output, joint = joint.is_in(list) },
   }, Micro)
 end
 
@@ -108,6 +110,13 @@ local function describe(self, o, fn, i)
   }
 end
 
+--- What was decoded, as pictures or sounds of the call.
+local function finish(self, medium, x, o, fn)
+  local list = runs.write(self, medium, x, o)
+  for i, made in ipairs(list) do made.meta = describe(self, o, fn, i) end
+  return list
+end
+
 --- The pictures or sounds of a checked call, and whether a callback ended the run early.
 ---@param feature? weft.Tensor  [1,128]; of the prompt when not given
 ---@param concat? any           what the denoiser sees; o.concat when not given
@@ -124,30 +133,44 @@ local function make(self, medium, o, fn, feature, concat)
     z, stopped = runs.sample(self, medium, o, o.n or 1, feature, concat)
     return parts.pictures(self.parts[medium.vae], z)
   end)
-  local list = runs.write(self, medium, x, o)
-  for i, made in ipairs(list) do made.meta = describe(self, o, fn, i) end
-  return list, stopped
+  return finish(self, medium, x, o, fn), stopped
+end
+
+--- All that a checked call wants, a list for each; and whether a callback ended a run early. A
+-- picture and a sound are made together where the model can (micro_joint), else one by one.
+---@param wanted weft.MicroWanted[]
+local function make_all(self, o, fn, wanted)
+  local lists, has_stopped = {}, false
+  local pair = joint.find_pair(self, o, wanted)
+  if pair then
+    local x
+    x, has_stopped = joint.make(self, o, o.n or 1, fn,
+      { image = wanted[pair.image], audio = wanted[pair.audio] })
+    for kind, i in pairs(pair) do lists[i] = finish(self, media.media[kind], x[kind], o, fn) end
+  end
+  for i, item in ipairs(wanted) do
+    local stopped = false
+    if item.kind == "video" then
+      lists[i] = { require("weft.pipeline.micro_video").make(self, o, fn, item.feature) }
+    elseif not lists[i] then
+      lists[i], stopped = make(self, media.media[item.kind], o, fn, item.feature, item.concat)
+    end
+    has_stopped = has_stopped or stopped
+  end
+  return lists, has_stopped
 end
 
 --- What the language model makes of a checked call: r, the answer as a turn, whether a callback
 -- ended a run early.
 ---@param to string|string[]  kinds wanted, or "auto"
 local function respond(self, turns, o, fn, to)
-  local has_stopped = false
-  local makers = {
-    video = function(m, how, feature)
-      return { require("weft.pipeline.micro_video").make(m, how, fn, feature) }
-    end,
-  }
-  for kind, medium in pairs(media.media) do
-    makers[kind] = function(m, how, feature, source)
-      local list, stopped = make(m, medium, how, fn, feature, source or false)
-      has_stopped = has_stopped or stopped
-      return list
-    end
-  end
-  local r, answer = reply.respond(self, turns, o, to, makers)
-  r.stopped = has_stopped
+  local stopped
+  local r, answer = reply.respond(self, turns, o, to, function(wanted)
+    local lists
+    lists, stopped = make_all(self, o, fn, wanted)
+    return lists
+  end)
+  r.stopped = stopped
   return r, answer
 end
 
@@ -173,7 +196,7 @@ function Micro:image(opts) return (make_one(self, "image", opts)) end
 function Micro:audio(opts) return (make_one(self, "audio", opts)) end
 
 --- The kinds that a call of generate is to make, in order.
-local function wanted(self, to)
+local function kinds_of(self, to)
   if to == nil or to == "auto" then to = self.caps.output[1] or "image" end
   local list = type(to) == "table" and to or { to }
   for _, kind in ipairs(list) do
@@ -211,21 +234,22 @@ end
 ---@return weft.Chat
 function Micro:chat(opts) return chat.new(self, opts) end
 
---- Several of a kind, or of several kinds: a Result with images, audios, seeds and params.
+--- Several of a kind, or of several kinds: a Result with images, audios, seeds and params. A model
+-- with the part `joint` makes a picture and a sound together, unless joint = false.
 function Micro:generate(opts)
   local o = options.check("generate", opts, self)
   if reply.reads(self, o.prompt) then
     return (respond(self, ask(o.prompt), o, "generate", o.to or "auto"))
   end
-  local all, seeds, has_stopped = {}, {}, false
-  for _, kind in ipairs(wanted(self, o.to)) do
-    local list, stopped = make(self, media.media[kind], o, "generate")
+  local wanted, all, seeds = {}, {}, {}
+  for i, kind in ipairs(kinds_of(self, o.to)) do wanted[i] = { kind = kind } end
+  local lists, stopped = make_all(self, o, "generate", wanted)
+  for _, list in ipairs(lists) do
     for i, made in ipairs(list) do
       all[#all + 1], seeds[#seeds + 1] = made, o.seed + i - 1
     end
-    has_stopped = has_stopped or stopped
   end
-  return result.new { parts = all, seeds = seeds, params = o, stopped = has_stopped }
+  return result.new { parts = all, seeds = seeds, params = o, stopped = stopped }
 end
 
 --- A picture or sound changed towards a description: the source is concatenated; with strength or

@@ -94,13 +94,15 @@ function M.condition(conditioner, feature, words, mask)
 end
 
 --- v of noisy latents: sample [B,S,S,8] at times t, beside a source's latents (zeros for none).
-function M.denoise(unet, sample, t, source, c)
+---@param c table             of M.condition
+---@param mid_kv? weft.Tensor  [B,T,N,2C] what the connectors tell of another medium
+function M.denoise(unet, sample, t, source, c, mid_kv)
   local B, S = sample:size(1), sample:size(2)
   local place = M.coordinates(S, sample.device):expand(B, S, S, 6)
   local map = ops.resize_nearest(c.map, { height = S, width = S })
   return unet {
     sample = ops.cat({ sample, source, place, map }, 4), timestep = t,
-    context = c.context, mask = c.mask, class_labels = c.class_labels,
+    context = c.context, mask = c.mask, class_labels = c.class_labels, mid_kv = mid_kv,
   }
 end
 

@@ -133,19 +133,27 @@ local function concat_of(o, planned)
 end
 
 --- Reply to turns whose last is the user's, with options that were checked.
--- make[kind](self, o, feature, source) makes media of a kind.
+-- make(wanted) makes what is wanted (weft.MicroWanted), a list for each.
 ---@param to string|string[]  kinds wanted, or "auto"
 ---@return weft.Result r
 ---@return weft.Turn answer  the reply as a turn of the conversation
 function M.respond(self, turns, o, to, make)
+  local plan, wanted = M.plan(self, turns, o, to), {}
+  for _, planned in ipairs(plan) do
+    if planned.kind ~= "text" then
+      wanted[#wanted + 1] = { kind = planned.kind, feature = planned.feature,
+        concat = concat_of(o, planned) or false }
+    end
+  end
+  local made, k = make(wanted), 0
   local parts, seeds, sources = {}, {}, {}
-  for _, planned in ipairs(M.plan(self, turns, o, to)) do
+  for _, planned in ipairs(plan) do
     if planned.kind == "text" then
       parts[#parts + 1] = planned.text
     else
-      local source = concat_of(o, planned)
-      for i, medium in ipairs(make[planned.kind](self, o, planned.feature, source)) do
-        parts[#parts + 1], sources[#parts + 1] = medium, source or false
+      k = k + 1
+      for i, medium in ipairs(made[k]) do
+        parts[#parts + 1], sources[#parts + 1] = medium, wanted[k].concat
         seeds[#seeds + 1] = o.seed + i - 1
       end
     end

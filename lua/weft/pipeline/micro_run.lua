@@ -59,38 +59,50 @@ local function batches(guide, by_name, n, has_source)
   return out
 end
 
---- The denoiser with guidance: (z [n,...], t, st) -> v.
+--- What the branches of a batch read of another medium: the one of the prompt alone reads it, so
+-- that guidance pulls towards it as towards the prompt. Values of zero tell nothing.
+local function connected(names, mid_kv)
+  local list = {}
+  for i, name in ipairs(names) do list[i] = name == "full" and mid_kv or mid_kv * 0 end
+  return ops.cat(list, 1)
+end
+
+--- The denoiser with guidance: (z [n,...], t, st, mid_kv?) -> v.
 local function denoiser(unet, o, by_name, n, has_source)
   local guide = guidance(o.guidance)
   local stacked = batches(guide, by_name, n, has_source)
-  return function(z, t, st)
+  return function(z, t, st, mid_kv)
     local at = st.steps > 1 and (st.step - 1) / (st.steps - 1) or 0
     local names = guide:branches(at, has_source)
     local c, list = stacked[table.concat(names, " ")], {}
     for i = 1, #names do list[i] = z end
-    local v = parts.denoise(unet, #names > 1 and ops.cat(list, 1) or z, t, c.source, c)
+    local v = parts.denoise(unet, #names > 1 and ops.cat(list, 1) or z, t, c.source, c,
+      mid_kv and connected(names, mid_kv))
     local p = {}
     for i, name in ipairs(names) do p[name] = v:narrow(1, (i - 1) * n + 1, n) end
     return guide:combine(p)
   end
 end
 
---- Unit noise [n,16,16,8]: sample i depends on seed + i - 1 alone. PyTorch's generators draw it
--- channels first, as its pipelines do.
-local function noise(o, n)
-  local list, is_torch = {}, o.rng and o.rng ~= "philox"
-  local sizes = is_torch and { 1, LATENT_CHANNELS, LATENT_SIDE, LATENT_SIDE }
-    or { 1, LATENT_SIDE, LATENT_SIDE, LATENT_CHANNELS }
+--- Unit noise [n,16,16,8], or of several media [n,media,16,16,8], of which the first is that of one
+-- alone: sample i depends on seed + i - 1. PyTorch's generators draw it channels first, as its
+-- pipelines do.
+---@param o table  rng, seed
+---@param n_media? integer
+function M.noise(o, n, n_media)
+  local list, is_torch, k = {}, o.rng and o.rng ~= "philox", n_media or 1
+  local sizes = is_torch and { k, LATENT_CHANNELS, LATENT_SIDE, LATENT_SIDE }
+    or { k, LATENT_SIDE, LATENT_SIDE, LATENT_CHANNELS }
   for i = 1, n do
     local x = tensor.randn(sizes, { seed = o.seed + i - 1, rng = o.rng })
     list[i] = is_torch and x:permute(1, 3, 4, 2):contiguous() or x
   end
-  return ops.cat(list, 1)
+  return n_media and ops.stack(list, 1) or ops.cat(list, 1)
 end
 
 --- The noise that a run starts from.
 local function first_noise(m, o, n)
-  if not o.latents then return noise(o, n):to(m.device) end
+  if not o.latents then return M.noise(o, n):to(m.device) end
   local want = { n, LATENT_SIDE, LATENT_SIDE, LATENT_CHANNELS }
   local got = table.concat(o.latents:size(), ",")
   if got ~= table.concat(want, ",") then
@@ -127,6 +139,18 @@ local function mask_of(m, medium, mask)
   return medium.mask(mask):to(m.device)
 end
 
+--- One medium's side of a checked call: its denoiser with guidance, (z [n,16,16,8], t, st, mid_kv?)
+-- -> v, where mid_kv is what the connectors tell of another medium; and its source's latents.
+---@param feature weft.Tensor  [1,128] what to make
+---@param concat any  what the denoiser sees beside its sample; nil or false for nothing
+---@return fun(z: weft.Tensor, t: number, st: table, mid_kv: weft.Tensor?): weft.Tensor
+---@return weft.Tensor? source  [1,16,16,8]
+function M.denoiser(m, medium, o, n, feature, concat)
+  local source = latents_of(m, medium, "concat", concat)
+  local by_name = conditions(m, medium, o, feature, source)
+  return denoiser(m.parts[medium.unet], o, by_name, n, source ~= nil), source
+end
+
 --- n latents of a checked call, and whether a callback ended the run early.
 ---@param medium weft.MicroMedium
 ---@param o table  what options.check returned
@@ -135,16 +159,15 @@ end
 ---@return weft.Tensor z  [n,16,16,8]
 ---@return boolean stopped
 function M.sample(m, medium, o, n, feature, concat)
-  local source = latents_of(m, medium, "concat", concat)
+  local denoise, source = M.denoiser(m, medium, o, n, feature, concat)
   local start = source and o.init == concat and source or latents_of(m, medium, "init", o.init)
-  local by_name = conditions(m, medium, o, feature, source)
   local s = sampler.new(o.sampler, { schedule = o.schedule, config = m.noise })
   local stopped = false
   local z = s:run {
     steps = o.steps, latents = first_noise(m, o, n), seed = o.seed, noise = step_noise(m, o),
     init = start and start:expand(n, LATENT_SIDE, LATENT_SIDE, LATENT_CHANNELS):contiguous(),
     strength = start and o.strength, mask = start and mask_of(m, medium, o.mask),
-    denoise = denoiser(m.parts[medium.unet], o, by_name, n, source ~= nil), progress = o.progress,
+    denoise = denoise, progress = o.progress,
     on_step = o.on_step and function(st)
       st.preview = function()
         local x = parts.pictures(m.parts[medium.vae], st:x0():narrow(1, 1, 1))

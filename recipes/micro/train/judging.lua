@@ -17,7 +17,7 @@ local M = {}
 function M.tower(o)
   local config = weft.with(configs.micro.image_encoder.config, {
     num_channels = o.channels, hidden_size = o.width, intermediate_size = 48,
-    num_hidden_layers = 1, projection_dim = o.out,
+    num_hidden_layers = 1, projection_dim = o.out, projection_input = "class",
     stem = { type = "unshuffle", patch = 2, channels = { 4 * o.channels, 16, 32, 32 } },
   })
   return weft.model.new("clip_vision", config, { seed = o.seed })

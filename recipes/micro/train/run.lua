@@ -91,7 +91,7 @@ local function add_to_index(folder, names)
 end
 
 local is_transformer = { clip_vision = true, clip_text = true, conditioner = true, llama = true,
-  projector = true, hifigan = true }
+  projector = true, hifigan = true, joint = true }
 
 --- How a part was made, as it stands beside its weights: the recipe and its parameters, and rows
 -- of the log, evenly spread.

@@ -85,13 +85,14 @@ end
 ---@param text string         a caption of the grammar
 ---@return boolean success
 ---@return world.Verdict verdict
+---@return world.Scene scene   of the caption, what it does not say read from the picture
 function M.caption(picture, text)
   local said = caption.parse(text)
   if not said.ok then error("judge: not a caption: " .. text, 2) end
   local bytes = oracle.to_bytes(picture)
   local scene = complete_from(bytes, said)
   local verdict = oracle.attributes(bytes, scene, { free_texture = true, said = said })
-  return verdict.all, verdict
+  return verdict.all, verdict, scene
 end
 
 --- Only these attributes of a scene, as `said` of oracle.attributes.

@@ -1,0 +1,124 @@
+--- A picture and its sound made together: both denoisers at the same times, step by step, each
+-- reading what the connectors (the part `joint`) make of the other's latents at that time.
+--
+-- The sampler sees one sample whose channels are those of both. The picture's noise is that of a
+-- picture made alone; with connectors that say nothing it is that picture.
+local core = require "weft.core"
+local finite = require "weft.finite"
+local media = require "weft.pipeline.micro_media"
+local ops = require "weft.ops"
+local parts = require "weft.pipeline.micro_parts"
+local prompts = require "weft.pipeline.micro_prompt"
+local runs = require "weft.pipeline.micro_run"
+local sampler = require "weft.sampler"
+
+local M = {}
+
+local CHANNELS = 8
+local image, audio = media.media.image, media.media.audio
+
+---@class weft.MicroWanted
+---@field kind string             "image", "audio", "video"
+---@field feature? weft.Tensor    [1,128]; of the prompt when not given
+---@field concat? any             what the denoiser sees; the call's concat when nil
+
+--- Whether a model has what makes pictures and sounds together.
+function M.is_in(list)
+  if not list.joint then return false end
+  for _, medium in ipairs { image, audio } do
+    if not (list[medium.unet] and list[medium.conditioner] and list[medium.vae]) then
+      return false
+    end
+  end
+  return true
+end
+
+-- What a call may give that belongs to the run of one medium.
+local OF_ONE = { "init", "mask", "latents", "noise" }
+
+--- Why a call's picture and sound cannot be made together; nil when they can.
+local function find_obstacle(m, o)
+  if not M.is_in(m.parts) then
+    return ("the model '%s' has no part 'joint'"):format(m.name),
+      "recipes/micro/train/joint.lua makes it"
+  end
+  for _, name in ipairs(OF_ONE) do
+    if o[name] ~= nil then return ("'%s' belongs to the run of one medium"):format(name) end
+  end
+  return nil
+end
+
+--- Which of the media that a call wants are made together: the one picture and the one sound, if
+-- they can be; joint = true raises where they cannot.
+---@param wanted weft.MicroWanted[]
+---@return { image: integer, audio: integer }?  where they stand in wanted
+function M.find_pair(m, o, wanted)
+  local at, count = {}, {}
+  for i, item in ipairs(wanted) do
+    at[item.kind], count[item.kind] = i, (count[item.kind] or 0) + 1
+  end
+  if o.joint == false or count.image ~= 1 or count.audio ~= 1 then return nil end
+  local obstacle, hint = find_obstacle(m, o)
+  if obstacle and o.joint then core.raise("unsupported", "joint: " .. obstacle, hint) end
+  return not obstacle and { image = at.image, audio = at.audio } or nil
+end
+
+--- The denoiser of one medium for what is wanted of it.
+local function denoiser(m, medium, o, n, item)
+  local feature = finite.check("reading the prompt", function()
+    return item.feature or prompts.feature(m, o.prompt, o.mix)
+  end)
+  local concat = item.concat
+  if concat == nil then concat = o.concat end
+  return (runs.denoiser(m, medium, o, n, feature, concat))
+end
+
+--- Latents of a picture and of a sound side by side [n,16,16,16], apart.
+local function apart(z) return z:narrow(4, 1, CHANNELS), z:narrow(4, CHANNELS + 1, CHANNELS) end
+
+local function sample(m, o, n, wanted)
+  local seen = denoiser(m, image, o, n, wanted.image)
+  local heard = denoiser(m, audio, o, n, wanted.audio)
+  local noise = runs.noise(o, n, 2)
+  local s = sampler.new(o.sampler, { schedule = o.schedule, config = m.noise })
+  local stopped = false
+  local z = s:run {
+    steps = o.steps, seed = o.seed, progress = o.progress,
+    latents = ops.cat({ noise:select(2, 1), noise:select(2, 2) }, 4):to(m.device),
+    denoise = function(z, t, st)
+      local x, y = apart(z)
+      x, y = x:contiguous(), y:contiguous()
+      local told = m.parts.joint { image = x, audio = y, timestep = t }
+      return ops.cat({ seen(x, t, st, told.image_kv), heard(y, t, st, told.audio_kv) }, 4)
+    end,
+    on_step = o.on_step and function(st)
+      st.preview = function()
+        local x = apart(st:x0():narrow(1, 1, 1))
+        return runs.write(m, image, parts.pictures(m.parts[image.vae], x:contiguous()), o)[1]
+      end
+      local go_on = o.on_step(st)
+      stopped = go_on == false
+      return go_on
+    end,
+  }
+  return z, stopped
+end
+
+--- n pictures and n sounds of a checked call, as their autoencoders decode them.
+---@param wanted table<string, weft.MicroWanted>  by kind
+---@return table<string, weft.Tensor> made  by kind, [n,64,64,C]
+---@return boolean stopped  whether a callback ended the run early
+function M.make(m, o, n, fn, wanted)
+  for _, medium in ipairs { image, audio } do medium.check(fn, o) end
+  local stopped
+  local x, y = core.scope(function()
+    local z
+    z, stopped = sample(m, o, n, wanted)
+    local picture, sound = apart(z)
+    return parts.pictures(m.parts[image.vae], picture:contiguous()),
+      parts.pictures(m.parts[audio.vae], sound:contiguous())
+  end)
+  return { image = x, audio = y }, stopped
+end
+
+return M
