@@ -116,8 +116,8 @@ local function text_tower(d)
   }
 end
 
---- Connectors between two denoisers. Each tells 4 x 4 cells of itself: of a sound, two slots of time
--- by a quarter of the bands.
+--- Connectors between two denoisers. Each tells 4 x 4 cells of itself: of a sound, two slots of
+-- time by a quarter of the bands.
 local function joint(d)
   local widest = d.unet[#d.unet]
   return {

@@ -48,6 +48,16 @@ describe("the small model", function()
     local made = m:image { "a", steps = 1, seed = 4, rng = "torch-cpu", progress = false }
     assert.are.equal("torch-cpu", made.meta.rng)
   end)
+  it("reads the feature of a picture from all tokens", function()
+    local tower, params = weft.model.load(dir .. "/image_encoder", { dtype = "f32" }), {}
+    for name, t in tower:parameters() do params[name] = t end
+    local out = tower { pixels = weft.tensor.rand({ 2, 64, 64, 3 }, { seed = 1 }) }
+    local norm = weft.layer_norm(out.hidden, params["vision_model.post_layernorm.weight"],
+      params["vision_model.post_layernorm.bias"], { eps = 1e-5 })
+    local expected = weft.linear(norm:reshape(2, -1), params["visual_projection.weight"])
+    -- The two sum in another order at most.
+    assert.is_true((out.embeds - expected):abs():max():item() < 1e-5)
+  end)
   it("refuses a mask of nothing", function()
     assert.has_error(function() image { mask = photo:mask { h = 32 } } end)
   end)
