@@ -33,6 +33,16 @@ function M.new(fields)
   return meta
 end
 
+-- What the description of a medium says beside its kind.
+local BESIDE = { sha256 = true, weight = true, depth = true }
+
+local function kind_of(part)
+  for key in pairs(part) do
+    if not BESIDE[key] then return key end
+  end
+  return "?"
+end
+
 --- The words of a prompt, media as their kind in brackets.
 local function prompt_text(prompt)
   if type(prompt) == "string" then return prompt end
@@ -40,7 +50,7 @@ local function prompt_text(prompt)
   for i, part in ipairs(prompt or {}) do
     if type(part) == "string" then out[i] = part
     elseif part.text then out[i] = part.text
-    else out[i] = "[" .. (next(part) or "?") .. "]" end
+    else out[i] = "[" .. kind_of(part) .. "]" end
   end
   return table.concat(out)
 end

@@ -1,4 +1,5 @@
 --- Pictures in files: round trips, provenance, animations, resizing as Pillow does it.
+local provenance = require "weft.provenance"
 local weft = require "weft"
 local T, image, video = weft.tensor, weft.image, weft.video
 
@@ -42,6 +43,14 @@ describe("a picture file", function()
     assert.are.same({ 0, 0, 0, 1, 255 }, bytes)
     os.remove(path)
   end)
+  it("names a medium of the prompt by its kind, whatever else is said of it", function()
+    for weight = 1, 20 do
+      local part = { image = "made here", sha256 = ("ab"):rep(32), weight = weight, depth = true }
+      local line = provenance.human { call = { prompt = { "a ", part }, options = {} } }
+      assert.are.equal("a [image]", line:match "^[^\n]+")
+    end
+  end)
+
   it("carries its provenance, and the same bytes each time", function()
     local path, other, bare, again = temp ".png", temp ".png", temp ".png", temp ".png"
     local im = image.new(8, 8, "red")
