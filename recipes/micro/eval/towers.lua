@@ -4,9 +4,11 @@
 --   weft run recipes/micro/eval/towers.lua
 --
 -- Probes are trained on features of scenes of one object and read those of others; the words are
--- complete captions. Naming asks which of the captions that differ in one attribute, one for each
--- of its values, is nearest to the picture. Retrieval is among a scene and its five twins, which
--- differ in one attribute.
+-- complete captions. "of two" probes the object at the centre where another stands elsewhere, which
+-- only a feature that holds what stands where can answer. Naming asks which of the captions that
+-- differ in one attribute, one for each of its values, is nearest to the picture. Retrieval is
+-- among a scene and its five twins, which differ in one attribute or by an exchange of one between
+-- two objects.
 package.path = "./recipes/micro/?.lua;./recipes/micro/train/?.lua;" .. package.path
 
 local weft = require "weft"
@@ -33,8 +35,18 @@ local function of_words(list)
 end
 
 local ATTRIBUTES = { "kind", "colour", "size", "pattern", "cell", "place", "style" }
+local OF_TWO = { "kind", "colour", "size", "pattern" }
+local CENTRE = 4
+
+--- The object that is asked for: the one at the centre of two, or the only one.
+local function subject(s)
+  local first, second = s.objects[1], s.objects[2]
+  return second and second.cell == CENTRE and second or first
+end
+
 local function value(s, name)
-  return name ~= "place" and name ~= "style" and s.objects[1][name] or s[name]
+  if name == "place" or name == "style" then return s[name] end
+  return subject(s)[name]
 end
 local function labels(list, name)
   local out = {}
@@ -62,40 +74,55 @@ end
 
 --- Share of scenes whose picture's nearest caption among the twins' is their own.
 local function retrieval()
-  local scenes = {}
+  local list = {}
   for g = 1, p.n do
     local r = rng.new("eval retrieval", g)
-    local base = scene.sample(r, { split = "val", objects = 1 })
-    scenes[#scenes + 1] = base
-    for _, s in ipairs(scene.twins(r, base, p.twins - 1)) do scenes[#scenes + 1] = s end
+    local base = scene.sample(r, { split = "val" })
+    list[#list + 1] = base
+    for _, s in ipairs(scene.twins(r, base, p.twins - 1)) do list[#list + 1] = s end
   end
-  return probe.retrieval(probe.features(scenes, of_pictures), probe.features(scenes, of_words),
+  return probe.retrieval(probe.features(list, of_pictures), probe.features(list, of_words),
     p.twins)
 end
 
-local known, asked = {}, {}
-for i = 1, p.n_train do known[i] = scene.at("train", i, { objects = 1 }) end
-for i = 1, p.n do asked[i] = scene.at("val", i, { objects = 1 }) end
+local function scenes(split, n, options)
+  local list = {}
+  for i = 1, n do list[i] = scene.at(split, i, options) end
+  return list
+end
+
 local report = {}
-print(("%-10s %s"):format("probe", "  kind colour   size pattern  cell  place  style"))
-for _, sense in ipairs { { "image", of_pictures }, { "text", of_words } } do
-  local x, y = probe.features(known, sense[2]), probe.features(asked, sense[2])
+
+--- Print a row of shares by attribute and keep it.
+local function row(label, attributes, share)
   local cells = {}
-  report[sense[1]] = {}
-  for i, name in ipairs(ATTRIBUTES) do
-    local share = probe.linear(x, labels(known, name), y, labels(asked, name),
-      { classes = classes(name), steps = p.steps })
-    report[sense[1]][name], cells[i] = share, ("%6.3f"):format(share)
+  report[label] = {}
+  for i, name in ipairs(attributes) do
+    report[label][name] = share(name)
+    cells[i] = ("%6.3f"):format(report[label][name])
   end
-  print(("%-10s %s"):format(sense[1], table.concat(cells, " ")))
+  print(("%-14s %s"):format(label, table.concat(cells, " ")))
 end
-local pictures, cells = probe.features(asked, of_pictures), {}
-report.naming = {}
-for i, name in ipairs(ATTRIBUTES) do
-  local share = naming(pictures, asked, name)
-  report.naming[name], cells[i] = share, ("%6.3f"):format(share)
+
+--- A row of linear probes of features, trained on scenes `known` and asked about `asked`.
+local function probe_row(label, attributes, embed, known, asked)
+  local x, y = probe.features(known, embed), probe.features(asked, embed)
+  row(label, attributes, function(name)
+    return probe.linear(x, labels(known, name), y, labels(asked, name),
+      { classes = classes(name), steps = p.steps })
+  end)
 end
-print(("%-10s %s"):format("naming", table.concat(cells, " ")))
+
+local one, two = { objects = 1 }, { objects = 2, fixed = { cell = CENTRE } }
+local known, asked = scenes("train", p.n_train, one), scenes("val", p.n, one)
+local known_two, asked_two = scenes("train", p.n_train, two), scenes("val", p.n, two)
+print(("%-14s %s"):format("probe", "  kind colour   size pattern  cell  place  style"))
+for _, sense in ipairs { { "image", of_pictures }, { "text", of_words } } do
+  probe_row(sense[1], ATTRIBUTES, sense[2], known, asked)
+  probe_row(sense[1] .. " of two", OF_TWO, sense[2], known_two, asked_two)
+end
+local pictures = probe.features(asked, of_pictures)
+row("naming", ATTRIBUTES, function(name) return naming(pictures, asked, name) end)
 report.retrieval = retrieval()
 print(("picture to words among %d twins: %.3f"):format(p.twins, report.retrieval))
 print(weft.json.encode(report))
