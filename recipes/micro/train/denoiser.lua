@@ -17,17 +17,28 @@ local train = weft.train
 ---@field examples fun(step: integer): micro.Example[]
 ---@field render fun(records: table[]): weft.Tensor  [n,64,64,C], what the tower and the vae read
 
+--- Latents [B,S,S,8] of the examples' sources, zeros where there is none.
+local function source_latents(s, vae, examples)
+  local sources, rows = {}, {}
+  for k, e in ipairs(examples) do
+    if e.source then sources[#sources + 1] = e.source end
+    rows[k] = e.source and #sources or 0
+  end
+  local size, channels = configs.latent_size, configs.latent_channels
+  local z = weft.tensor.zeros { 1, size, size, channels }
+  if #sources > 0 then z = weft.cat({ z, parts.latents(vae, s.render(sources)) }, 1) end
+  return weft.index_select(z, weft.tensor(rows, { dtype = "i64" }))
+end
+
 --- What a step needs beside the network: latents, noise, times, conditions. No gradient.
 ---@param s micro.DenoiserStage
 ---@param trained table  encoder text vae scheduler tok
 local function prepare(s, trained, i)
   local examples = s.examples(i)
   local seed = (s.p.seed * 1000000 + i) * 8
-  local targets, sources, captions, words, has_source = {}, {}, {}, {}, {}
+  local targets, captions, words = {}, {}, {}
   for k, e in ipairs(examples) do
-    targets[k], sources[k] = e.target, e.source or e.target
-    captions[k], words[k] = e.caption, e.text
-    has_source[k] = { { { e.source and 1 or 0 } } }
+    targets[k], captions[k], words[k] = e.target, e.caption, e.text
   end
   local x = s.render(targets)
   local ids = data.text_ids(trained.tok, captions)
@@ -35,7 +46,7 @@ local function prepare(s, trained, i)
   local sample, v, t = diffusion.noised(trained.scheduler, parts.latents(trained.vae, x), seed)
   return {
     sample = sample, v = v, t = t,
-    source = parts.latents(trained.vae, s.render(sources)) * weft.tensor(has_source),
+    source = source_latents(s, trained.vae, examples),
     feature = diffusion.features(examples, weft.normalize(trained.encoder { pixels = x }.embeds),
       weft.normalize(trained.text { ids = ids }.embeds), seed),
     words = trained.text { ids = word_ids }.hidden, mask = word_mask,
