@@ -1,0 +1,27 @@
+-- from-depth.lua: pictures of what stands where a depth map says, in any colour and place
+--   weft run recipes/from-depth.lua input=map.png n=7
+local weft = require "weft"
+local p = weft.params {
+  input = { "", path = true, help = "a gray picture, 0 near and 1 far; none: a disc is drawn" },
+  n = { 7, min = 1, max = 64 }, guidance = 3, steps = 25, seed = 1,
+  out = { "from-depth.png", path = true, help = "sheet of the map and the pictures" },
+}
+local m = weft.load "micro"
+
+--- A disc near by, before a floor that comes nearer from 1 to 0.6 downwards.
+local function disc()
+  local rows = {}
+  for y = 1, 64 do
+    rows[y] = {}
+    for x = 1, 64 do
+      local is_near = (x - 32.5) ^ 2 + (y - 32.5) ^ 2 < 13 ^ 2
+      rows[y][x] = { is_near and 0.15 or 1 - 0.4 * (y - 1) / 63 }
+    end
+  end
+  return weft.image.from(weft.tensor(rows))
+end
+
+local map = p.input ~= "" and weft.image.load(p.input):as(1) or disc()
+local r = m:generate { weft.depth(map), to = "image", n = p.n, guidance = p.guidance,
+  steps = p.steps, seed = p.seed }
+weft.sheet({ map:as(3), unpack(r.images) }, { columns = 4 }):save(p.out)
