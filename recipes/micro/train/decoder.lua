@@ -5,6 +5,7 @@
 local ffi = require "ffi"
 local weft = require "weft"
 local configs = require "configs"
+local diffusion = require "diffusion"
 local nn = require "weft.nn"
 local train = weft.train
 
@@ -13,7 +14,6 @@ local VOCABULARY = 768
 
 local N_PLACED = 2048                    -- buckets of a word and its place, which few share
 local PLACED = 5                         -- weight of their loss: it is learned last
-local NOISE = 0.3                        -- features are shaken as much as those a denoiser is told
 
 --- Call see(word, place) for each word of text i of ids that stands before "at" in its phrase;
 -- place is what stands behind it there, as one number.
@@ -97,7 +97,8 @@ return function(net, tok)
   local marks = marks_of(tok)
 
   return function(unit, ids, seed)
-    local noise = weft.tensor.randn(unit:size(), { seed = seed }) * (NOISE / scale)
+    -- Shaken as a denoiser will be told it.
+    local noise = weft.tensor.randn(unit:size(), { seed = seed }) * (diffusion.NOISE / scale)
     local feature = weft.normalize(unit + noise) * scale
     local B = feature:size(1)
     local words = embed(ids:narrow(2, 1, T - 1))

@@ -8,7 +8,7 @@ local train = weft.train
 
 local M = {}
 
-local NOISE = 0.3     -- most of what a unit feature is shaken by
+M.NOISE = 0.3         -- most of what a unit feature is shaken by
 
 --- The unit features [B,D] that examples are told: of the medium, of the words ("text" or
 -- "partial"), or zeros ("none"); with noise added on the unit sphere.
@@ -21,7 +21,7 @@ function M.features(examples, media, texts, seed)
   local draws = weft.tensor.rand({ B }, { seed = seed }):totable()
   for i, e in ipairs(examples) do
     from_text[i] = { (e.feature == "text" or e.feature == "partial") and 1 or 0 }
-    level[i] = { NOISE / math.sqrt(width) * draws[i] }
+    level[i] = { M.NOISE / math.sqrt(width) * draws[i] }
     keep[i] = { e.feature == "none" and 0 or 1 }
   end
   local f = media + (texts - media) * weft.tensor(from_text)
