@@ -1,10 +1,12 @@
 /*
  * conditioner.c - from one aligned feature to what a denoiser reads: context tokens and a map.
  *
- *   context = W2 silu(W1 f)  as [B,tokens,width]      for its cross-attention
- *   map     = V2 silu(V1 f)  as [B,size,size,channels] beside its latents
+ *   context = W2 silu(W1 f)  as [B,tokens,width]             for its cross-attention
+ *   layout  = U f            as [B,size,size,kinds]          logits of what stands where
+ *   map     = V2 silu(V1 f)  as [B,size,size,channels], then sigmoid(layout)   beside its latents
  *
- * where f is the unit feature times sqrt(D), so that its values are of order one.
+ * where f is the unit feature times sqrt(D), so that its values are of order one. A config without
+ * "layout_channels" has no layout.
  */
 #include <math.h>
 
@@ -12,14 +14,15 @@
 #include "core/nn/layer.h"
 
 typedef struct conditioner {
-    wf_linear_layer context[2], map[2];
+    wf_linear_layer context[2], map[2], layout;
     int64_t feature_dim, tokens, context_dim, map_size, map_channels;
+    int64_t layout_channels;            /* 0: none */
 } conditioner;
 
 static const wf_config_key KEYS[] = {
     {"feature_dim", NULL}, {"context_tokens", NULL}, {"context_dim", NULL},
     {"context_hidden_dim", NULL}, {"map_channels", NULL}, {"map_size", NULL},
-    {"map_hidden_dim", NULL}, {NULL, NULL},
+    {"map_hidden_dim", NULL}, {"layout_channels", NULL}, {NULL, NULL},
 };
 
 static void declare_pair(wf_builder *b, const char *name, int64_t in, int64_t hidden, int64_t out,
@@ -41,12 +44,17 @@ static void *build(wf_builder *b, const wf_json *config)
     n->context_dim = wf_config_size(c, config, "context_dim", 0);
     n->map_channels = wf_config_size(c, config, "map_channels", 0);
     n->map_size = wf_config_size(c, config, "map_size", 0);
+    if (wf_json_find(config, "layout_channels"))
+        n->layout_channels = wf_config_size(c, config, "layout_channels", 0);
+    const int64_t cells = n->map_size * n->map_size;
     const int64_t hidden = wf_config_size(c, config, "context_hidden_dim", 2 * n->feature_dim);
     const int64_t map_hidden = wf_config_size(c, config, "map_hidden_dim", 4 * n->feature_dim);
     if (wf_has_failed(c)) return NULL;
     declare_pair(b, "context", n->feature_dim, hidden, n->tokens * n->context_dim, n->context);
-    declare_pair(b, "map", n->feature_dim, map_hidden, n->map_size * n->map_size * n->map_channels,
-                 n->map);
+    declare_pair(b, "map", n->feature_dim, map_hidden, cells * n->map_channels, n->map);
+    if (n->layout_channels)
+        n->layout = wf_linear_declare_normal(b, "layout", n->feature_dim,
+                                             cells * n->layout_channels, true, 0.01);
     return n;
 }
 
@@ -63,10 +71,18 @@ static wf_status forward(wf_ctx *c, const void *net, wf_tensor *const *in, wf_na
     WF_TRY(wf_input_check(c, "conditioner", "feature", in[0], 2, want));
     const int64_t B = wf_dim(in[0], 0), S = n->map_size;
     wf_tensor *f = wf_scale(c, in[0], sqrt((double)n->feature_dim));
+    wf_tensor *map = wf_reshape4(c, run_pair(c, n->map, f), B, S, S, n->map_channels);
+    *n_out = 2;
+    if (n->layout_channels) {
+        wf_tensor *layout = wf_reshape4(c, wf_linear_run(c, &n->layout, f), B, S, S,
+                                        n->layout_channels);
+        wf_tensor *both[] = {map, wf_sigmoid(c, layout)};
+        map = wf_concat(c, both, 2, 3);
+        out[(*n_out)++] = (wf_named){"layout", layout};
+    }
     out[0] = (wf_named){"context", wf_reshape3(c, run_pair(c, n->context, f), B, n->tokens,
                                                n->context_dim)};
-    out[1] = (wf_named){"map", wf_reshape4(c, run_pair(c, n->map, f), B, S, S, n->map_channels)};
-    *n_out = 2;
+    out[1] = (wf_named){"map", map};
     return wf_get_status(c);
 }
 

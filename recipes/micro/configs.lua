@@ -3,13 +3,15 @@
 --
 -- The feature that conditions the denoiser enters it three ways, made by the conditioner: as class
 -- labels (added to the time embedding), as context tokens (cross-attention) and as a map beside the
--- latents.
+-- latents, which holds a layout: what stands where, as train/labels.lua lists it.
 local M = {}
 
 -- The same at every size.
 M.latent_channels = 8
 M.latent_size = 16
 M.map_channels = 32
+M.map_size = 8
+M.layout_channels = { picture = 42, sound = 32 }
 
 -- What differs. Towers: width and layers; `unet` lists the channels of its levels, of which the
 -- second attends; widths over heads are 32 in towers and language model, 24 in denoisers.
@@ -41,13 +43,14 @@ local function levels(d, kind)
   return down, up
 end
 
-local function unet(d)
+local function unet(d, layout)
   local down, up = levels(d, "2D")
   return {
     arch = "unet2d",
     config = {
       _class_name = "UNet2DConditionModel", sample_size = M.latent_size,
-      in_channels = 2 * M.latent_channels + 6 + M.map_channels, out_channels = M.latent_channels,
+      in_channels = 2 * M.latent_channels + 6 + M.map_channels + layout,
+      out_channels = M.latent_channels,
       block_out_channels = d.unet, layers_per_block = 1,
       down_block_types = down, mid_block_type = "UNetMidBlock2DCrossAttn", up_block_types = up,
       -- how many heads
@@ -60,13 +63,14 @@ local function unet(d)
   }
 end
 
-local function conditioner(d)
+local function conditioner(d, layout)
   return {
     arch = "conditioner",
     config = {
       _class_name = "FeatureConditioner", feature_dim = d.feature_width,
       context_tokens = 4, context_dim = d.text, context_hidden_dim = d.context_hidden,
-      map_channels = M.map_channels, map_size = 8, map_hidden_dim = d.map_hidden,
+      map_channels = M.map_channels, map_size = M.map_size, map_hidden_dim = d.map_hidden,
+      layout_channels = layout,
     },
   }
 end
@@ -155,7 +159,7 @@ end
 --- The denoiser of videos: that of pictures with layers over frames, whose attention reads the
 -- context too; a frame's number is embedded beside the time. Trained from the weights of `unet`.
 local function unet_video(d)
-  local config = unet(d).config
+  local config = unet(d, M.layout_channels.picture).config
   local down, up = levels(d, "3D")
   for key, value in pairs {
     _class_name = "UNet3DConditionModel", mid_block_type = "UNetMidBlock3DCrossAttn",
@@ -188,11 +192,13 @@ local scheduler = {
 
 --- Every part at a size.
 local function parts(d)
+  local seen, heard = M.layout_channels.picture, M.layout_channels.sound
   return {
     image_encoder = tower(d, 3, d.tower_layers), audio_encoder = tower(d, 1, d.tower_layers),
     depth_encoder = tower(d, 1, 2), text_encoder = text_tower(d),
-    vae = vae(3, d.vae), unet = unet(d), conditioner = conditioner(d),
-    audio_vae = vae(1, 64), audio_unet = unet(d), audio_conditioner = conditioner(d),
+    vae = vae(3, d.vae), unet = unet(d, seen), conditioner = conditioner(d, seen),
+    audio_vae = vae(1, 64), audio_unet = unet(d, heard),
+    audio_conditioner = conditioner(d, heard),
     unet_video = unet_video(d), vocoder = vocoder(),
     joint = joint(d), language_model = language_model(d),
     feature_in = projector(d.feature_width, d.language_width, d.language_width),

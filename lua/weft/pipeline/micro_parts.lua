@@ -83,13 +83,13 @@ end
 ---@param feature weft.Tensor  [B,D] unit rows, zeros for no condition
 ---@param words weft.Tensor    [B,T,96] the text tower's states of the words
 ---@param mask weft.Tensor     [B,T] 1 for a word, 0 for padding
----@return table { class_labels, context, mask, map }
+---@return table { class_labels, context, mask, map, layout }  layout where the conditioner has one
 function M.condition(conditioner, feature, words, mask)
   local c = conditioner { feature = feature }
   local ones = tensor.ones({ feature:size(1), c.context:size(2) }, { device = feature.device })
   return {
     class_labels = feature * math.sqrt(feature:size(2)), map = c.map,
-    context = ops.cat({ c.context, words }, 2), mask = ops.cat({ ones, mask }, 2),
+    layout = c.layout, context = ops.cat({ c.context, words }, 2), mask = ops.cat({ ones, mask }, 2),
   }
 end
 

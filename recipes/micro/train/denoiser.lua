@@ -2,7 +2,8 @@
 --
 -- The feature comes from the tower of the medium, or from the text tower for complete and partial
 -- descriptions; it is dropped for one in ten. A source's latents are concatenated for edits, zeros
--- otherwise; words stand in the cross-attention.
+-- otherwise; words stand in the cross-attention. The conditioner's layout learns to say what stands
+-- where, so that the denoiser need not find out how the feature says it.
 local weft = require "weft"
 local configs = require "configs"
 local data = require "data"
@@ -16,6 +17,10 @@ local train = weft.train
 ---@field names table<string, string>      the parts: encoder vae unet conditioner
 ---@field examples fun(step: integer): micro.Example[]
 ---@field render fun(records: table[]): weft.Tensor  [n,64,64,C], what the tower and the vae read
+---@field layout fun(records: table[]): weft.Tensor  [n,8,8,K] of 0 and 1: what stands where
+
+-- Weight of the layout's loss: small beside the denoiser's, which shares its clipping.
+local LAYOUT = 0.02
 
 --- Latents [B,S,S,8] of the examples' sources, zeros where there is none.
 local function source_latents(s, vae, examples)
@@ -28,6 +33,19 @@ local function source_latents(s, vae, examples)
   local z = weft.tensor.zeros { 1, size, size, channels }
   if #sources > 0 then z = weft.cat({ z, parts.latents(vae, s.render(sources)) }, 1) end
   return weft.index_select(z, weft.tensor(rows, { dtype = "i64" }))
+end
+
+--- 1 for examples that are told a feature, 0 for the others: [B,1,1,1].
+local function told(examples)
+  local is = {}
+  for k, e in ipairs(examples) do is[k] = { { { e.feature == "none" and 0 or 1 } } } end
+  return weft.tensor(is)
+end
+
+--- Binary cross-entropy of each thing at each place, a thing that is.
+local function layout_loss(logits, b)
+  local each = (weft.softplus(logits) - logits * b.layout) * b.told
+  return each:sum() / (b.layout * b.told):sum():clamp(1)
 end
 
 --- What a step needs beside the network: latents, noise, times, conditions. No gradient.
@@ -47,6 +65,7 @@ local function prepare(s, trained, i)
   return {
     sample = sample, v = v, t = t,
     source = source_latents(s, trained.vae, examples),
+    layout = s.layout(targets), told = told(examples),
     feature = diffusion.features(examples, weft.normalize(trained.encoder { pixels = x }.embeds),
       weft.normalize(trained.text { ids = ids }.embeds), seed),
     words = trained.text { ids = word_ids }.hidden, mask = word_mask,
@@ -69,14 +88,16 @@ return function(s)
 
   local function step(i)
     local b = prepare(s, trained, i)
-    local loss, grads = weft.grad(function()
+    local _, grads, loss, layout = weft.grad(function()
       local c = parts.condition(conditioner, b.feature, b.words, b.mask)
-      return train.mse(parts.denoise(unet, b.sample, b.t, b.source, c), b.v)
+      local mse = train.mse(parts.denoise(unet, b.sample, b.t, b.source, c), b.v)
+      local layout = layout_loss(c.layout, b)
+      return mse + layout * LAYOUT, mse, layout
     end, params)
     local norm = train.clip(grads, 1)
     opt:step(grads, { lr = rate(i) })
     ema:update()
-    return { loss = loss:item(), norm = norm }
+    return { loss = loss:item(), layout = layout:item(), norm = norm }
   end
 
   run.loop {

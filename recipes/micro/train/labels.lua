@@ -1,4 +1,5 @@
---- What is true of scenes, captions and sounds as rows of 0 and 1: what judges learn to tell.
+--- What is true of scenes, captions and sounds as rows of 0 and 1: what judges learn to tell, and
+-- conditioners where it stands.
 local ffi = require "ffi"
 local weft = require "weft"
 local names = require "world.names"
@@ -25,9 +26,10 @@ local function of_names(list)
   return fields(out)
 end
 
---- Who a subject is; and everything that words can say of a scene.
+--- Who a subject is; everything that words can say of a scene; and of one place of it.
 M.IDENTITY = of_names { "kind", "colour", "pattern" }
 M.SCENE = of_names { "kind", "colour", "size", "pattern", "cell", "place", "style" }
+M.PLACE = of_names { "kind", "colour", "size", "pattern", "place", "style" }
 
 --- 32 classes of what is heard. Silence is no class.
 M.SOUND = fields { { "voice", 12 }, { "pitch", 3 }, { "ambience", 5 }, { "instrument", 4 },
@@ -59,7 +61,7 @@ end
 
 --- What can be seen of scenes, or is said in parsed captions.
 ---@param scenes (world.Scene|world.Parsed)[]
----@param labels micro.Labels  M.IDENTITY or M.SCENE
+---@param labels micro.Labels  M.IDENTITY, M.SCENE or M.PLACE
 function M.scenes(scenes, labels) return rows(scenes, labels, of_scene) end
 
 -- Ids of the field "effect".

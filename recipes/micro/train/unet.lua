@@ -4,6 +4,7 @@
 package.path = "./recipes/micro/?.lua;./recipes/micro/train/?.lua;" .. package.path
 
 local data = require "data"
+local layout = require "layout"
 local run = require "run"
 
 local p = run.params {
@@ -12,7 +13,7 @@ local p = run.params {
 }
 
 require "denoiser" {
-  p = p, render = data.pictures,
+  p = p, render = data.pictures, layout = layout.of_scenes,
   names = { encoder = "image_encoder", vae = "vae", unet = "unet", conditioner = "conditioner" },
   examples = function(i) return data.examples("unet", i, p.batch) end,
 }

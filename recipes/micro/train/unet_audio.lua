@@ -6,6 +6,7 @@
 package.path = "./recipes/micro/?.lua;./recipes/micro/train/?.lua;" .. package.path
 
 local data = require "audio_data"
+local layout = require "layout"
 local run = require "run"
 
 local p = run.params {
@@ -14,7 +15,7 @@ local p = run.params {
 }
 
 require "denoiser" {
-  p = p, render = data.mels,
+  p = p, render = data.mels, layout = layout.of_sounds,
   names = { encoder = "audio_encoder", vae = "audio_vae", unet = "audio_unet",
     conditioner = "audio_conditioner" },
   examples = function(i) return data.examples("unet-audio", i, p.batch) end,

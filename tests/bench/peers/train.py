@@ -19,6 +19,7 @@ def unet(s):
     net = diffusers.UNet2DConditionModel.from_config(s["unet"])
     words_of = mlp(c["feature_dim"], c["context_hidden_dim"], c["context_tokens"] * c["context_dim"])
     map_of = mlp(c["feature_dim"], c["map_hidden_dim"], c["map_size"] ** 2 * c["map_channels"])
+    layout_of = nn.Linear(c["feature_dim"], c["map_size"] ** 2 * c["layout_channels"])
     x, v = torch.randn(B, 2 * s["channels"], S, S), torch.randn(B, s["channels"], S, S)
     place, feature = torch.randn(1, 6, S, S), F.normalize(torch.randn(B, s["width"]))
     words, mask = torch.randn(B, T, c["context_dim"]), torch.ones(B, T + c["context_tokens"])
@@ -28,10 +29,13 @@ def unet(s):
         f = feature * math.sqrt(s["width"])
         context = torch.cat([words_of(f).view(B, c["context_tokens"], -1), words], 1)
         grid = map_of(f).view(B, c["map_channels"], c["map_size"], c["map_size"])
+        layout = layout_of(f).view(B, c["layout_channels"], c["map_size"], c["map_size"])
+        grid = torch.cat([grid, layout.sigmoid()], 1)
         h = torch.cat([x, place.expand(B, 6, S, S), F.interpolate(grid, size=(S, S))], 1)
         y = net(h, t, context, class_labels=f, encoder_attention_mask=mask).sample
         return F.mse_loss(y, v)
-    return loss, [*net.parameters(), *words_of.parameters(), *map_of.parameters()]
+    made = (net, words_of, map_of, layout_of)
+    return loss, [p for m in made for p in m.parameters()]
 
 
 class Stem(nn.Module):

@@ -1,0 +1,70 @@
+--- What stands where in pictures and sounds: maps of 8 x 8 places, which the layout of a
+-- conditioner learns to say from a feature. A picture's are squares of 8 px; a sound's rows are
+-- slots, and all its places of a row are the same.
+local configs = require "configs"
+local labels = require "labels"
+local scene = require "world.scene"
+local sound = require "world.sound"
+
+local M = {}
+
+local S = configs.map_size
+local PLACE_PX, CENTRE_PX = 64 / S, 32
+-- A body covers a place whose middle it all but reaches.
+local NEAR_PX = 2
+-- A voice sounds for two slots.
+local VOICE_SLOTS = 2
+
+--- Where the body of an object reaches along one axis, around middle px, says whether place i.
+local function is_within(i, middle, radius)
+  return math.abs((i + 0.5) * PLACE_PX - middle) < radius + NEAR_PX
+end
+
+--- The object whose body covers a place; the last of them, which is painted on top.
+local function object_at(s, row, column)
+  for k = #s.objects, 1, -1 do
+    local o = s.objects[k]
+    local radius = scene.RADIUS_PX[o.size]
+    if is_within(column, CENTRE_PX + scene.PITCH_PX * (o.cell % 3 - 1), radius)
+      and is_within(row, CENTRE_PX + scene.PITCH_PX * (math.floor(o.cell / 3) - 1), radius) then
+      return o
+    end
+  end
+end
+
+--- Of scenes: f32 [n,8,8,42], the labels of labels.PLACE.
+---@param scenes world.Scene[]
+function M.of_scenes(scenes)
+  local places = {}
+  for _, s in ipairs(scenes) do
+    for at = 0, S * S - 1 do
+      places[#places + 1] = { objects = { object_at(s, math.floor(at / S), at % S) },
+        place = s.place, style = s.style }
+    end
+  end
+  return labels.scenes(places, labels.PLACE):reshape(#scenes, S, S, -1)
+end
+
+--- What is heard in one slot of a sound.
+local function heard_at(s, slot)
+  if s.reverse then slot = S - 1 - slot end
+  local events = {}
+  for _, e in ipairs(s.events) do
+    if slot >= e.slot and slot < e.slot + VOICE_SLOTS then events[1] = e end
+  end
+  local at = sound.copy(s)
+  at.events = events
+  return at
+end
+
+--- Of sounds and music: f32 [n,8,8,32], the labels of labels.SOUND.
+---@param records (world.Sound|world.Music)[]
+function M.of_sounds(records)
+  local slots, n = {}, #records
+  for _, s in ipairs(records) do
+    for slot = 0, S - 1 do slots[#slots + 1] = s.instrument and s or heard_at(s, slot) end
+  end
+  return labels.sounds(slots):reshape(n, S, 1, -1):expand(n, S, S, labels.SOUND.width):contiguous()
+end
+
+return M
