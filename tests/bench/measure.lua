@@ -69,7 +69,7 @@ end
 local Prepared = {}
 Prepared.__index = Prepared
 
---- Make a row's inputs and warm it up.
+--- Make a row's inputs and warm it up. Memory is read now, while no other row is there.
 ---@param row bench.Row
 function M.prepare(row)
   local p = setmetatable({ row = row, seconds = {}, n = 1 }, Prepared)
@@ -78,10 +78,12 @@ function M.prepare(row)
   p.step = row.make()
   collectgarbage()
   weft.core.trim()
+  reset_peak()
   local once = weft.time(weft.scope, p.step)
   if not row.slow then once = math.min(once, (weft.time(weft.scope, p.step))) end
   p.n = math.max(1, math.ceil(SAMPLE_S / once))
-  reset_peak()
+  p.peak_bytes = weft.memory().peak - p.live
+  p.own_bytes = process_bytes "VmHWM" - p.before
   return p
 end
 
@@ -103,8 +105,7 @@ function Prepared:result()
     name = row.name, dtype = row.dtype, level = weft.core.cpu_level(), threads = weft.threads(),
     samples = #self.seconds, median_s = med, best_s = best, flops = row.flops, bytes = row.bytes,
     gflops = row.flops and row.flops / best / 1e9, gbytes_s = row.bytes and row.bytes / best / 1e9,
-    items = row.items, unit = row.unit, peak_bytes = weft.memory().peak - self.live,
-    own_bytes = process_bytes "VmHWM" - self.before,
+    items = row.items, unit = row.unit, peak_bytes = self.peak_bytes, own_bytes = self.own_bytes,
     fma_gflops = fma, bf16_gflops = pairs_rate,
   }
 end

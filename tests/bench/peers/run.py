@@ -6,6 +6,7 @@ For each row every party is warmed up, then one sample of each is taken after th
 round, so that a drift of the host meets all of them. hold=1 warms up every row first and then waits
 for a line on stdin before it times them. Rows in out are replaced, others stay.
 """
+import ctypes
 import datetime
 import gc
 import json
@@ -87,13 +88,16 @@ class TorchParty:
     def prepare(self):
         self.before = status("VmRSS")
         self.step, self.seconds = self.make(), []
+        gc.collect()
+        ctypes.CDLL(None).malloc_trim(0)
+        with open("/proc/self/clear_refs", "w") as f:
+            f.write("5")
         for _ in range(1 if self.row.get("slow") else 2):
             start = time.perf_counter()
             self.step()
             once = time.perf_counter() - start
         self.n = max(1, round(SAMPLE_S / once))
-        with open("/proc/self/clear_refs", "w") as f:
-            f.write("5")
+        self.own_bytes = status("VmHWM") - self.before
 
     def sample(self):
         start = time.perf_counter()
@@ -103,7 +107,7 @@ class TorchParty:
 
     def result(self):
         return {"median_s": statistics.median(self.seconds), "best_s": min(self.seconds),
-                "samples": len(self.seconds), "own_bytes": status("VmHWM") - self.before,
+                "samples": len(self.seconds), "own_bytes": self.own_bytes,
                 "parameters": getattr(self.step, "parameters", None)}
 
     def free(self):
