@@ -26,25 +26,38 @@ typedef struct row_job {
 
 enum { ROWS = 64 };
 
+/* Four sums side by side: one alone would wait for each addition. */
 static void row_statistics(const float *x, int64_t C, float eps, float *mean, float *rstd)
 {
-    vf s = vf_zero(), q = vf_zero();
-    for (int64_t i = 0; i < C; i += VL) s = vf_add(s, vf_load_n(x + i, min_i(VL, C - i)));
-    const float m = vf_hsum(s) / (float)C;
-    for (int64_t i = 0; i < C; i += VL) {
-        const int64_t n = min_i(VL, C - i);
-        const vf d = vf_sub(vf_load_n(x + i, n), vf_set1(m));
-        if (n == VL) q = vf_fma(d, d, q);
-        else {
-            float t[VL];
-            vf_store(t, d);
-            for (int64_t k = 0; k < n; k++) t[k] *= t[k];
-            for (int64_t k = n; k < VL; k++) t[k] = 0.0f;
-            q = vf_add(q, vf_load(t));
+    vf s[4] = {vf_zero(), vf_zero(), vf_zero(), vf_zero()}, q[4] = {s[0], s[0], s[0], s[0]};
+    int64_t i = 0;
+    for (; i + 4 * VL <= C; i += 4 * VL)
+        for (int k = 0; k < 4; k++) s[k] = vf_add(s[k], vf_load(x + i + k * VL));
+    for (; i < C; i += VL) s[0] = vf_add(s[0], vf_load_n(x + i, min_i(VL, C - i)));
+    const float m = vf_hsum(vf_add(vf_add(s[0], s[1]), vf_add(s[2], s[3]))) / (float)C;
+    const vf middle = vf_set1(m);
+    for (i = 0; i + 4 * VL <= C; i += 4 * VL)
+        for (int k = 0; k < 4; k++) {
+            const vf d = vf_sub(vf_load(x + i + k * VL), middle);
+            q[k] = vf_fma(d, d, q[k]);
         }
+    for (; i + VL <= C; i += VL) {
+        const vf d = vf_sub(vf_load(x + i), middle);
+        q[0] = vf_fma(d, d, q[0]);
     }
+    float sum = vf_hsum(vf_add(vf_add(q[0], q[1]), vf_add(q[2], q[3])));
+    for (; i < C; i++) sum += (x[i] - m) * (x[i] - m);
     *mean = m;
-    *rstd = 1.0f / sqrtf(vf_hsum(q) / (float)C + eps);
+    *rstd = 1.0f / sqrtf(sum / (float)C + eps);
+}
+
+WF_INLINE void layer_step(const row_job *j, const float *x, float *y, int64_t i, int64_t n, vf mean,
+                          vf rstd)
+{
+    vf v = vf_mul(vf_sub(vf_load_n(x + i, n), mean), rstd);
+    if (j->w) v = vf_mul(v, vf_load_n(j->w + i, n));
+    if (j->b) v = vf_add(v, vf_load_n(j->b + i, n));
+    vf_store_n(y + i, n, v);
 }
 
 static void layer_part(void *arg, int64_t part, int worker)
@@ -55,14 +68,12 @@ static void layer_part(void *arg, int64_t part, int worker)
     for (int64_t r = part * ROWS; r < min_i(j->rows, (part + 1) * ROWS); r++) {
         float mean, rstd;
         const float *x = j->x + r * C;
+        float *y = j->y + r * C;
         row_statistics(x, C, j->eps, &mean, &rstd);
-        for (int64_t i = 0; i < C; i += VL) {
-            const int64_t n = min_i(VL, C - i);
-            vf v = vf_mul(vf_sub(vf_load_n(x + i, n), vf_set1(mean)), vf_set1(rstd));
-            if (j->w) v = vf_mul(v, vf_load_n(j->w + i, n));
-            if (j->b) v = vf_add(v, vf_load_n(j->b + i, n));
-            vf_store_n(j->y + r * C + i, n, v);
-        }
+        const vf m = vf_set1(mean), scale = vf_set1(rstd);
+        int64_t i = 0;
+        for (; i + VL <= C; i += VL) layer_step(j, x, y, i, VL, m, scale);
+        if (i < C) layer_step(j, x, y, i, C - i, m, scale);
     }
 }
 
