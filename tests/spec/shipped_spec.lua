@@ -12,7 +12,8 @@ local scene = require "world.scene"
 local N = 24
 
 -- A third below the card's figures.
-local BARS = { kind = 0.5, colour = 0.7, size = 0.65, cell = 0.8, place = 0.75, style = 0.7 }
+local BARS = { kind = 0.7, colour = 0.7, size = 0.7, pattern = 0.5, cell = 0.8, place = 0.75,
+  style = 0.7 }
 
 describe("the model that ships", function()
   local m
@@ -47,6 +48,13 @@ describe("the model that ships", function()
     assert.truthy(text:find("cat.png: identical", 1, true), text)
   end)
 
+  it("makes every kind, pictures and sounds together", function()
+    local makes = {}
+    for _, kind in ipairs(m.caps.output) do makes[kind] = true end
+    assert.are.same({ image = true, audio = true, video = true, text = true }, makes)
+    assert.is_true(m.caps.joint)
+  end)
+
   it("names how each part was trained", function()
     for name, part in pairs(m.parts) do
       if type(part.report) == "function" then
@@ -59,8 +67,8 @@ describe("the model that ships", function()
 
   it("draws what the words say, and not what others say", function()
     local right, other = rates(0), rates(5)
-    for _, name in ipairs { "kind", "colour", "size", "cell", "place", "style" } do
-      assert.is_true(right[name] >= BARS[name], name .. " " .. right[name])
+    for name, bar in pairs(BARS) do
+      assert.is_true(right[name] >= bar, name .. " " .. right[name])
     end
     assert.is_true(other.all <= 0.1)
   end)

@@ -103,6 +103,14 @@ end)
 answer("sound of 25 steps with guidance", function(m)
   return function() m:audio { "a low drum", steps = 25, guidance = 3, seed = 7 } end
 end)
+answer("picture and sound made together", function(m)
+  return function()
+    m:generate { RED, to = { "image", "audio" }, steps = 25, guidance = 3, seed = 7 }
+  end
+end)
+answer("video of 25 steps with guidance", function(m)
+  return function() m:video { RED .. " moving left", steps = 25, guidance = 3, seed = 7 } end
+end)
 answer("a picture described in words", function(m, cat)
   return function() m:text { "describe", cat } end
 end)
