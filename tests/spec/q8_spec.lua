@@ -8,7 +8,9 @@ local T = weft.tensor
 local FILE = "/diffusion_pytorch_model.safetensors"
 
 -- Linear layers, convolutions with rows that are no whole number of blocks, norms, biases.
-local unet = weft.with(micro.config("unet", true), { block_out_channels = { 24, 32 } })
+-- 54 channels in: the last block of a row of conv_in.weight is not full.
+local unet = weft.with(micro.config("unet", true),
+  { block_out_channels = { 24, 32 }, in_channels = 54 })
 
 local function model(seed) return weft.model.new("unet2d", unet, { seed = seed or 1 }) end
 
