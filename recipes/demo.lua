@@ -111,6 +111,13 @@ local HEARING = SOUNDS .. PICTURES .. "language_model"
 section("A sound to a picture", HEARING, "Its place is heard.", function()
   show("heard", picture("put", cat, "in the place of", sound "crickets in the background"))
 end)
+section("A picture and its sound", SOUNDS .. PICTURES .. "joint", "Made together, step by step.",
+  function()
+    local words = "a large plain yellow cat at the center in the rain"
+    local made = m:generate(with { words, to = { "image", "audio" } })
+    show("seen", made.image)
+    show("and heard", made.audio)
+  end)
 section("A video", PICTURES .. "unet_video", "Eight frames a second.", function()
   show("video", m:video(with { "a medium plain red cat at the center in the snow moving left" }))
 end)
