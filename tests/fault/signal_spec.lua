@@ -128,7 +128,8 @@ describe("weft batch", function()
     assert.is_truthy(out:find("0 done, 0 failed, 1 not finished", 1, true))
   end)
   it("tries a job whose worker was killed once more, alone", function()
-    local rc, _, err = sh("$W batch job.lua --sweep seed=1..3 --sweep steps=300 -j 2 -o once "
+    -- long enough that no job is done when one is killed
+    local rc, _, err = sh("$W batch job.lua --sweep seed=1..3 --sweep steps=1000 -j 2 -o once "
       .. "& P=$!; sleep 1; kill -KILL $(cat /proc/$P/task/*/children | cut -d\" \" -f1); wait $P")
     assert.are.equal(0, rc)
     assert.is_truthy(err:find("killed, probably out of memory; once more, with none beside it",
