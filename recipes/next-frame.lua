@@ -15,7 +15,8 @@ for i, path in ipairs(p.frames ~= "" and weft.glob(p.frames) or {}) do
 end
 for i, where in ipairs(#list == 0 and { "left", "center", "right" } or {}) do
   local words = p.shown:format(where)
-  list[i] = i == 1 and m:image { words, seed = p.seed } or m:edit(list[1], { m:encode(words) })
+  list[i] = i == 1 and m:image { words, seed = p.seed }
+    or m:edit(list[1], { m:encode(words), seed = p.seed })
 end
 for i, frame in ipairs(list) do prompt[i + 1], labels[i] = frame, tostring(i) end
 prompt[#prompt + 1] = ", what is the next sound and image?"

@@ -72,17 +72,17 @@ static wf_status forward(wf_ctx *c, const void *net, wf_tensor *const *in, wf_na
     const int64_t B = wf_dim(in[0], 0), S = n->map_size;
     wf_tensor *f = wf_scale(c, in[0], sqrt((double)n->feature_dim));
     wf_tensor *map = wf_reshape4(c, run_pair(c, n->map, f), B, S, S, n->map_channels);
+    out[0] = (wf_named){"context", wf_reshape3(c, run_pair(c, n->context, f), B, n->tokens,
+                                               n->context_dim)};
+    out[1] = (wf_named){"map", map};
     *n_out = 2;
     if (n->layout_channels) {
         wf_tensor *layout = wf_reshape4(c, wf_linear_run(c, &n->layout, f), B, S, S,
                                         n->layout_channels);
-        wf_tensor *both[] = {map, wf_sigmoid(c, layout)};
-        map = wf_concat(c, both, 2, 3);
-        out[(*n_out)++] = (wf_named){"layout", layout};
+        out[1].t = wf_concat(c, (wf_tensor *[]){map, wf_sigmoid(c, layout)}, 2, 3);
+        out[2] = (wf_named){"layout", layout};
+        *n_out = 3;
     }
-    out[0] = (wf_named){"context", wf_reshape3(c, run_pair(c, n->context, f), B, n->tokens,
-                                               n->context_dim)};
-    out[1] = (wf_named){"map", map};
     return wf_get_status(c);
 }
 

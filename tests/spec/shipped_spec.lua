@@ -11,7 +11,7 @@ local scene = require "world.scene"
 
 local N = 24
 
--- A third below the card's figures.
+-- A quarter to a third below the card's figures.
 local BARS = { kind = 0.7, colour = 0.7, size = 0.7, pattern = 0.5, cell = 0.8, place = 0.75,
   style = 0.7 }
 

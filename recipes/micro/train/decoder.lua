@@ -6,6 +6,7 @@ local ffi = require "ffi"
 local weft = require "weft"
 local configs = require "configs"
 local diffusion = require "diffusion"
+local labels = require "labels"
 local nn = require "weft.nn"
 local train = weft.train
 
@@ -60,8 +61,7 @@ local function presence(net, name, count)
   local weight = net:param(name .. ".weight", { count, configs.feature_width }, nn.normal(0.01))
   local bias = net:param(name .. ".bias", { count }, nn.constant(-5))
   return function(feature, has)
-    local logits = weft.linear(feature, weight, bias)
-    return (weft.softplus(logits) - logits * has):sum() / has:sum():clamp(1)
+    return labels.presence(weft.linear(feature, weight, bias), has)
   end
 end
 

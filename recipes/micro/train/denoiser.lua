@@ -8,6 +8,7 @@ local weft = require "weft"
 local configs = require "configs"
 local data = require "data"
 local diffusion = require "diffusion"
+local labels = require "labels"
 local parts = require "weft.pipeline.micro_parts"
 local run = require "run"
 local train = weft.train
@@ -40,12 +41,6 @@ local function told(examples)
   local is = {}
   for k, e in ipairs(examples) do is[k] = { { { e.feature == "none" and 0 or 1 } } } end
   return weft.tensor(is)
-end
-
---- Binary cross-entropy of each thing at each place, a thing that is.
-local function layout_loss(logits, b)
-  local each = (weft.softplus(logits) - logits * b.layout) * b.told
-  return each:sum() / (b.layout * b.told):sum():clamp(1)
 end
 
 --- What a step needs beside the network: latents, noise, times, conditions. No gradient.
@@ -91,7 +86,7 @@ return function(s)
     local _, grads, loss, layout = weft.grad(function()
       local c = parts.condition(conditioner, b.feature, b.words, b.mask)
       local mse = train.mse(parts.denoise(unet, b.sample, b.t, b.source, c), b.v)
-      local layout = layout_loss(c.layout, b)
+      local layout = labels.presence(c.layout, b.layout, b.told)
       return mse + layout * LAYOUT, mse, layout
     end, params)
     local norm = train.clip(grads, 1)

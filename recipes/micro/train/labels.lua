@@ -86,6 +86,16 @@ end
 ---@param records (world.Sound|world.Music)[]
 function M.sounds(records) return rows(records, M.SOUND, of_sound) end
 
+--- Binary cross-entropy of each of many things being there, few of which are: a thing that is.
+---@param logits weft.Tensor
+---@param has weft.Tensor       of 0 and 1
+---@param counted? weft.Tensor  of 0 and 1: what is asked for; all when not given
+function M.presence(logits, has, counted)
+  local each = weft.softplus(logits) - logits * has
+  if counted then each, has = each * counted, has * counted end
+  return each:sum() / has:sum():clamp(1)
+end
+
 --- Binary cross-entropy of every label, summed over a row, mean of the rows.
 ---@param logits weft.Tensor  [n,width]
 ---@param has weft.Tensor     [n,width] of 0 and 1

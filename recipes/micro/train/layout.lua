@@ -3,32 +3,31 @@
 -- slots, and all its places of a row are the same.
 local configs = require "configs"
 local labels = require "labels"
+local render = require "world.render"
 local scene = require "world.scene"
 local sound = require "world.sound"
+local synth = require "world.synth"
 
 local M = {}
 
 local S = configs.map_size
-local PLACE_PX, CENTRE_PX = 64 / S, 32
+local PLACE_PX = render.SIDE_PX / S
 -- A body covers a place whose middle it all but reaches.
 local NEAR_PX = 2
--- A voice sounds for two slots.
-local VOICE_SLOTS = 2
+local VOICE_SLOTS = synth.N_SLOTS - sound.LAST_SLOT
 
---- Where the body of an object reaches along one axis, around middle px, says whether place i.
-local function is_within(i, middle, radius)
-  return math.abs((i + 0.5) * PLACE_PX - middle) < radius + NEAR_PX
+--- Whether a body, its middle so many px off the picture's, covers row or column i.
+local function covers(offset, radius, i)
+  return math.abs((i + 0.5 - S / 2) * PLACE_PX - offset) < radius + NEAR_PX
 end
 
 --- The object whose body covers a place; the last of them, which is painted on top.
 local function object_at(s, row, column)
   for k = #s.objects, 1, -1 do
     local o = s.objects[k]
+    local x, y = scene.offset(o.cell)
     local radius = scene.RADIUS_PX[o.size]
-    if is_within(column, CENTRE_PX + scene.PITCH_PX * (o.cell % 3 - 1), radius)
-      and is_within(row, CENTRE_PX + scene.PITCH_PX * (math.floor(o.cell / 3) - 1), radius) then
-      return o
-    end
+    if covers(x, radius, column) and covers(y, radius, row) then return o end
   end
 end
 

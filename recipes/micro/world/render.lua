@@ -32,8 +32,8 @@ local function clamp01(v) return min(max(v, 0), 1) end
 
 --- Centre of an object in pixel indices; half a pixel because indices name pixel centres.
 local function centre(o)
-  return 31.5 + scenes.PITCH_PX * (o.cell % 3 - 1) + o.jx,
-    31.5 + scenes.PITCH_PX * (floor(o.cell / 3) - 1) + o.jy
+  local x, y = scenes.offset(o.cell)
+  return 31.5 + x + o.jx, 31.5 + y + o.jy
 end
 
 --- The pixels an object may touch.

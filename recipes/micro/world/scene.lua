@@ -41,6 +41,14 @@ M.PITCH_PX = 17.6
 M.RADIUS_PX = { [0] = 6.4, 9.6, 13.4 }
 M.JITTER_PX = 2
 
+--- How far a cell's middle lies from the picture's.
+---@param cell integer
+---@return number x_px
+---@return number y_px
+function M.offset(cell)
+  return M.PITCH_PX * (cell % 3 - 1), M.PITCH_PX * (math.floor(cell / 3) - 1)
+end
+
 -- Two bodies may overlap by at most this share of the sum of their radii.
 local CLOSEST = 0.86
 
@@ -52,8 +60,9 @@ local TEXTURES = 2 ^ 31
 ---@param b world.Object
 ---@return boolean
 function M.is_apart(a, b)
-  local dx = (a.cell % 3 - b.cell % 3) * M.PITCH_PX
-  local dy = (math.floor(a.cell / 3) - math.floor(b.cell / 3)) * M.PITCH_PX
+  local ax, ay = M.offset(a.cell)
+  local bx, by = M.offset(b.cell)
+  local dx, dy = ax - bx, ay - by
   local least = CLOSEST * (M.RADIUS_PX[a.size] + M.RADIUS_PX[b.size])
   return dx * dx + dy * dy >= least * least
 end
