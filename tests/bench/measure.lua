@@ -69,7 +69,7 @@ end
 local Prepared = {}
 Prepared.__index = Prepared
 
---- Make a row's inputs and warm it up. Memory is read now, while no other row is there.
+--- Make a row's inputs and warm it up. Memory is read now: rows prepared later do not count.
 ---@param row bench.Row
 function M.prepare(row)
   local p = setmetatable({ row = row, seconds = {}, n = 1 }, Prepared)

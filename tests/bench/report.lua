@@ -118,7 +118,7 @@ local function group_table(group)
   return out
 end
 
--- The row that runs first, in processes that kept no memory of others.
+-- The first row of a full run: later ones find memory that freed rows left.
 local MEMORY_ROW = "sd 2.1 unclip: step with guidance, 768 px"
 
 --- Memory where it counts: what a party's process grew by at most.
