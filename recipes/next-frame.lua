@@ -10,7 +10,7 @@ local p = weft.params {
 local m = weft.load "micro"
 
 local list, prompt, labels = {}, { "given video frames" }, {}
-for i, path in ipairs(p.frames ~= "" and weft.glob(p.frames) or {}) do
+for i, path in ipairs(weft.glob(p.frames, { some = true })) do
   list[i] = weft.image.load(path)
 end
 for i, where in ipairs(#list == 0 and { "left", "center", "right" } or {}) do

@@ -10,7 +10,7 @@ local p = weft.params {
 local m = weft.load "micro"
 
 local list, labels = {}, {}
-for i, path in ipairs(p.pictures ~= "" and weft.glob(p.pictures) or {}) do
+for i, path in ipairs(weft.glob(p.pictures, { some = true })) do
   list[i] = weft.image.load(path)
 end
 for i, where in ipairs(#list == 0 and { "at the left in the city", "at the top in a white room",

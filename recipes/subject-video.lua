@@ -11,7 +11,7 @@ local p = weft.params {
 local m = weft.load "micro"
 
 local prompt = { "here is a " .. p.kind .. ":" }
-for _, path in ipairs(p.pictures ~= "" and weft.glob(p.pictures) or {}) do
+for _, path in ipairs(weft.glob(p.pictures, { some = true })) do
   prompt[#prompt + 1] = weft.image.load(path)
 end
 for i, where in ipairs(#prompt == 1 and { "left in a meadow", "top at night" } or {}) do

@@ -52,7 +52,8 @@ card("seed", "weft.seed(n?) -> integer", "start the run's stream of seeds, or dr
   "weft.seed(7)  local s = weft.seed()")
 card("exists", "weft.exists(path) -> boolean", "is there a file or folder?",
   'if weft.exists "mug.safetensors" then ... end')
-card("glob", "weft.glob(pattern) -> list", "paths that fit * ? [a-z], sorted",
+card("glob", "weft.glob(pattern, { some = bool }) -> list",
+  "paths that fit * ? [a-z], sorted; some: an error where none does",
   'for _, path in ipairs(weft.glob "mug/*.jpg") do ... end')
 card("slug", "weft.slug(text) -> string", "text as part of a file name",
   'im:save(weft.slug "A fox!" .. ".png")        --> a-fox.png')

@@ -1,6 +1,7 @@
 --- Small tools of the package table: exists, glob, slug, log, sweep.
 local host = require "weft.host"
 local check = require "weft.check"
+local core = require "weft.core"
 local paths = require "weft.paths"
 
 local M = {}
@@ -40,14 +41,21 @@ local function expand(dir, parts, i, out)
   for _, name in ipairs(fitting(dir, part)) do expand(prefix .. name, parts, i + 1, out) end
 end
 
---- Paths that fit a pattern with * ? [a-z], sorted: `weft.glob "mug/*.jpg"`.
-function M.glob(pattern)
+--- Paths that fit a pattern with * ? [a-z], sorted: `weft.glob "mug/*.jpg"`. With some = true a
+-- pattern that nothing fits is an error. The empty pattern gives none.
+---@param opts? { some: boolean }
+function M.glob(pattern, opts)
   check.type("glob: pattern", pattern, "string")
+  opts = check.keys("glob", opts, { "some" })
+  if pattern == "" then return {} end
   local parts, out = {}, {}
   for part in pattern:gmatch("[^/]+") do parts[#parts + 1] = part end
   local function from(root) expand(root, parts, 1, out) end
   from(pattern:sub(1, 1) == "/" and "/" or "")
   if #out == 0 and paths.recipe_dir and pattern:sub(1, 1) ~= "/" then from(paths.recipe_dir) end
+  if opts.some and #out == 0 then
+    core.raise("io", ("glob: no file fits '%s'"):format(pattern))
+  end
   return out
 end
 

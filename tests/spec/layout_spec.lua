@@ -6,6 +6,7 @@ local configs = require "configs"
 local labels = require "labels"
 local layout = require "layout"
 local micro = require "micro"
+local shell = require "shell"
 
 --- The ids that are told of a field at a place, of one layout [8,8,K].
 local function told(set, x, row, column, name)
@@ -89,5 +90,32 @@ describe("a conditioner", function()
     local out = weft.model.new("conditioner", config, { seed = 2 }) { feature = feature }
     assert.is_nil(out.layout)
     assert.are.same({ 2, 8, 8, config.map_channels }, out.map:size())
+  end)
+end)
+
+describe("a denoiser's stage", function()
+  it("teaches the conditioner to say the layout", function()
+    local dir = micro.make(micro.temp())
+    finally(function() micro.remove(dir) end)
+    local rc, _, err = shell.weft(".", ("run --plain recipes/micro/train/unet.lua batch=4 steps=24 "
+      .. "warmup=1 lr=0.01 out=%s work=%s/work"):format(dir, dir))
+    assert.are.equal(0, rc, err)
+    local first, last
+    for line in io.lines(dir .. "/work/log.jsonl") do
+      last = weft.json.decode(line).layout
+      first = first or last
+    end
+    -- Everything begins as likely as not, .69 x 42 for the three or so that are: soon less than half.
+    assert.is_true(last < first / 2, ("%g, then %g"):format(first, last))
+  end)
+end)
+
+describe("weft.glob", function()
+  it("raises where some are wanted and nothing fits", function()
+    assert.are.same({}, weft.glob "no-such-*.png")
+    assert.are.same({}, weft.glob("", { some = true }))
+    local ok, err = pcall(weft.glob, "no-such-*.png", { some = true })
+    assert.is_false(ok)
+    assert.truthy(tostring(err):find("no file fits 'no-such-*.png'", 1, true))
   end)
 end)
