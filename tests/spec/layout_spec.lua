@@ -105,7 +105,7 @@ describe("a denoiser's stage", function()
       last = weft.json.decode(line).layout
       first = first or last
     end
-    -- Everything begins as likely as not, .69 x 42 for the three or so that are: soon less than half.
+    -- Everything begins as likely as not, .69 x 42 for the few that are: soon less than half.
     assert.is_true(last < first / 2, ("%g, then %g"):format(first, last))
   end)
 end)

@@ -88,8 +88,8 @@ function M.condition(conditioner, feature, words, mask)
   local c = conditioner { feature = feature }
   local ones = tensor.ones({ feature:size(1), c.context:size(2) }, { device = feature.device })
   return {
-    class_labels = feature * math.sqrt(feature:size(2)), map = c.map,
-    layout = c.layout, context = ops.cat({ c.context, words }, 2), mask = ops.cat({ ones, mask }, 2),
+    class_labels = feature * math.sqrt(feature:size(2)), map = c.map, layout = c.layout,
+    context = ops.cat({ c.context, words }, 2), mask = ops.cat({ ones, mask }, 2),
   }
 end
 
