@@ -1,6 +1,7 @@
 --- The model that ships does what its card says: few scenes, and bars well below the measured
 -- figures of docs/micro.md, so that only a broken model or engine falls under them.
-package.path = "./recipes/micro/?.lua;./recipes/micro/eval/?.lua;" .. package.path
+package.path = "./recipes/micro/?.lua;./recipes/micro/eval/?.lua;./tests/lib/?.lua;"
+  .. package.path
 local weft = require "weft"
 local caption = require "world.caption"
 local common = require "common"
@@ -8,6 +9,7 @@ local edit = require "world.edit"
 local oracle = require "world.oracle"
 local rng = require "world.rng"
 local scene = require "world.scene"
+local shell = require "shell"
 
 local N = 24
 
@@ -71,6 +73,17 @@ describe("the model that ships", function()
       assert.is_true(right[name] >= bar, name .. " " .. right[name])
     end
     assert.is_true(other.all <= 0.1)
+  end)
+
+  it("says what stands where, of two objects too", function()
+    local rc, out, err = shell.weft(".", "run --plain recipes/micro/eval/layout.lua n=40")
+    assert.are.equal(0, rc, err)
+    local least = { ["1 object: pictures"] = 0.9, ["1 object: captions"] = 0.9,
+      ["2 object: pictures"] = 0.75, ["2 object: captions"] = 0.65 }
+    for label, bar in pairs(least) do
+      local all = tonumber(out:match(label .. "[%d%. ]- (%S+)\n"))
+      assert.is_true(all >= bar, label .. " " .. all)
+    end
   end)
 
   it("changes what is asked and keeps the rest", function()

@@ -1,5 +1,5 @@
---- What the conditioner's layout says of each object, at the place where its cell's middle lies: the
--- likeliest value of each attribute, from features of pictures and of captions.
+--- What the conditioner's layout says of each object, at the place where its cell's middle lies:
+-- the likeliest value of each attribute, from features of pictures and of captions.
 --
 --   weft run recipes/micro/eval/layout.lua
 --
