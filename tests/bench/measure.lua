@@ -69,6 +69,11 @@ end
 local Prepared = {}
 Prepared.__index = Prepared
 
+--- One step, whose result is dropped: a scope would hand it on, and leave it to the collector.
+local function run(step)
+  weft.scope(function() step() end)
+end
+
 --- Make a row's inputs and warm it up. Memory is read now: rows prepared later do not count.
 ---@param row bench.Row
 function M.prepare(row)
@@ -79,8 +84,8 @@ function M.prepare(row)
   collectgarbage()
   weft.core.trim()
   reset_peak()
-  local once = weft.time(weft.scope, p.step)
-  if not row.slow then once = math.min(once, (weft.time(weft.scope, p.step))) end
+  local once = weft.time(run, p.step)
+  if not row.slow then once = math.min(once, (weft.time(run, p.step))) end
   p.n = math.max(1, math.ceil(SAMPLE_S / once))
   p.peak_bytes = weft.memory().peak - p.live
   p.own_bytes = process_bytes "VmHWM" - p.before
@@ -91,7 +96,7 @@ end
 function Prepared:sample()
   weft.bf16(self.row.dtype == "bf16" and not self.row.storage)
   local s = weft.time(function()
-    for _ = 1, self.n do weft.scope(self.step) end
+    for _ = 1, self.n do run(self.step) end
   end) / self.n
   self.seconds[#self.seconds + 1] = s
   return s

@@ -4,7 +4,7 @@
 
 For each row every party is warmed up, then one sample of each is taken after the other, round by
 round, so that a drift of the host meets all of them. hold=1 warms up every row first and then waits
-for a line on stdin before it times them. Rows in out are replaced, others stay.
+for a line on stdin before it times them. Rows in out are replaced where they stand, others stay.
 """
 import ctypes
 import datetime
@@ -176,9 +176,8 @@ def save(path, results):
     if os.path.exists(path):
         with open(path) as f:
             saved = json.load(f)
-    new = {(r["group"], r["name"]) for r in results}
-    kept = [r for r in saved["rows"] if (r["group"], r["name"]) not in new]
-    saved = {"host": processor(), "rows": kept + results}
+    rows = {(r["group"], r["name"]): r for r in saved["rows"] + results}
+    saved = {"host": processor(), "rows": list(rows.values())}
     with open(path + ".part", "w") as f:
         json.dump(saved, f, indent=1)
         f.write("\n")
