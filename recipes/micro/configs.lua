@@ -13,19 +13,19 @@ M.map_channels = 32
 M.map_size = 8
 M.layout_channels = { picture = 42, sound = 32 }
 
--- What differs. Towers: width and layers; `unet` lists the channels of its levels, of which the
--- second attends; widths over heads are 32 in towers and language model, 24 in denoisers.
+-- What differs. Towers: width and layers; `unet` lists the channels of the levels of the denoisers,
+-- of which the second attends, `unet_layers` the blocks a level of those that draw pictures; widths over heads are 32 in towers and language model, 24 in denoisers.
 local MICRO = {
   feature_width = 128, text_tokens = 40, language_width = 192,
   tower = 128, tower_layers = 3, text = 96, text_layers = 3, text_heads = 4, vae = 64,
-  unet = { 48, 96 }, time = 160, context_hidden = 256, map_hidden = 512,
-  language_layers = 5, language_mlp = 512,
+  unet = { 48, 96 }, unet_layers = { 3, 2 }, time = 160,
+  context_hidden = 256, map_hidden = 512, language_layers = 5, language_mlp = 512,
 }
 local MINI = {
   feature_width = 192, text_tokens = 48, language_width = 256,
   tower = 160, tower_layers = 4, text = 160, text_layers = 4, text_heads = 5, vae = 80,
-  unet = { 72, 144, 144 }, time = 288, context_hidden = 384, map_hidden = 768,
-  language_layers = 6, language_mlp = 704,
+  unet = { 72, 144, 144 }, unet_layers = 1, time = 288,
+  context_hidden = 384, map_hidden = 768, language_layers = 6, language_mlp = 704,
 }
 
 -- The id of </text> in tokenizer.json, where the text tower reads its feature.
@@ -43,7 +43,7 @@ local function levels(d, kind)
   return down, up
 end
 
-local function unet(d, layout)
+local function unet(d, layout, layers)
   local down, up = levels(d, "2D")
   return {
     arch = "unet2d",
@@ -51,7 +51,7 @@ local function unet(d, layout)
       _class_name = "UNet2DConditionModel", sample_size = M.latent_size,
       in_channels = 2 * M.latent_channels + 6 + M.map_channels + layout,
       out_channels = M.latent_channels,
-      block_out_channels = d.unet, layers_per_block = 1,
+      block_out_channels = d.unet, layers_per_block = layers,
       down_block_types = down, mid_block_type = "UNetMidBlock2DCrossAttn", up_block_types = up,
       -- how many heads
       attention_head_dim = d.unet[2] / 24, cross_attention_dim = d.text,
@@ -159,7 +159,7 @@ end
 --- The denoiser of videos: that of pictures with layers over frames, whose attention reads the
 -- context too; a frame's number is embedded beside the time. Trained from the weights of `unet`.
 local function unet_video(d)
-  local config = unet(d, M.layout_channels.picture).config
+  local config = unet(d, M.layout_channels.picture, d.unet_layers).config
   local down, up = levels(d, "3D")
   for key, value in pairs {
     _class_name = "UNet3DConditionModel", mid_block_type = "UNetMidBlock3DCrossAttn",
@@ -196,8 +196,8 @@ local function parts(d)
   return {
     image_encoder = tower(d, 3, d.tower_layers), audio_encoder = tower(d, 1, d.tower_layers),
     depth_encoder = tower(d, 1, 2), text_encoder = text_tower(d),
-    vae = vae(3, d.vae), unet = unet(d, seen), conditioner = conditioner(d, seen),
-    audio_vae = vae(1, 64), audio_unet = unet(d, heard),
+    vae = vae(3, d.vae), unet = unet(d, seen, d.unet_layers), conditioner = conditioner(d, seen),
+    audio_vae = vae(1, 64), audio_unet = unet(d, heard, 1),
     audio_conditioner = conditioner(d, heard),
     unet_video = unet_video(d), vocoder = vocoder(),
     joint = joint(d), language_model = language_model(d),

@@ -38,6 +38,12 @@ describe("guidance", function()
     local y = guidance{ 9, rescale = 1 }:combine{ full = full, none = none }
     for b = 1, 2 do assert.are.near(full[b]:std():item(), y[b]:std():item(), 1e-4) end
   end)
+  it("rescaled as the model means it, where the call does not say", function()
+    assert.equal(0, guidance(3).rescale)
+    assert.equal(0.7, guidance(3, 0.7).rescale)
+    assert.equal(0.7, guidance({ 3, last = 0.5 }, 0.7).rescale)
+    assert.equal(0, guidance({ 3, rescale = 0 }, 0.7).rescale)
+  end)
   it("refuses what it does not know", function()
     assert.has_error(function() guidance{ scale = 3, resale = 1 } end)
     assert.has_error(function() guidance{ 3, rescale = 2 } end)

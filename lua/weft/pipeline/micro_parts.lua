@@ -9,6 +9,9 @@ local M = {}
 
 local TRAIN_STEPS = 1000
 
+--- How far guidance is rescaled where a call does not say: contrast that it adds goes back.
+M.RESCALE = 0.7
+
 --- Mean and deviation of the latents per channel, from the autoencoder's config.
 local function statistics(vae)
   local mean, std = vae.config.latents_mean, vae.config.latents_std
