@@ -8,12 +8,14 @@ local p = weft.params {
     help = "what it should not be" },
   guidance = { 3, min = 0, max = 20, help = "pull towards the prompt" },
   steps = { 25, min = 1, max = 1000 }, seed = 7,
+  vocoder = { "griffin-lim", choices = { "griffin-lim", "hifigan" }, help = "what plays the mel" },
   out = { "sound.wav", path = true, help = "file to write" },
 }
 local m = weft.load "micro"
 
 local a = m:audio {
   p.prompt, negative = p.negative, guidance = p.guidance, steps = p.steps, seed = p.seed,
+  vocoder = p.vocoder,
 }
 a:save(p.out)
 print(a)
