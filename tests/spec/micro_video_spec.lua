@@ -167,6 +167,6 @@ describe("the training", function()
         n = n + 1
       end
     end
-    assert.are.equal(12, n)     -- eight convolutions and four transformers over frames
+    assert.are.equal(20, n)     -- 14 convolutions and six transformers over frames
   end)
 end)
