@@ -191,10 +191,10 @@ describe("training on another device", function()
       assert.are.equal("test", there.params[i].device)
       assert.are.equal("test", there.optim.v[i].device)
       -- Where a gradient is next to nothing AdamW steps by its sign: a value may be off by the
-      -- steps' size, few are.
+      -- steps' size, 3e-3 of three; in the mean they are within a hundredth of it.
       assert.is_true(far(here.params[i], there.params[i]) < 6e-3)
-      assert.is_true(mean_difference(here.params[i], there.params[i]) < 1e-5)
-      assert.is_true(mean_difference(here.ema.tensors[i], there.ema.tensors[i]) < 1e-5)
+      assert.is_true(mean_difference(here.params[i], there.params[i]) < 3e-5)
+      assert.is_true(mean_difference(here.ema.tensors[i], there.ema.tensors[i]) < 3e-5)
     end
     os.remove(path)
   end)
