@@ -2,10 +2,8 @@
 --
 --   luajit tests/bench/report.lua FILE.json            ratio tables on stdout
 --   luajit tests/bench/report.lua FILE.json PAGE.md    into the page, between its marks
---   luajit tests/bench/report.lua FILE.json PAGE.md avx2    into the marks that say so
 --
--- A mark is a line <!-- bench: GROUP --> or <!-- bench: GROUP LEVEL -->, and the tables end at
--- <!-- end -->.
+-- A mark is a line <!-- bench: GROUP --> and the tables end at <!-- end -->.
 package.path = "./lua/?.lua;./lua/?/init.lua;" .. package.path
 package.cpath = "./build/?.so;" .. package.cpath
 local json = require "weft.json"
@@ -171,15 +169,14 @@ local function print_all()
   end
 end
 
---- Replace what stands between the marks of a page, those of a level or those of none.
----@param wanted string  "avx2"; "" for marks that name no level
-local function fill(path, wanted)
+--- Replace what stands between the marks of a page.
+local function fill(path)
   local out, skip = {}, false
   for text in (slurp(path)):gmatch "([^\n]*)\n" do
-    local name, level = text:match "^<!%-%- bench: (%l+) ?(%w*) %-%->$"
+    local name = text:match "^<!%-%- bench: (%l+) %-%->$"
     if text == "<!-- end -->" then skip = false end
     if not skip then out[#out + 1] = text end
-    if name and level == wanted then
+    if name then
       skip = true
       for _, l in ipairs(tables(name)) do out[#out + 1] = l end
     end
@@ -189,4 +186,4 @@ local function fill(path, wanted)
   file:close()
 end
 
-if arg[2] then fill(arg[2], arg[3] or "") else print_all() end
+if arg[2] then fill(arg[2]) else print_all() end
