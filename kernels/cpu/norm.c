@@ -158,10 +158,21 @@ wf_status WF_K(layer_norm_dx)(wf_ctx *c, wf_op_args *a)
 
 /* ---- softmax over rows ---- */
 
+/* The largest of C values, NaN apart; NaN if nothing else but -inf is there. */
+static float largest(const float *x, int64_t C)
+{
+    vf v = vf_set1(-INFINITY);
+    int64_t i = 0;
+    for (; i + VL <= C; i += VL) v = vf_max(vf_load(x + i), v);
+    float top = vf_hmax(v);
+    for (; i < C; i++) top = x[i] > top ? x[i] : top;
+    for (i = 0; top == -INFINITY && i < C; i++) top = isnan(x[i]) ? x[i] : top;
+    return top;
+}
+
 static void softmax_row(const float *x, float *y, int64_t C)
 {
-    float top = -INFINITY;
-    for (int64_t i = 0; i < C; i++) top = x[i] > top ? x[i] : top;
+    const float top = largest(x, C);
     if (top == -INFINITY) {
         memset(y, 0, (size_t)C * sizeof *y);
         return;
