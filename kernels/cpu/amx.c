@@ -87,12 +87,12 @@ void WF_K(amx_row)(const float *src, int64_t n, uint16_t *dst)
 WF_INLINE void transpose(__m512i r[TILE])
 {
     __m512i t[TILE];
-#pragma GCC unroll 8
+    WF_UNROLL(8)
     for (int i = 0; i < TILE; i += 2) {
         t[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
         t[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
     }
-#pragma GCC unroll 4
+    WF_UNROLL(4)
     for (int i = 0; i < TILE; i += 4) {
         r[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
         r[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
@@ -100,14 +100,14 @@ WF_INLINE void transpose(__m512i r[TILE])
         r[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
     }
     /* quarter q of r[4 i + j] holds values 4 i ... of row 4 q + j */
-#pragma GCC unroll 4
+    WF_UNROLL(4)
     for (int j = 0; j < 4; j++) {
         t[j] = _mm512_shuffle_i32x4(r[j], r[4 + j], 0x88);
         t[4 + j] = _mm512_shuffle_i32x4(r[8 + j], r[12 + j], 0x88);
         t[8 + j] = _mm512_shuffle_i32x4(r[j], r[4 + j], 0xdd);
         t[12 + j] = _mm512_shuffle_i32x4(r[8 + j], r[12 + j], 0xdd);
     }
-#pragma GCC unroll 4
+    WF_UNROLL(4)
     for (int j = 0; j < 4; j++) {
         r[j] = _mm512_shuffle_i32x4(t[j], t[4 + j], 0x88);
         r[8 + j] = _mm512_shuffle_i32x4(t[j], t[4 + j], 0xdd);

@@ -78,25 +78,25 @@ WF_INLINE void block_body(int mr, int nv, int64_t kc, const float *a, const floa
                           float *c, bool add)
 {
     vf s[MR][2];
-#pragma GCC unroll 16
+    WF_UNROLL(16)
     for (int i = 0; i < mr; i++) {
-#pragma GCC unroll 2
+        WF_UNROLL(2)
         for (int v = 0; v < nv; v++) s[i][v] = add ? vf_load(c + i * LD + v * VL) : vf_zero();
     }
     for (int64_t k = 0; k < kc; k++, b += bs) {
         vf x[2];
-#pragma GCC unroll 2
+        WF_UNROLL(2)
         for (int v = 0; v < nv; v++) x[v] = vf_load(b + v * VL);
-#pragma GCC unroll 16
+        WF_UNROLL(16)
         for (int i = 0; i < mr; i++) {
             const vf y = vf_set1(a[i * LD + k]);
-#pragma GCC unroll 2
+            WF_UNROLL(2)
             for (int v = 0; v < nv; v++) s[i][v] = vf_fma(y, x[v], s[i][v]);
         }
     }
-#pragma GCC unroll 16
+    WF_UNROLL(16)
     for (int i = 0; i < mr; i++) {
-#pragma GCC unroll 2
+        WF_UNROLL(2)
         for (int v = 0; v < nv; v++) vf_store(c + i * LD + v * VL, s[i][v]);
     }
 }

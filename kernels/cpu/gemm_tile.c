@@ -31,9 +31,9 @@ WF_INLINE void tile_body(int mr, int nv, wf_dtype t, bool rows, int64_t kc, cons
 {
     vf s[MR][2];
     const float *row[5] = {a, a + 3 * as, a + 6 * as, a + 9 * as, a + 12 * as};
-#pragma GCC unroll 16
+    WF_UNROLL(16)
     for (int i = 0; i < mr; i++) {
-#pragma GCC unroll 2
+        WF_UNROLL(2)
         for (int v = 0; v < nv; v++)
             s[i][v] = init ? vf_load(init + i * ld_init + v * VL) : vf_zero();
     }
@@ -43,18 +43,18 @@ WF_INLINE void tile_body(int mr, int nv, wf_dtype t, bool rows, int64_t kc, cons
             for (int64_t at = 0; at < nv * VL * panel_bytes(t); at += 64)
                 _mm_prefetch((const char *)b + k * bs * panel_bytes(t) + at + AHEAD_BYTES,
                              _MM_HINT_T0);
-#pragma GCC unroll 2
+        WF_UNROLL(2)
         for (int v = 0; v < nv; v++) x[v] = load_b(b, k * bs + v * VL, t);
-#pragma GCC unroll 16
+        WF_UNROLL(16)
         for (int i = 0; i < mr; i++) {
             const vf y = vf_set1(rows ? row[i / 3][i % 3 * as + k] : a[i]);
-#pragma GCC unroll 2
+            WF_UNROLL(2)
             for (int v = 0; v < nv; v++) s[i][v] = multiply_add(y, x[v], s[i][v], t);
         }
     }
-#pragma GCC unroll 16
+    WF_UNROLL(16)
     for (int i = 0; i < mr; i++) {
-#pragma GCC unroll 2
+        WF_UNROLL(2)
         for (int v = 0; v < nv; v++) vf_store(c + i * ldc + v * VL, s[i][v]);
     }
 }

@@ -17,6 +17,14 @@
 /* Bodies that must be specialised by their constant arguments. */
 #define WF_INLINE static inline __attribute__((always_inline))
 
+/* The loop that follows, of n turns at most, becomes straight code: its arrays live in registers. */
+#if defined(__clang__)
+#define WF_UNROLL(n) _Pragma("clang loop unroll(full)")
+#else
+#define WF_PRAGMA(text) _Pragma(#text)
+#define WF_UNROLL(n) WF_PRAGMA(GCC unroll n)
+#endif
+
 /* What amx has beside tiles. */
 #if defined(WF_LEVEL_amx)
 #define WF_LEVEL_avx512bf16

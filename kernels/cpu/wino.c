@@ -25,10 +25,10 @@ WF_INLINE void load_channels(const float *p, int64_t sy, int64_t sx, int64_t n, 
                              unsigned cols, bool whole, float *v, int64_t plane)
 {
     vf t[6][6];
-#pragma GCC unroll 6
+    WF_UNROLL(6)
     for (int c = 0; c < 6; c++) {
         vf d[6];
-#pragma GCC unroll 6
+        WF_UNROLL(6)
         for (int r = 0; r < 6; r++) {
             const float *q = p + r * sy + c * sx;
             const bool inside = whole || (rows >> r & cols >> c & 1u);
@@ -36,13 +36,13 @@ WF_INLINE void load_channels(const float *p, int64_t sy, int64_t sx, int64_t n, 
             if (c >= 2) _mm_prefetch((const void *)(q + 4 * sx), _MM_HINT_T0);   /* the next tile */
         }
         wino_in(d);
-#pragma GCC unroll 6
+        WF_UNROLL(6)
         for (int r = 0; r < 6; r++) t[r][c] = d[r];
     }
-#pragma GCC unroll 6
+    WF_UNROLL(6)
     for (int r = 0; r < 6; r++) {
         wino_in(t[r]);
-#pragma GCC unroll 6
+        WF_UNROLL(6)
         for (int c = 0; c < 6; c++) vf_store(v + (r * 6 + c) * plane, t[r][c]);
     }
 }
@@ -76,25 +76,25 @@ WF_INLINE void product_body(int mr, int64_t kc, const float *a, int64_t lda, con
 {
     vf s[MR][NV];
     const float *row[5] = {a, a + 3 * lda, a + 6 * lda, a + 9 * lda, a + 12 * lda};
-#pragma GCC unroll 16
+    WF_UNROLL(16)
     for (int i = 0; i < mr; i++) {
-#pragma GCC unroll 2
+        WF_UNROLL(2)
         for (int v = 0; v < NV; v++) s[i][v] = vf_zero();
     }
     for (int64_t k = 0; k < kc; k++, b += WINO_COLS) {
         vf x[NV];
-#pragma GCC unroll 2
+        WF_UNROLL(2)
         for (int v = 0; v < NV; v++) x[v] = vf_load(b + v * VL);
-#pragma GCC unroll 16
+        WF_UNROLL(16)
         for (int i = 0; i < mr; i++) {
             const vf y = vf_set1(row[i / 3][i % 3 * lda + k]);
-#pragma GCC unroll 2
+            WF_UNROLL(2)
             for (int v = 0; v < NV; v++) s[i][v] = vf_fma(y, x[v], s[i][v]);
         }
     }
-#pragma GCC unroll 16
+    WF_UNROLL(16)
     for (int i = 0; i < mr; i++) {
-#pragma GCC unroll 2
+        WF_UNROLL(2)
         for (int v = 0; v < NV; v++) vf_store(c + i * WINO_COLS + v * VL, s[i][v]);
     }
 }
