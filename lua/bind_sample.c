@@ -145,7 +145,7 @@ static int l_load(lua_State *L)
 
 /* ---- going ---- */
 
-/* r:next() -> input, t, sigma or nil, step, steps; nothing at the end */
+/* r:next() -> input, t, sigma, step, steps; nothing at the end */
 static int l_next(lua_State *L)
 {
     lwf_state *s = lwf_get(L);
@@ -157,8 +157,7 @@ static int l_next(lua_State *L)
     }
     lwf_push_tensor(L, s, call.input);
     lua_pushnumber(L, call.t);
-    if (isnan(call.sigma)) lua_pushnil(L);
-    else lua_pushnumber(L, call.sigma);
+    lua_pushnumber(L, call.sigma);
     lua_pushinteger(L, call.step);
     lua_pushinteger(L, call.steps);
     return 5;

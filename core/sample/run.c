@@ -171,11 +171,15 @@ static wf_status make_plan(wf_ctx *c, wf_run *r)
     return WF_OK;
 }
 
-/* The sigma that call i is answered at; those of DPM2 stand for whole steps. */
+/* The sigma that call i is answered at, that of its time where the method walks over times; those
+ * of DPM2 stand for whole steps. */
 static double call_sigma(const wf_run *r, int i)
 {
     const bool is_dpm2 = r->s->method == &wfs_dpm2 || r->s->method == &wfs_dpm2_a;
-    if (r->plan.n_sigmas == 0) return (double)NAN;
+    if (r->plan.n_sigmas == 0) {
+        const double ab = wfs_alpha_bar(r, r->plan.t[i], 1.0);
+        return sqrt((1.0 - ab) / ab);
+    }
     if (!is_dpm2) return r->plan.sigma[i];
     return i % 2 ? r->plan.extra[i / 2] : r->plan.sigma[i / 2];
 }

@@ -198,7 +198,8 @@ static void read_numbers(wf_ctx *c, const wfs_method *m, const wf_json *j, wfs_c
     }
     if (k->train_steps < 2 || k->train_steps > 1 << 20)
         wf_fail(c, WF_EARG, "sampler: \"num_train_timesteps\" must be from 2 to %d", 1 << 20);
-    else if (k->original_steps < 1 || k->original_steps > k->train_steps)
+    else if (has_word(m->keys, "original_inference_steps")
+             && (k->original_steps < 1 || k->original_steps > k->train_steps))
         wf_fail(c, WF_EARG,
                 "sampler: \"original_inference_steps\" must be from 1 to \"num_train_timesteps\"");
     else if (k->steps_offset < 0 || k->steps_offset >= k->train_steps)

@@ -17,6 +17,7 @@ local VERSION = 1
 -- on load).
 function M.new(path, parts)
   check.type("checkpoint: path", path, "string")
+  check.type("checkpoint: what to save ({ params =, optim =, ema = })", parts, "table")
   check.keys("checkpoint", parts, { "params", "optim", "ema", "rng", "state" })
   local self = setmetatable({ path = path, parts = parts }, Checkpoint)
   if not (parts.params and parts.params.names) then
@@ -40,7 +41,7 @@ end
 
 --- Save after a step. Nothing is seen of the file until it is whole.
 function Checkpoint:save(step)
-  check.int("checkpoint: step", step, nil, 0)
+  check.int("checkpoint: step", check.type("checkpoint: step", step, "number"), nil, 0)
   local parts, tensors, rng = self.parts, {}, json.list()
   for prefix, list in pairs(groups(parts)) do
     for i, name in ipairs(parts.params.names) do tensors[prefix .. ":" .. name] = list[i] end
@@ -59,12 +60,29 @@ local function exists(path)
   return f ~= nil
 end
 
-local function load_tensors(self, file)
+--- Call f(tensor, name in the file) for all that is saved.
+local function each_tensor(self, f)
   for prefix, list in pairs(groups(self.parts)) do
-    for i, name in ipairs(self.parts.params.names) do
-      core.scope(function() list[i]:copy_(file:get(prefix .. ":" .. name)) end)
-    end
+    for i, name in ipairs(self.parts.params.names) do f(list[i], prefix .. ":" .. name) end
   end
+end
+
+--- Raise before anything is put back when the file is of other parameters.
+local function check_fits(self, file)
+  each_tensor(self, function(t, name)
+    local want, got = table.concat(t:size(), ","), nil
+    if file:has(name) then got = table.concat(select(2, file:info(name)), ",") end
+    if got ~= want then
+      core.raise("format", ("%s: %s is %s, the parameter is [%s]"):format(self.path, name,
+        got and "[" .. got .. "]" or "not there", want), "the checkpoint is of another model")
+    end
+  end)
+end
+
+local function load_tensors(self, file)
+  each_tensor(self, function(t, name)
+    core.scope(function() t:copy_(file:get(name)) end)
+  end)
 end
 
 --- Put everything back as it was saved.
@@ -78,6 +96,11 @@ function Checkpoint:load()
   if meta.version ~= VERSION then
     core.raise("format", ("%s: version %s, this reads %d"):format(self.path, meta.version, VERSION))
   end
+  if #streams(parts) ~= #(meta.rng or {}) then
+    core.raise("format", ("%s: holds %d streams of random numbers, %d are asked for"):format(
+      self.path, #(meta.rng or {}), #streams(parts)))
+  end
+  check_fits(self, file)
   load_tensors(self, file)
   file:close()
   for i, r in ipairs(streams(parts)) do r:restore(meta.rng[i]) end

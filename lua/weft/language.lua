@@ -5,6 +5,7 @@
 --     local ids = lm:generate{ ids = { 1, 15043 }, max_tokens = 20, temperature = 0.7, seed = 1 }
 local core = require "weft.core"
 local check = require "weft.check"
+local ops = require "weft.ops"
 
 local M = {}
 
@@ -23,7 +24,9 @@ function M:cache(opts)
   local made = self:call("cache", { batch = opts.batch or 1, tokens = opts.tokens })
   local keys, values = made.keys, made.values
   if opts.dtype then keys, values = keys:to(opts.dtype), values:to(opts.dtype) end
-  return setmetatable({ keys = core.own(keys), values = core.own(values), n = 0 }, Cache)
+  return setmetatable({
+    keys = core.own(keys), values = core.own(values), tokens = opts.tokens, n = 0,
+  }, Cache)
 end
 
 --- How many tokens stand in it.
@@ -31,6 +34,7 @@ function Cache:size() return self.n end
 
 --- Forget all but the first n tokens.
 function Cache:truncate(n)
+  check.type("truncate: n", n, "number")
   self.n = check.int("truncate: n", n, nil, 0, self.n)
   return self
 end
@@ -38,16 +42,36 @@ end
 --- A copy that goes its own way.
 function Cache:fork()
   local keys, values = core.own(self.keys:clone()), core.own(self.values:clone())
-  return setmetatable({ keys = keys, values = values, n = self.n }, Cache)
+  return setmetatable({
+    keys = keys, values = values, tokens = self.tokens, n = self.n, mask = self.mask,
+  }, Cache)
+end
+
+--- What stands in the cache stays masked: a call without a mask gets the mask of the calls before
+-- it, with ones for its own tokens.
+local function remember_mask(cache, inputs)
+  if not inputs.mask and cache.mask then
+    local own = inputs.ids or inputs.embeds
+    local ones = core.full({ own:size(1), own:size(2) }, 1, cache.mask.dtype)
+    inputs.mask = ops.cat({ cache.mask:narrow(2, 1, cache.n), ones:to(own.device) }, 2)
+  end
+  return inputs.mask and core.own(inputs.mask:clone())
 end
 
 --- Call f, the model's forward pass over inputs, with the cache among them.
 function M.with_cache(cache, inputs, f)
   if getmetatable(cache) ~= Cache then check.fail("cache must be what lm:cache{} returns") end
+  local own = inputs.ids or inputs.embeds
+  if own and own:size(1) ~= cache.keys:size(2) then
+    core.raise("usage", ("cache: made for a batch of %d, the call has %d"):format(
+      cache.keys:size(2), own:size(1)),
+      ("lm:cache{ batch = %d, tokens = ... }"):format(own:size(1)))
+  end
+  local mask = remember_mask(cache, inputs)
   inputs.keys, inputs.values = cache.keys, cache.values
   inputs.past = core.full({ 1 }, cache.n, "f32"):to(cache.keys.device)
   local out = f()
-  cache.n = cache.n + out.hidden:size(2)
+  cache.n, cache.mask = cache.n + out.hidden:size(2), mask
   return out
 end
 
@@ -116,7 +140,8 @@ local function has_stopped(ids, stops)
 end
 
 local function check_generate(opts)
-  check.keys("generate", opts, generate_options)
+  check.keys("generate", check.type("generate: options", opts, "table"), generate_options)
+  if opts.on_token then check.type("generate: on_token", opts.on_token, "function") end
   if (opts.ids == nil) == (opts.embeds == nil) then
     check.fail("generate: wants ids or embeds, one of them")
   end
@@ -126,25 +151,41 @@ local function check_generate(opts)
   check.int("generate: top_k", opts.top_k, nil, 1)
 end
 
---- Tokens of the prompt.
-local function count_tokens(opts)
+--- Rows and tokens of the prompt.
+local function prompt_size(opts)
   local t = opts.ids or opts.embeds
-  if not check.is_tensor(t) then return type(t[1]) == "table" and #t[1] or #t end
-  if t:size(1) ~= 1 then check.fail("generate: one text at a time, got %d", t:size(1)) end
-  return t:size(2)
+  if check.is_tensor(t) then return t:size(1), t:size(2) end
+  check.type("generate: ids", t, "table")
+  if type(t[1]) == "table" then return #t, #t[1] end
+  return 1, #t
 end
 
---- Ids after the prompt, at most max_tokens (default 256). The stop that ended it is the last.
--- temperature 0 takes the likeliest; otherwise one is drawn, from the top_k best and the fewest
--- that hold top_p. stop: an id, or a list of ids and lists of ids that follow each other; the
--- config's eos_token_id when nil, none when false. on_token(id, i) may return false to end.
+--- How many tokens may be made: as asked, as far as positions and the cache go.
+local function count_new(self, opts)
+  local rows, n = prompt_size(opts)
+  if rows ~= 1 then check.fail("generate: one text at a time, got %d", rows) end
+  -- each token but the last is read again
+  local room = math.min(self.config.n_positions or math.huge,
+    opts.cache and opts.cache.tokens - opts.cache.n or math.huge) - n + 1
+  if opts.max_tokens and opts.max_tokens > room or room < 1 then
+    check.fail("generate: a prompt of %d and %d more are over the %d tokens that the %s holds", n,
+      opts.max_tokens or 1, room + n - 1, opts.cache and "cache" or "model")
+  end
+  return math.min(opts.max_tokens or 256, room), n
+end
+
+--- Ids after the prompt, at most max_tokens (default 256, or what there is room for). The stop that
+-- ended it is the last. temperature 0 takes the likeliest; otherwise one is drawn, from the top_k
+-- best and the fewest that hold top_p. stop: an id, or a list of ids and lists of ids that follow
+-- each other; the config's eos_token_id when nil, none when false. on_token(id, i) may return false
+-- to end.
 ---@return integer[] ids
 function M:generate(opts)
   check_generate(opts)
-  local most = opts.max_tokens or 256
+  local most, n = count_new(self, opts)
   local stops, ids = read_stops(opts.stop, self.config), {}
   local seed = opts.seed or (opts.temperature or 0) > 0 and require("weft").seed() or 0
-  local cache = opts.cache or self:cache{ tokens = count_tokens(opts) + most }
+  local cache = opts.cache or self:cache{ tokens = n + most }
   local input = { ids = opts.ids, embeds = opts.embeds, mask = opts.mask }
   for i = 1, most do
     input.cache, input.last = cache, true

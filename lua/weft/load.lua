@@ -6,8 +6,14 @@ local json = require "weft.json"
 
 local M = {}
 
--- Pipelines by the class that model_index.json names.
+-- Pipelines with verbs, by the class that model_index.json names; and what others are called.
 local pipelines = { MicroPipeline = "weft.pipeline.micro" }
+local kinds = {
+  StableDiffusionPipeline = "stable-diffusion", StableUnCLIPPipeline = "unclip",
+  StableUnCLIPImg2ImgPipeline = "unclip", AudioLDM2Pipeline = "audioldm2",
+  StableDiffusionInstructPix2PixPipeline = "instruct-pix2pix",
+  TextToVideoSDPipeline = "text-to-video", CoDi2Pipeline = "codi2",
+}
 
 local function read(path)
   if host.stat(path) ~= "file" then return nil end
@@ -18,9 +24,14 @@ local function read(path)
   return text
 end
 
+--- The object of a JSON file, nil when there is no such file.
 local function read_json(path)
   local text = read(path)
-  return text and json.decode(text)
+  if not text then return nil end
+  local ok, t = pcall(json.decode, text)
+  if not ok then core.raise("model", ("%s: %s"):format(path, t.message or t)) end
+  if type(t) ~= "table" then core.raise("model", path .. ": holds no object") end
+  return t
 end
 
 --- The folders a bare name is looked up in, in order.
@@ -46,8 +57,31 @@ local function has_tokenizer(folder)
   return false
 end
 
+-- Files that stand for the folder they lie in.
+local of_folder = { "^config%.json$", "^model_index%.json$", "^scheduler_config%.json$",
+  "%.safetensors%.index%.json$" }
+
+--- What a file of a model stands for: its folder, or itself when it holds weights or a tokenizer.
+local function find_file(path)
+  local folder, name = path:match "^(.*)/([^/]+)$"
+  folder, name = folder or ".", name or path
+  for _, pattern in ipairs(of_folder) do
+    if name:find(pattern) then return folder end
+  end
+  for _, tokenizer in ipairs(tokenizer_files) do
+    if name == tokenizer then return path end
+  end
+  local is_weights = name:find "%.safetensors$"
+  if is_weights and read(folder .. "/config.json") then return path end
+  return core.raise("model", ("load: %s is no model by itself"):format(path),
+    is_weights and "there is no config.json beside it; weft.model.load(path, { config = { ... } }) "
+      .. "takes one, weft.tensor.load the tensors alone"
+    or "weft reads folders with config.json or model_index.json, .safetensors and tokenizers")
+end
+
 --- The folder of a model by path or name. "micro" is what ships, in recipes/micro/weights.
 local function find(name)
+  if host.stat(name) == "file" then return find_file(name) end
   for _, suffix in ipairs { "/model_index.json", "/config.json", "/scheduler_config.json" } do
     if read(name .. suffix) then return name end
   end
@@ -61,8 +95,17 @@ local function find(name)
   return nil
 end
 
+--- A file of weights with the config.json beside it, or a tokenizer.
+local function load_file(path, opts)
+  if not path:find "%.safetensors$" then return require("weft.tokenizer").load(path) end
+  local config = read_json((path:match "^(.*/)" or "") .. "config.json")
+  return require("weft.model").load(path,
+    { config = config, dtype = opts.dtype, device = opts.device })
+end
+
 --- One part of a pipeline folder. A model that lies with its tokenizer has it as `m.tokenizer`.
 local function load_part(folder, opts)
+  if host.stat(folder) == "file" then return load_file(folder, opts) end
   local holds_model, holds_tokenizer = read(folder .. "/config.json"), has_tokenizer(folder)
   if holds_tokenizer and not holds_model then return require("weft.tokenizer").load(folder) end
   if read(folder .. "/scheduler_config.json") then return require("weft.sampler").load(folder) end
@@ -71,26 +114,37 @@ local function load_part(folder, opts)
   return model
 end
 
+--- The parts that model_index.json names, sorted.
+local function part_names(folder, index)
+  local names = {}
+  for name, what in pairs(index) do
+    if not name:find "^[%w_%-]+$" then              -- a part lies in the folder itself
+      core.raise("model", ("%s/model_index.json: '%s' is no name of a part"):format(folder, name))
+    end
+    local is_part = name:sub(1, 1) ~= "_" and type(what) == "table" and type(what[1]) == "string"
+    if is_part then names[#names + 1] = name end
+  end
+  table.sort(names)
+  return names
+end
+
 local function load_pipeline(folder, index, opts)
   if type(index._class_name) ~= "string" then
     core.raise("model", folder .. "/model_index.json: names no pipeline (_class_name)")
   end
   local module = pipelines[index._class_name]
-  if not module then
+  if not module and not opts.parts then
     core.raise("model", ("%s: pipeline '%s' is not supported"):format(folder, index._class_name),
-      "its parts load by themselves: weft.model.load(folder .. \"/unet\")")
+      "its parts are: weft.load(folder, { parts = { \"unet\" } }).parts.unet")
   end
-  local wanted, list = {}, {}
-  for _, name in ipairs(opts.parts or {}) do wanted[name] = true end
-  for name in pairs(index) do
-    if not name:find "^[%w_%-]+$" then              -- a part lies in the folder itself
-      core.raise("model", ("%s/model_index.json: '%s' is no name of a part"):format(folder, name))
-    end
-    if name:sub(1, 1) ~= "_" and (not opts.parts or wanted[name]) then
-      list[name] = load_part(folder .. "/" .. name, opts)
-    end
+  local names, list = part_names(folder, index), {}
+  for _, name in ipairs(opts.parts or names) do
+    check.choice("load: each of parts", name, nil, names)
+    list[name] = load_part(folder .. "/" .. name, opts)
   end
-  return require(module).new(index._name or folder:match "([^/]+)/*$", list, opts.device)
+  local name = index._name or folder:match "([^/]+)/*$"
+  if module then return require(module).new(name, list, opts.device) end
+  return { name = name, kind = kinds[index._class_name] or index._class_name, parts = list }
 end
 
 --- One hash of all files of a model folder, by their names. What is inside is not looked at.
@@ -117,7 +171,27 @@ end
 
 local loaded = {}
 
---- Load a model by path, or by name from the search path. The same arguments give the same model.
+--- What was loaded under a key, if it is as it was loaded: not freed, merged with or changed else.
+local function find_loaded(key)
+  local m = loaded[key]
+  if not m then return nil end
+  for _, part in pairs(m.parts or { m }) do
+    if type(part) == "table" and rawget(part, "is_changed") then return nil end
+  end
+  return m
+end
+
+--- The names of parts that are asked for, as a key; "*" for all.
+local function parts_key(parts)
+  if not parts then return "*" end
+  for _, name in ipairs(check.type("load: parts", parts, "table")) do
+    check.type("load: each of parts", name, "string")
+  end
+  return table.concat(parts, ",")
+end
+
+--- Load a model by path, or by name from the search path. The same arguments give the same model,
+-- unless it was freed or changed (merge, adapt, to, set).
 ---@param name string
 ---@param opts? { dtype: string, parts: string[], device: string }
 function M.load(name, opts)
@@ -126,9 +200,10 @@ function M.load(name, opts)
   local config = require "weft.config"
   local device = device_of(opts.device or config.device or "auto")
   if config.model and not name:find "[/\\]" then name = config.model end      -- from -m
-  local key = table.concat({ name, tostring(opts.dtype), table.concat(opts.parts or {}, ","),
-    device }, "|")
-  if loaded[key] then return loaded[key] end
+  check.choice("load: dtype", opts.dtype, nil, { "f32", "f16", "bf16" })
+  local key = table.concat({ name, tostring(opts.dtype), parts_key(opts.parts), device }, "|")
+  local known = find_loaded(key)
+  if known then return known end
   local folder = find(name)
   if not folder then
     core.raise("model", ("load: there is no model '%s'"):format(name),

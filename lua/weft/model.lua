@@ -19,14 +19,26 @@ local alone = { sample = true, image = true, y = true, audio = true }
 --- Inputs whose lists are ids; other lists are numbers.
 local ids = { ids = true, text = true }
 
+--- Ids [B,T] from one, a list or a list of lists.
+local function from_ids(name, v)
+  local rows = type(v) ~= "table" and { { v } } or type(v[1]) == "table" and v or { v }
+  for _, row in ipairs(rows) do
+    for _, id in ipairs(row) do check.int(name, id, nil, 0) end
+  end
+  return core.from_table(rows, "i64")
+end
+
 --- A number, true or false, or a list as a tensor.
 local function from_value(name, v)
   local kind = type(v)
   if kind == "boolean" then return core.full({ 1 }, v and 1 or 0, "f32") end
-  if kind == "number" then return core.full({ 1 }, v, ids[name] and "i64" or "f32") end
-  if kind ~= "table" then check.fail("%s must be a tensor, got %s", name, kind) end
-  if not ids[name] then return core.from_table(v, "f32") end
-  return core.from_table(type(v[1]) == "table" and v or { v }, "i64")
+  if kind ~= "number" and (kind ~= "table" or rawget(v, "kind")) then
+    check.fail("%s must be a tensor, a number or a list of numbers, got %s", name,
+      kind == "table" and "a " .. tostring(v.kind) or kind)
+  end
+  if ids[name] then return from_ids(name, v) end
+  if v ~= v then check.fail("%s must be a number, got nan", name) end
+  return kind == "number" and core.full({ 1 }, v, "f32") or core.from_table(v, "f32")
 end
 
 --- What a script may give for an input, as a tensor; what is none yet becomes one where the model
@@ -66,10 +78,14 @@ Model.__call = function(self, inputs)
 end
 
 --- vae:encode(x [B,H,W,3]) -> { mean, logvar } [B,h,w,c]; other models take a table.
-function Model:encode(x) return self:call("encode", check.is_tensor(x) and { x = x } or x) end
+function Model:encode(x)
+  return self:call("encode", type(x) == "table" and x or { x = check.tensor("encode: x", x) })
+end
 
 --- vae:decode(z [B,h,w,c]) -> [B,H,W,3] in -1 ... 1.
-function Model:decode(z) return self:call("decode", check.is_tensor(z) and { z = z } or z) end
+function Model:decode(z)
+  return self:call("decode", type(z) == "table" and z or { z = check.tensor("decode: z", z) })
+end
 
 --- Iterate name, tensor.
 function Model:parameters()
@@ -98,12 +114,16 @@ end
 --- Parameters of their own in this dtype; "f32" makes a loaded model ready to be trained.
 ---@return weft.Model self
 function Model:to(dtype)
+  self.is_changed = true
   self.core:convert(dtype)
   return self
 end
 
 --- Replace a parameter by a copy of t.
-function Model:set(name, t) self.core:set(name, t) end
+function Model:set(name, t)
+  self.is_changed = true
+  self.core:set(name, t)
+end
 
 --- Write config.json and the weights into folder; dtype keeps what each has when not given. "q8"
 -- stores matrices in 8 bits with a scale for every 32 values, the rest in f16.
@@ -157,8 +177,11 @@ function Model:adapt(opts)
   local rank = check.int("adapt: rank", opts.rank, 8, 1)
   local targets = opts.targets or attention[self.arch]
   if type(targets) ~= "table" or not targets[1] then
-    check.fail("adapt: targets must be a list of names, such as { \"to_q\" }")
+    check.fail("adapt: targets must be a list of names, such as { \"to_q\" }; %s has none of its "
+      .. "own", self.arch)
   end
+  for _, name in ipairs(targets) do check.type("adapt: each of targets", name, "string") end
+  self.is_changed = true
   local layers = self.core:adapt(rank, check.number("adapt: alpha", opts.alpha, rank), targets,
     opts.seed or require("weft").seed())
   return setmetatable({ model = self, layers = layers }, Adapter)
@@ -173,12 +196,16 @@ local Merged = { __tostring = function(m) return ("applied %d/%d"):format(m.appl
 function Model:merge(path, opts)
   opts = check.keys("merge", opts, { "scale" })
   check.type("merge: path", path, "string")
-  local n = self.core:merge(path, check.number("merge: scale", opts.scale, 1))
+  self.is_changed = true
+  local n = self.core:merge(path, check.number("merge: scale", opts.scale, 1, -1000, 1000))
   return setmetatable({ applied = n, total = n }, Merged)
 end
 
 --- Give the weights back now.
-function Model:free() self.core:free() end
+function Model:free()
+  self.is_changed = true
+  self.core:free()
+end
 
 Model.__tostring = function(self)
   local r = self:report()

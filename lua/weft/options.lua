@@ -153,6 +153,8 @@ local contradictions = {
     "frames, seconds and fps disagree", "give two of them" },
   { function(o) return o.mask ~= nil and o.init == nil end,
     "mask without init", "the mask says where init is changed: init = photo" },
+  { function(o) return o.schedule ~= nil and o.sampler ~= nil and type(o.sampler) ~= "string" end,
+    "schedule beside a sampler of its own", 'weft.sampler(name, { schedule = ... }) takes it' },
   { function(o) return o.latents ~= nil and o.init ~= nil end,
     "latents and init are both a start", "give one of them" },
 }
@@ -167,6 +169,7 @@ end
 local function fill(out, known, model)
   for name, v in pairs(model.defaults or {}) do
     local is_idle = name == "strength" and out.init == nil       -- it says how much of init stays
+      or name == "schedule" and type(out.sampler) == "table"     -- which has its own
     if out[name] == nil and known[name] and not is_idle then out[name] = v end
   end
   if out.seed == nil and known.seed then out.seed = require("weft").seed() end
@@ -246,6 +249,9 @@ local function describe_value(o, v)
   if type(v) == "function" then return o.name == "guidance" and "function" or nil end
   if o.name == "progress" or o.name == "preview" then return nil end
   if o.name == "negative" then return type(v) == "table" and describe_prompt(v) or v end
+  if o.name == "sampler" and type(v) == "table" then
+    return require("weft.sampler").describe(v) or v
+  end
   if check.is_tensor(v) then return { tensor = host.sha256(v:bytes()) } end
   if type(v) == "userdata" then return tostring(v) end
   if type(v) == "table" and (o.types[1] == "media" or v.kind) then return describe_part(v) end

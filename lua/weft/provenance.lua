@@ -77,7 +77,9 @@ function M.human(meta)
     if v ~= nil then items[#items + 1] = name .. ": " .. option_text(v) end
   end
   add("Steps", o.steps)
-  add("Sampler", o.sampler and (o.schedule and o.sampler .. " " .. o.schedule or o.sampler))
+  local sampler = o.sampler
+  if type(sampler) == "table" then sampler = sampler.name or sampler.config._class_name end
+  add("Sampler", sampler and (o.schedule and sampler .. " " .. o.schedule or sampler))
   add("CFG scale", o.guidance)
   add("Seed", meta.seed)
   add("Size", size_text(o.size))

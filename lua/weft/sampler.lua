@@ -77,6 +77,12 @@ local option_names = {
   "schedule", "prediction", "betas", "from", "to", "spacing", "offset", "train_steps", "config",
 }
 
+-- What runs of a sampler take too, where they do not say otherwise: what it is, and its range.
+local method_options = {
+  eta = { 0, 1 }, s_churn = { 0 }, s_tmin = { 0 }, s_tmax = { 0 }, s_noise = { 0 },
+  order = { 1, 4 },
+}
+
 local function sorted(t)
   local list = {}
   for name in pairs(t) do list[#list + 1] = name end
@@ -98,6 +104,17 @@ local function pick(what, value, list)
   local near = type(value) == "string" and check.nearest(value, known)
   return core.raise("usage", ("sampler: unknown %s '%s'"):format(what, tostring(value)),
     near and ("did you mean '%s'?"):format(near) or what .. "s: " .. table.concat(known, " "))
+end
+
+--- The options of the method in opts, and the others.
+local function divide(opts)
+  local method, others = {}, {}
+  for k, v in pairs(opts or {}) do
+    local range = method_options[k]
+    if range then method[k] = check.number("sampler: " .. k, v, nil, range[1], range[2])
+    else others[k] = v end
+  end
+  return method, others
 end
 
 --- The scheduler_config.json of a name with options.
@@ -125,16 +142,24 @@ end
 
 -- ---- samplers ----
 
-local function wrap(name, config)
-  return setmetatable({ name = name, core = core.new_sampler(json.encode(config)) }, Sampler)
+local function wrap(name, config, method, given)
+  return setmetatable({
+    name = name, core = core.new_sampler(json.encode(config)), method = method, given = given,
+  }, Sampler)
 end
 
 --- A sampler by name.
 ---@param name string
 ---@param opts? table  schedule, prediction, betas, from, to, spacing, offset, train_steps; config:
---- a scheduler_config.json that these change
+--- a scheduler_config.json that these change; eta, s_churn, s_tmin, s_tmax, s_noise, order: of its
+--- runs where they do not say
 ---@return weft.Sampler
-function M.new(name, opts) return wrap(M.spell(name), M.config(name, opts)) end
+function M.new(name, opts)
+  check.type("sampler: name", name, "string")
+  if opts ~= nil then check.type("sampler: options", opts, "table") end
+  local method, others = divide(opts)
+  return wrap(M.spell(name), M.config(name, others), method, others)
+end
 
 local class_names
 local function name_of(config)
@@ -152,7 +177,7 @@ end
 ---@param config table
 function M.from_config(config)
   check.type("sampler: config", config, "table")
-  return wrap(name_of(config), config)
+  return wrap(name_of(config), config, {})
 end
 
 --- A sampler from a folder with scheduler_config.json. Python writes -Infinity, which JSON does
@@ -180,6 +205,37 @@ Sampler.__index = function(self, key)
 end
 Sampler.__tostring = function(self) return "Sampler " .. self.name end
 
+--- The sampler that an option of a model's verb means: a name, a sampler, or what describe says.
+-- What a sampler by name leaves open is as the model was trained.
+---@param spec string|weft.Sampler|table
+---@param schedule? string  for a name
+---@param config table      of the model's noise
+function M.of(spec, schedule, config)
+  if type(spec) == "string" then return M.new(spec, { schedule = schedule, config = config }) end
+  if getmetatable(spec) ~= Sampler then
+    spec = check.keys("sampler", spec, { "name", "config", "options" })
+    if not spec.name then return M.from_config(spec.config) end
+    spec = M.new(spec.name, spec.options)
+  end
+  if not spec.given or spec.given.config then return spec end
+  local opts = { config = config }
+  for _, list in ipairs { spec.given, spec.method } do
+    for k, v in pairs(list) do opts[k] = v end
+  end
+  return M.new(spec.name, opts)
+end
+
+--- What M.of makes the same sampler of, as JSON can hold it; nil when v is none.
+function M.describe(v)
+  if getmetatable(v) ~= Sampler then return nil end
+  if not v.given then return { config = v.config } end
+  local options = {}
+  for _, list in ipairs { v.given, v.method } do
+    for k, x in pairs(list) do options[k] = x end
+  end
+  return { name = v.name, options = options }
+end
+
 -- ---- runs ----
 
 local run_names = {
@@ -188,17 +244,23 @@ local run_names = {
   "progress",
 }
 
+local MOST_STEPS = 2 ^ 20
+
 --- Begin a run: the options of Sampler:steps.
 ---@return weft.Run
 function Sampler:start(o)
-  check.keys("sampler", o, run_names)
+  check.keys("sampler", check.type("sampler: a run's options", o, "table"), run_names)
   local latents = check.tensor("sampler: latents", o.latents)
-  local run = core.new_run(self.core, {
-    steps = check.number("sampler: steps", o.steps, 25, 1), latents = latents, image = o.init,
-    strength = o.strength, begin = o.begin, noise = o.noise, seed = o.seed or 0, eta = o.eta,
-    s_churn = o.s_churn, s_tmin = o.s_tmin, s_tmax = o.s_tmax, s_noise = o.s_noise,
-    order = o.order, use_clipped_model_output = o.use_clipped_model_output,
-  })
+  if o.noise then check.type("sampler: noise (a list of tensors)", o.noise, "table") end
+  if o.on_step then check.type("sampler: on_step", o.on_step, "function") end
+  local how = {
+    steps = check.int("sampler: steps", o.steps, 25, 1, MOST_STEPS), latents = latents,
+    image = o.init, strength = o.strength, begin = o.begin, noise = o.noise, seed = o.seed or 0,
+    use_clipped_model_output = o.use_clipped_model_output,
+  }
+  local method = divide(o)
+  for k in pairs(method_options) do how[k] = method[k] or self.method[k] end
+  local run = core.new_run(self.core, how)
   return setmetatable({
     core = run, denoise = o.denoise, on_step = o.on_step, progress = o.progress,
     label = self.name, mask = o.mask, image = o.mask and o.init, noise = o.mask and latents,
@@ -235,10 +297,15 @@ function Run:advance()
   end)
 end
 
---- Iterate the steps that are left.
+--- Iterate the steps that are left. on_step is called after each, and ends them with false.
 function Run:steps()
   check.type("sampler: denoise", self.denoise, "function")
-  return function() return self:advance() end
+  self.has_ended = false
+  return function()
+    local st = not self.has_ended and self:advance() or nil
+    if st and self.on_step then self.has_ended = self.on_step(st) == false end
+    return st
+  end
 end
 
 --- Run to the end; the latent. When on_step returns false, what the last step took the result to
@@ -250,13 +317,9 @@ function Run:run()
     bar = bar or require("weft.progress").start {
       steps = st.steps, label = self.label, enabled = self.progress ~= false }
     bar:step(st.step)
-    if self.on_step and self.on_step(st) == false then
-      bar:done()
-      return self.core:x0() or self.core:latent()
-    end
   end
   if bar then bar:done() end
-  return self.core:latent()
+  return self.has_ended and self.core:x0() or self.core:latent()
 end
 
 function Run:latent() return self.core:latent() end
@@ -279,10 +342,13 @@ function Run:save(path) self.core:save(path) end
 Step.__index = Step
 function Step:latent() return self.run.core:latent() end
 function Step:x0() return self.run.core:x0() end
---- Go on from another latent.
-function Step:set(latent) self.run.core:set(latent) end
+--- Go on from another latent: st:set(z) or st:set{ latent = z }.
+function Step:set(latent)
+  if type(latent) == "table" then latent = check.keys("set", latent, { "latent" }).latent end
+  self.run.core:set(check.tensor("set: latent", latent))
+end
 function Step:fork(o) return self.run:fork(o) end
-function Step:save(path) self.run:save(path) end
+function Step:save(path) self.run:save(check.type("save: path", path, "string")) end
 
 --- Iterate a run step by step: steps, latents (unit noise), denoise; init and strength (or begin)
 -- to start from a picture's latents, mask (1: repaint) to keep the rest of it; noise = { ... } or

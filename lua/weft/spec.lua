@@ -7,8 +7,9 @@ local M = {}
 M.outputs = { "image", "audio", "video", "text" }
 
 M.samplers = {
-  "ddim", "ddpm", "pndm", "euler", "euler_a", "heun", "dpm2", "dpm2_a", "dpmpp_2m", "dpmpp_3m",
-  "dpmpp_2m_sde", "dpmpp_3m_sde", "dpmpp_2s", "dpmpp_sde", "unipc", "deis", "lms", "lcm", "tcd",
+  "ddim", "ddpm", "pndm", "ipndm", "euler", "euler_a", "heun", "dpm2", "dpm2_a", "dpmpp_2m",
+  "dpmpp_3m", "dpmpp_2m_sde", "dpmpp_3m_sde", "dpmpp_2s", "dpmpp_sde", "unipc", "deis", "lms",
+  "lcm", "tcd",
 }
 M.schedules = { "discrete", "linear", "karras", "exponential", "beta", "simple", "sgm_uniform",
   "ddim_uniform", "kl_optimal", "ays", "trailing", "leading" }
@@ -38,7 +39,7 @@ M.options = {
     help = "pull towards the prompt; { scale, concat=, rescale=, first=, last= }, or a function" },
   { name = "steps", types = { "integer" }, min = 1, max = 1000, to = drawn, default = "the model's",
     help = "steps of the sampler: more are slower and, up to a point, better" },
-  { name = "sampler", types = { "string", "table", "userdata" }, choices = M.samplers,
+  { name = "sampler", types = { "string", "table" }, choices = M.samplers,
     spelling = true,
     to = drawn, default = "the model's", help = "how noise becomes a picture or a sound" },
   { name = "schedule", types = { "string" }, choices = M.schedules, spelling = true, to = drawn,

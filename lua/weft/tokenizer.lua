@@ -24,38 +24,42 @@ function M.load(path)
   return tok
 end
 
---- Ids of a text. special adds the begin and end tokens; max cuts the list (the end token stays);
--- pad fills it up to max with that id.
+--- Ids of a text, with the begin and end tokens unless special is false; max cuts the list (the end
+-- token stays); pad fills it up to max with that id.
 ---@param text string
 ---@param opts? { special: boolean, max: integer, pad: integer }
 ---@return integer[] ids
 function Tokenizer:encode(text, opts)
   check.type("encode: text", text, "string")
   opts = check.keys("encode", opts, { "special", "max", "pad" })
-  local ids = self.core:encode(text, opts.special)
-  if opts.max and #ids > opts.max then
+  local special = opts.special ~= false
+  local max = check.int("encode: max", opts.max, nil, 1)
+  local pad = check.int("encode: pad", opts.pad, nil, 0, self.core:count() - 1)
+  if pad and not max then check.fail("encode: pad wants max, the length to fill up to") end
+  local ids = self.core:encode(text, special)
+  if max and #ids > max then
     local last = ids[#ids]
-    for i = #ids, opts.max + 1, -1 do ids[i] = nil end
-    if opts.special then ids[opts.max] = last end
+    for i = #ids, max + 1, -1 do ids[i] = nil end
+    if special then ids[max] = last end
   end
-  if opts.pad then
-    for i = #ids + 1, opts.max or 0 do ids[i] = opts.pad end
-  end
+  for i = #ids + 1, pad and max or 0 do ids[i] = pad end
   return ids
 end
 
---- Text of ids.
+--- Text of ids, without the special tokens unless skip_special is false.
 ---@param ids integer[]
 ---@param opts? { skip_special: boolean }
 function Tokenizer:decode(ids, opts)
   check.type("decode: ids", ids, "table")
   opts = check.keys("decode", opts, { "skip_special" })
-  return self.core:decode(ids, opts.skip_special)
+  return self.core:decode(ids, opts.skip_special ~= false)
 end
 
 --- The piece of an id, nil outside the vocabulary; the id of a piece, nil where there is none.
-function Tokenizer:piece(id) return self.core:piece(id) end
-function Tokenizer:id(piece) return self.core:id(piece) end
+function Tokenizer:piece(id)
+  return self.core:piece(check.int("piece: id", check.type("piece: id", id, "number")))
+end
+function Tokenizer:id(piece) return self.core:id(check.type("id: piece", piece, "string")) end
 
 --- How many pieces there are, which `#tok` says too.
 function Tokenizer:size() return self.core:count() end

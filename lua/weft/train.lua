@@ -67,10 +67,13 @@ end
 ---@param opts table  [1] or params: list of tensors; lr, betas = {0.9, 0.999}, eps = 1e-8,
 --- weight_decay = 0.01, decay_vectors = true: whether biases and norms decay too
 function M.adamw(opts)
-  check.keys("adamw", opts,
+  check.keys("adamw", check.type("adamw: options", opts, "table"),
     { "params", "lr", "betas", "eps", "weight_decay", "decay_vectors" }, true)
   local params = check_params("adamw", opts.params or opts[1])
-  local betas = opts.betas or { 0.9, 0.999 }
+  local betas = check.type("adamw: betas", opts.betas or { 0.9, 0.999 }, "table")
+  for i = 1, 2 do
+    check.number("adamw: betas", check.type("adamw: betas", betas[i], "number"), nil, 0, 1)
+  end
   local decay = check.number("adamw: weight_decay", opts.weight_decay, 0.01, 0)
   return setmetatable({
     params = params, m = zeros_like(params), v = zeros_like(params), steps = 0,
@@ -84,6 +87,8 @@ end
 ---@param opts? { lr: number }
 function AdamW:step(grads, opts)
   opts = check.keys("adamw: step", opts, { "lr" })
+  check.type("adamw: grads", grads, "table")
+  check.number("adamw: lr", opts.lr, nil, 0)
   core.adamw_step(self.params, self.m, self.v, grads, opts.lr or self.lr, self.beta1, self.beta2,
     self.eps, self.weight_decay, self.vector_decay, self.steps + 1, grads.scale or 1)
   self.steps = self.steps + 1
@@ -95,6 +100,8 @@ end
 -- grads.scale and applied by the optimiser's step.
 ---@return number norm  before clipping
 function M.clip(grads, max_norm)
+  check.type("clip: grads", grads, "table")
+  check.number("clip: max_norm", check.type("clip: max_norm", max_norm, "number"), nil, 0)
   local norm = core.grad_norm(grads)
   grads.scale = norm > max_norm and max_norm / norm or 1
   return norm
@@ -122,10 +129,12 @@ local shapes = {
 -- 20000, final = 1e-5 }`. It rises in a line over warmup steps, then goes from lr to final.
 ---@return fun(step: integer): number
 function M.schedule(opts)
-  check.keys("schedule", opts, { "kind", "lr", "warmup", "steps", "final" }, true)
+  check.keys("schedule", check.type("schedule: options", opts, "table"),
+    { "kind", "lr", "warmup", "steps", "final" }, true)
   local kind = check.choice("schedule: kind", opts.kind or opts[1], "constant",
     { "constant", "linear", "cosine" })
-  local lr, final = check.number("schedule: lr", opts.lr, 1e-3, 0), opts.final or 0
+  local lr = check.number("schedule: lr", opts.lr, 1e-3, 0)
+  local final = check.number("schedule: final", opts.final, 0, 0)
   local warmup = check.int("schedule: warmup", opts.warmup, 0, 0)
   local steps = check.int("schedule: steps", opts.steps, nil, 1)
   if not steps and kind ~= "constant" then check.fail("schedule: steps is missing") end
@@ -203,6 +212,12 @@ function M.cross_entropy(logits, ids, opts) return ops.cross_entropy(logits, ids
 -- Source: Radford et al., arXiv:2103.00020, figure 3.
 ---@param scale number|weft.Tensor  1 / temperature
 function M.info_nce(a, b, scale)
+  check.tensor("info_nce: a", a)
+  check.tensor("info_nce: b", b)
+  if a:size(1) ~= b:size(1) or a:size(2) ~= b:size(2) then
+    check.fail("info_nce: a is [%s], b [%s]: rows must match", table.concat(a:size(), ","),
+      table.concat(b:size(), ","))
+  end
   local logits = ops.normalize(a):matmul(ops.normalize(b), { trans_b = true }) * (scale or 1)
   local ids = core.arange(0, 1, a:size(1), "i64"):to(a.device)
   return (ops.cross_entropy(logits, ids) + ops.cross_entropy(logits:t(), ids)) * 0.5
@@ -210,6 +225,8 @@ end
 
 --- Divergence of N(mean, exp(logvar)) from N(0, 1): the sum over values, the mean over the batch.
 function M.kl(mean, logvar)
+  check.tensor("kl: mean", mean)
+  check.tensor("kl: logvar", logvar)
   local each = mean:square() + logvar:exp() - 1 - logvar
   return each:sum() * (0.5 / mean:size(1))
 end

@@ -20,13 +20,15 @@ local function read_rows(path)
 end
 
 --- A log at path. steps is the run's length, for the time left; every says how often a line of
--- progress is shown; from drops what the file holds behind that step (a run that goes on).
+-- progress is shown; from drops what the file holds behind that step (a run that goes on: 0 for one
+-- that begins anew).
 ---@param opts? { steps: integer, every: integer, from: integer, quiet: boolean }
 function M.new(path, opts)
+  check.type("log: path", path, "string")
   opts = check.keys("log", opts, { "steps", "every", "from", "quiet" })
   local rows, kept = read_rows(path), {}
   for _, row in ipairs(rows) do
-    if row.step and row.step <= (opts.from or 0) then kept[#kept + 1] = row end
+    if row.step and row.step <= (opts.from or math.huge) then kept[#kept + 1] = row end
   end
   local lines = {}
   for i, row in ipairs(kept) do lines[i] = json.encode(row) .. "\n" end
@@ -67,7 +69,9 @@ end
 
 --- Add a row, such as { step = 12, loss = 0.3 }. NaN and infinite values are written as text.
 function Log:add(row)
-  check.int("log: step", row.step, nil, 0)
+  check.type("log: row", row, "table")
+  check.int("log: step", check.type("log: step", row.step, "number"), nil, 0)
+  if not self.file then check.fail("log: %s is closed", self.path) end
   local out = {}
   for k, v in pairs(row) do
     out[k] = type(v) == "number" and (v ~= v or math.abs(v) == math.huge) and tostring(v) or v
@@ -98,7 +102,9 @@ end
 
 --- End the log; the curve of the loss is written beside it.
 function Log:close()
+  if not self.file then return end
   self.file:close()
+  self.file = nil
   if #self.rows > 1 and self.rows[#self.rows].loss then self:save_curve("loss") end
 end
 

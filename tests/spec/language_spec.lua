@@ -117,6 +117,37 @@ for arch, config in pairs { llama = small, gpt2 = small2 } do
       assert.are.same(got, heard)
     end)
 
+    it("leaves out what the mask hides, from the first token to the last", function()
+      local padded, mask = { { 7, 9, 1, 5, 9 } }, { { 0, 0, 1, 1, 1 } }
+      local row, want = { 7, 9, 1, 5, 9 }, {}
+      for i = 1, 6 do
+        local seen = { 0, 0 }
+        for k = 3, #row do seen[k] = 1 end
+        want[i] = lm{ ids = { row }, mask = { seen } }.logits[{ 1, -1 }]:argmax():item()
+        row[#row + 1] = want[i]
+      end
+      assert.are.same(want, lm:generate{ ids = padded, mask = mask, max_tokens = 6, stop = false })
+      local cache = lm:cache{ tokens = 8 }
+      lm{ ids = padded, mask = mask, cache = cache }
+      local fork = cache:fork():truncate(4)
+      same(lm{ ids = { 9 }, cache = fork }.logits,
+        lm{ ids = padded, mask = mask }.logits[{ {}, { 5, 5 } }])
+    end)
+
+    it("says before it begins what there is no room for", function()
+      local function fails(part, opts)
+        local ok, e = pcall(lm.generate, lm, opts)
+        assert.is_false(ok)
+        assert.is_truthy(tostring(e):find(part, 1, true), tostring(e))
+      end
+      local cache = lm:cache{ tokens = 4 }
+      fails("over the 4 tokens that the cache holds",
+        { ids = { 1 }, max_tokens = 9, cache = cache })
+      fails("one text at a time, got 2", { ids = { { 1 }, { 2 } } })
+      fails("ids must be a table", { ids = 3 })
+      assert.are.equal(4, #lm:generate{ ids = { 1 }, cache = cache, stop = false })
+    end)
+
     it("draws by seed, from what top_k and top_p leave", function()
       local function draw(opts)
         opts.ids, opts.max_tokens, opts.stop = { 1, 5, 9 }, 12, false
@@ -182,8 +213,8 @@ for arch, config in pairs { llama = small, gpt2 = small2 } do
       fails("embeds is f32 [1,2,3], wanted [*,*,24]", { embeds = T.zeros(1, 2, 3) })
       fails("mask is f32 [1,3], wanted [2,8]", { ids = ids, mask = { { 1, 1, 1 } } })
       fails("room for 4 tokens, 0 + 8", { ids = ids, cache = cache })
-      fails(arch == "llama" and "wanted [2,1,*,2,6]" or "wanted [2,1,*,4,6]",
-        { ids = { 1 }, cache = cache })
+      fails("cache: made for a batch of 2, the call has 1", { ids = { 1 }, cache = cache })
+      fails("ids must be a whole number, got 1.5", { ids = { 1.5 } })
       fails("cache must be what lm:cache{} returns", { ids = { 1 }, cache = {} })
       fails("id 40 is outside", { ids = { 40 } })
       local _, e = pcall(weft.grad, function()
@@ -249,6 +280,37 @@ describe("llama configs", function()
 end)
 
 describe("weft.load", function()
+  local vectors = "tests/model/vectors/llama_tied"
+
+  it("takes a file of a model for the model", function()
+    local want = weft.load(vectors){ ids = { 1, 2 } }.logits
+    same(want, weft.load(vectors .. "/config.json"){ ids = { 1, 2 } }.logits)
+    same(want, weft.load(vectors .. "/model.safetensors"){ ids = { 1, 2 } }.logits)
+  end)
+
+  it("gives a model that was changed or freed as its files have it", function()
+    local m = weft.load(vectors)
+    local want = m{ ids = { 1, 2 } }.logits:totable()
+    assert.are.equal(m, weft.load(vectors))
+    m:set("model.norm.weight", T.zeros{ m.config.hidden_size })
+    assert.are.same(want, weft.load(vectors){ ids = { 1, 2 } }.logits:totable())
+    weft.load(vectors):free()
+    assert.are.same(want, weft.load(vectors){ ids = { 1, 2 } }.logits:totable())
+  end)
+
+  it("says which part or option is none", function()
+    local function fails(part, name, opts)
+      local ok, e = pcall(weft.load, name, opts)
+      assert.is_false(ok)
+      assert.is_truthy(tostring(e):find(part, 1, true), tostring(e))
+    end
+    fails("parts cannot be unot", "micro", { parts = { "unot" } })
+    fails("parts must be a table", "micro", { parts = "unet" })
+    fails("parts must be a string", "micro", { parts = { 3 } })
+    fails("dtype cannot be i64", "micro", { dtype = "i64" })
+    fails("is no model by itself", "README.md")
+  end)
+
   it("gives a language model with the tokenizer beside it, or a tokenizer alone", function()
     local at = os.tmpname()
     os.remove(at)

@@ -217,6 +217,38 @@ describe("a run", function()
     local run = start("ddim")
     for st in run:steps() do st:set(st:latent() * 0) end
     assert.equal(0, run:latent():abs():max():item())
+    run = start("ddim")
+    for st in run:steps() do st:set{ latent = st:latent() * 0 } end
+    assert.equal(0, run:latent():abs():max():item())
+  end)
+
+  it("tells the noise level where it walks over times", function()
+    local s = sampler("ddim")
+    for st in s:steps { steps = 4, latents = latents(1), denoise = model } do
+      local bar = s:alpha_bar(st.t)
+      assert.near(math.sqrt((1 - bar) / bar), st.sigma, 1e-9)
+    end
+  end)
+
+  it("takes the options of its method from the sampler", function()
+    local function ends(at, how) return sampler("ddim", at):run(how):totable() end
+    local function how(more)
+      local o = { steps = 4, latents = latents(1), denoise = model, seed = 3 }
+      for k, v in pairs(more or {}) do o[k] = v end
+      return o
+    end
+    assert.same(ends(nil, how { eta = 0.5 }), ends({ eta = 0.5 }, how()))
+    assert.same(ends(nil, how()), ends({ eta = 0.5 }, how { eta = 0 }))
+    assert.has_error(function() sampler("ddim", { eta = 2 }) end)
+    assert.equal(4, #sampler("euler", { train_steps = 20 }):start(how()):times())
+  end)
+
+  it("ends a loop when its callback says so", function()
+    local seen = 0
+    local o = { steps = 6, latents = latents(1), denoise = model,
+      on_step = function(st) return st.step < 2 end }
+    for _ in sampler("euler"):steps(o) do seen = seen + 1 end
+    assert.equal(2, seen)
   end)
 end)
 

@@ -118,6 +118,7 @@ describe("the log", function()
     log = train.log(path, { quiet = true, from = 3 })
     log{ step = 4, loss = 9 }
     log:close()
+    train.log(path, { quiet = true }):close()
     local lines = {}
     for l in io.lines(path) do lines[#lines + 1] = l end
     local curve = path:gsub("%.%w+$", "") .. ".png"
@@ -126,6 +127,8 @@ describe("the log", function()
     assert.are.equal(4, #lines)
     assert.are.equal('{"loss":9,"step":4}', lines[4])
     os.remove(path)
+    assert.has_error(function() log{ step = 5 } end)
+    assert.has_error(function() train.log(3) end)
   end)
 end)
 

@@ -95,7 +95,8 @@ end
 
 --- How many tokens a prompt's text takes.
 function Micro:tokens(prompt)
-  return #self.parts.tokenizer:encode((prompts.split(prompts.list(prompt))))
+  local text = prompts.split(prompts.list(prompt))
+  return #self.parts.tokenizer:encode(text, { special = false })
 end
 
 -- ---- making ----

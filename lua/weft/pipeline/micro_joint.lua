@@ -80,7 +80,7 @@ local function sample(m, o, n, wanted)
   local seen = denoiser(m, image, o, n, wanted.image)
   local heard = denoiser(m, audio, o, n, wanted.audio)
   local noise = runs.noise(o, n, 2)
-  local s = sampler.new(o.sampler, { schedule = o.schedule, config = m.noise })
+  local s = sampler.of(o.sampler, o.schedule, m.noise)
   local stopped = false
   local z = s:run {
     steps = o.steps, seed = o.seed, progress = o.progress,

@@ -62,7 +62,7 @@ end
 function M.ids(m, text)
   local tok, tower = readers(m)
   local T = tower.config.max_position_embeddings
-  local ids, mask = tok:encode(text), {}
+  local ids, mask = tok:encode(text, { special = false }), {}
   if #ids > T - 1 then m:warn("text of %d tokens cut to %d", #ids, T - 1) end
   local n = math.min(#ids, T - 1)
   for k = n + 1, #ids do ids[k] = nil end
@@ -77,7 +77,7 @@ function M.note_words(m, text)
   local told, new = m.told_words or {}, {}
   m.told_words = told
   for word in text:lower():gmatch "%a+" do
-    if not told[word] and #readers(m):encode(word) ~= 1 then
+    if not told[word] and #readers(m):encode(word, { special = false }) ~= 1 then
       told[word], new[#new + 1] = true, "'" .. word .. "'"
     end
   end

@@ -161,7 +161,7 @@ end
 function M.sample(m, medium, o, n, feature, concat)
   local denoise, source = M.denoiser(m, medium, o, n, feature, concat)
   local start = source and o.init == concat and source or latents_of(m, medium, "init", o.init)
-  local s = sampler.new(o.sampler, { schedule = o.schedule, config = m.noise })
+  local s = sampler.of(o.sampler, o.schedule, m.noise)
   local stopped = false
   local z = s:run {
     steps = o.steps, latents = first_noise(m, o, n), seed = o.seed, noise = step_noise(m, o),

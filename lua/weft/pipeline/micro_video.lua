@@ -171,7 +171,7 @@ local function sample(model, o, feature)
   local source = pixels and parts.latents(model.parts.vae, pixels)
   if start and start == picture then prompt = with_feature(model, prompt, start, pixels) end
   local by_name = conditions(model, o, text, feature or model:feature(prompt), source)
-  local s = sampler.new(o.sampler, { schedule = o.schedule, config = model.noise })
+  local s = sampler.of(o.sampler, o.schedule, model.noise)
   return s:run {
     steps = o.steps, seed = o.seed, progress = o.progress,
     latents = first_noise(o):to(model.device),

@@ -48,7 +48,7 @@ function Sequence:push(id, learned)
 end
 
 function Sequence:push_text(text, learned)
-  for _, id in ipairs(self.tok:encode(text)) do self:push(id, learned) end
+  for _, id in ipairs(self.tok:encode(text, { special = false })) do self:push(id, learned) end
 end
 
 --- The number of a medium in the conversation: the same object keeps its number.

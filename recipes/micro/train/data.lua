@@ -47,7 +47,7 @@ function M.text_ids(tok, texts)
   local last = tok:id "</text>"
   local rows, masks = {}, {}
   for i, text in ipairs(texts) do
-    local ids = tok:encode(text)
+    local ids = tok:encode(text, { special = false })
     local n = math.min(#ids, T - 1)
     local row, mask = {}, {}
     for k = 1, T do

@@ -72,7 +72,7 @@ local ENDS = { "and", "in", "on", "with", "then" }
 local function marks_of(tok)
   local marks = { [tok:id "</text>"] = "end" }
   local function mark(word, what)
-    local ids = tok:encode(word)
+    local ids = tok:encode(word, { special = false })
     marks[ids[#ids]] = what
   end
   for _, word in ipairs(ENDS) do mark(word, "end") end

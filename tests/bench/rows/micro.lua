@@ -29,10 +29,12 @@ end
 
 local function add(name, batch, spec, make)
   spec.batch, spec.op = batch, name
-  rows[#rows + 1] = {
-    group = "train", name = "train " .. name, dtype = "f32", spec = spec, items = batch,
-    unit = "examples", make = make,
-  }
+  for _, dtype in ipairs { "f32", "bf16" } do
+    rows[#rows + 1] = {
+      group = "train", name = "train " .. name, dtype = dtype, spec = spec, items = batch,
+      unit = "examples", make = make,
+    }
+  end
 end
 
 add("unet", UNET_BATCH, {
