@@ -61,6 +61,9 @@ static grad_call check_params(lua_State *L, const lwf_state *s, int arg)
         lwf_error(L, "usage", NULL, "grad: parameters must be a list of tensors, got %s",
                   luaL_typename(L, arg));
     g.n = g.single ? 1 : (int)lua_objlen(L, arg);
+    if (g.n == 0)
+        lwf_error(L, "usage", "weft.train.parameters(model) makes the list",
+                  "grad: parameters must be a list of tensors, got a table without any");
     g.wrt = (wf_tensor **)lua_newuserdata(L, 2 * (size_t)g.n * sizeof *g.wrt + 1);
     g.grads = g.wrt + g.n;
     for (int i = 0; i < g.n; i++) {

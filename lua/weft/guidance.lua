@@ -17,7 +17,8 @@ local names = { "scale", "rescale", "first", "last", "concat" }
 --- A checked guidance. The steps it acts in are first ... last as fractions of the run.
 ---@param spec number|table|function
 ---@param rescale? number  of a model whose numbers and tables mean it where they name none; 0
-function M.new(spec, rescale)
+---@param scale? number    the model's, which tables without one mean; 1
+function M.new(spec, rescale, scale)
   if getmetatable(spec) == Guidance then return spec end
   if type(spec) == "function" then
     return setmetatable({ f = spec, first = 0, last = 1 }, Guidance)
@@ -25,7 +26,7 @@ function M.new(spec, rescale)
   if type(spec) == "number" then spec = { spec } end
   check.keys("guidance", spec, names, true)
   return setmetatable({
-    scale = check.number("guidance: scale", spec.scale or spec[1], 1),
+    scale = check.number("guidance: scale", spec.scale or spec[1], scale or 1),
     rescale = check.number("guidance: rescale", spec.rescale, rescale or 0, 0, 1),
     first = check.number("guidance: first", spec.first, 0, 0, 1),
     last = check.number("guidance: last", spec.last, 1, 0, 1),

@@ -85,6 +85,7 @@ end
 --- Functions that live in parts of their own.
 local functions = {
   params = "params", exists = "tools", glob = "tools", slug = "tools", sweep = "tools",
+  inspect = "inspect",
   show = "show", weigh = "prompt", depth = "prompt", example = "prompt", prompt = "prompt",
 }
 

@@ -111,6 +111,7 @@ M.is = check.is_tensor
 -- the one named; or the one array of a .npy file.
 function M.load(path, name)
   check.type("load: path", path, "string")
+  if name ~= nil then check.type("load: name (of one tensor)", name, "string") end
   path = require("weft.paths").find(path)
   if path:find("%.npy$") then return core.load_npy(path) end
   local file, out = core.open_tensors(path), {}
@@ -124,7 +125,13 @@ end
 ---@param meta? table<string, string>  safetensors only
 function M.save(path, what, meta)
   check.type("save: path", path, "string")
-  if path:find("%.npy$") then core.save_npy(path, what) else core.save_tensors(path, what, meta) end
+  if path:find("%.npy$") then
+    core.save_npy(path, check.tensor("save: what to write as .npy", what))
+    return path
+  end
+  check.type("save: what to write ({ name = tensor })", what, "table")
+  if what.__metadata__ then check.fail("save: __metadata__ is no name of a tensor") end
+  core.save_tensors(path, what, meta)
   return path
 end
 

@@ -60,6 +60,39 @@ describe("the small model", function()
     -- The two sum in another order at most.
     assert.is_true((out.embeds - expected):abs():max():item() < 1e-5)
   end)
+  it("takes a sampler of one's own, which knows the model's noise", function()
+    local function make(more)
+      return bytes(m:image(weft.with({ "a cat", steps = 4, seed = 4, progress = false }, more)))
+    end
+    local plain = make {}
+    assert.are.equal(plain, make { sampler = weft.sampler "ddim" })
+    assert.are.equal(plain, make { sampler = m.parts.scheduler })
+    assert.are.equal(plain, make { sampler = { name = "ddim", options = {} } })
+    local noisy = make { sampler = weft.sampler("ddim", { eta = 0.5 }) }
+    assert.are_not.equal(plain, noisy)
+    assert.are.equal(noisy, make { sampler = { name = "ddim", options = { eta = 0.5 } } })
+    assert.are.equal(make { sampler = "euler", schedule = "karras" },
+      make { sampler = weft.sampler("euler", { schedule = "karras" }) })
+    local ok, e = pcall(make, { sampler = weft.sampler "euler", schedule = "karras" })
+    assert.is_false(ok)
+    assert.is_truthy(tostring(e):find("schedule beside a sampler", 1, true), tostring(e))
+    local im = m:image { "a cat", steps = 2, seed = 4, progress = false,
+      sampler = weft.sampler("ddim", { eta = 0.5 }) }
+    assert.are.same({ name = "ddim", options = { eta = 0.5 } }, im.meta.call.options.sampler)
+  end)
+  it("reads a guidance without a scale as the model's", function()
+    assert.are.equal(edit { guidance = 3 }, edit { guidance = {} })
+    assert.are.equal(edit { guidance = { 3, last = 0.5 } }, edit { guidance = { last = 0.5 } })
+  end)
+  it("reports what loading found", function()
+    local r, used = m:report(), 0
+    for _, part in pairs(m.parts) do
+      used = used + (type(part.report) == "function" and part:report().used or 0)
+    end
+    assert.are.equal(used, r.used)
+    assert.are.same({}, r.missing)
+    assert.are.equal(m:info().bytes, r.bytes)
+  end)
   it("refuses a mask of nothing", function()
     assert.has_error(function() image { mask = photo:mask { h = 32 } } end)
   end)

@@ -31,7 +31,7 @@ M.class = Micro
 M.SIDE_PX = media.SIDE_PX
 
 M.defaults = {
-  steps = 25, guidance = 3, sampler = "ddim", schedule = "discrete", size = { 64, 64 },
+  steps = 25, guidance = parts.SCALE, sampler = "ddim", schedule = "discrete", size = { 64, 64 },
   strength = 0.6, negative = "",
 }
 
@@ -44,6 +44,15 @@ local function noise_of(scheduler)
   }
 end
 
+--- The dtype of the weights: the denoiser's, or that of any part.
+local function dtype_of(list)
+  local part = list.unet or list.audio_unet
+  for _, other in pairs(list) do
+    if not part and type(other) == "table" and other.report then part = other end
+  end
+  return part and part:report().dtype or "f32"
+end
+
 --- A model over loaded parts. What it can do follows from the parts that are there.
 ---@param name string
 ---@param list table  tokenizer text_encoder scheduler; image_encoder vae unet conditioner;
@@ -52,7 +61,8 @@ end
 function M.new(name, list, device)
   local input, output = media.kinds(list)
   return setmetatable({
-    name = name, kind = "micro", parts = list, defaults = M.defaults, dtype = "f32",
+    name = name, kind = "micro", parts = list, defaults = M.defaults,
+    dtype = dtype_of(list),
     device = device or "cpu",
     noise = list.scheduler and noise_of(list.scheduler),
     caps = { input = input, output = output, joint = joint.is_in(list) },
@@ -286,14 +296,28 @@ function Micro:decode_encode(v, opts)
   return runs.write(self, medium, x, { seed = 0, vocoder = opts and opts.vocoder })[1]
 end
 
+--- What loading found, of all parts together: { used, missing = {names}, unexpected = {names},
+-- bytes, dtype }, names with their part's before them.
+function Micro:report()
+  local all = { used = 0, missing = {}, unexpected = {}, bytes = 0, dtype = self.dtype }
+  for name, part in pairs(self.parts) do
+    local r = type(part.report) == "function" and part:report()
+    if r then
+      all.used, all.bytes = all.used + r.used, all.bytes + r.bytes
+      for _, list in ipairs { "missing", "unexpected" } do
+        for _, tensor in ipairs(r[list]) do all[list][#all[list] + 1] = name .. "." .. tensor end
+      end
+    end
+  end
+  return all
+end
+
 --- Facts about the model.
 function Micro:info()
-  local info = { name = self.name, kind = self.kind, dtype = self.dtype, bytes = 0, parts = {} }
+  local info = { name = self.name, kind = self.kind, dtype = self.dtype, parts = {},
+    bytes = self:report().bytes }
   for name, part in pairs(self.parts) do
-    if type(part.report) == "function" then
-      info.parts[name] = part:report().bytes
-      info.bytes = info.bytes + info.parts[name]
-    end
+    if type(part.report) == "function" then info.parts[name] = part:report().bytes end
   end
   return info
 end

@@ -9,8 +9,9 @@ local M = {}
 
 local TRAIN_STEPS = 1000
 
---- How far guidance is rescaled where a call does not say: contrast that it adds goes back.
-M.RESCALE = 0.7
+--- Guidance where a call does not say: its scale, and how far it is rescaled, so that the contrast
+-- it adds goes back.
+M.SCALE, M.RESCALE = 3, 0.7
 
 --- Mean and deviation of the latents per channel, from the autoencoder's config.
 local function statistics(vae)

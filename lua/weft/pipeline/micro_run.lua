@@ -69,7 +69,7 @@ end
 
 --- The denoiser with guidance: (z [n,...], t, st, mid_kv?) -> v.
 local function denoiser(unet, o, by_name, n, has_source)
-  local guide = guidance(o.guidance, parts.RESCALE)
+  local guide = guidance(o.guidance, parts.RESCALE, parts.SCALE)
   local stacked = batches(guide, by_name, n, has_source)
   return function(z, t, st, mid_kv)
     local at = st.steps > 1 and (st.step - 1) / (st.steps - 1) or 0

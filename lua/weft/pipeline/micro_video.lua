@@ -115,7 +115,7 @@ end
 
 --- The denoiser with guidance: (z [1,L,...], t, st) -> v.
 local function denoiser(model, o, by_name, has_source)
-  local guide = guidance(o.guidance, parts.RESCALE)
+  local guide = guidance(o.guidance, parts.RESCALE, parts.SCALE)
   return function(z, t, st)
     local at = st.steps > 1 and (st.step - 1) / (st.steps - 1) or 0
     local names, p, c = guide:branches(at, has_source), {}, {}
