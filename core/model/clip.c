@@ -49,8 +49,9 @@ static double feature_deviation(const wf_encoder_style *s)
     return s->init_scale / sqrt((double)s->width);
 }
 
-/* How many layers to run: all but skip; fails for a skip that is not 0 .. n. */
-static int64_t layers_to_run(wf_ctx *c, const wf_encoder_style *s, wf_tensor *skip)
+/* The layer whose states are the hidden ones: skip before the last; fails for a skip that is not
+ * 0 .. n. What is pooled comes of the last one all the same, as in the references. */
+static int64_t hidden_layer(wf_ctx *c, const wf_encoder_style *s, wf_tensor *skip)
 {
     const double k = skip ? wf_item(c, skip) : 0.0;
     if (k >= 0.0 && k <= (double)s->n_layers && k == floor(k)) return s->n_layers - (int64_t)k;
@@ -167,14 +168,15 @@ static wf_status run_text(wf_ctx *c, const void *state, wf_tensor *const *in, wf
     const text_net *net = state;
     wf_tensor *states[MAX_LAYERS + 1], *ids = in[0], *mask = in[1];
     WF_TRY(check_text(c, net, ids, mask));
-    const int64_t n = layers_to_run(c, &net->encoder.style, in[3]);
+    const int64_t n = net->encoder.style.n_layers, at = hidden_layer(c, &net->encoder.style, in[3]);
     wf_tensor *bias = mask ? wf_mask_to_bias(c, mask, MASKED) : NULL;
     const bool wants_layers = in[2] && wf_item(c, in[2]) != 0.0;
     wf_tensor *x = wf_encoder_run(c, &net->encoder, embed_text(c, net, ids), bias, true, n,
-                                  wants_layers ? states : NULL);
-    wf_tensor *hidden = wf_norm_run(c, &net->final, x);
-    wf_tensor *pooled = pick_tokens(c, hidden, find_end(c, net, ids));
-    put(out, n_out, "hidden", hidden);
+                                  wants_layers || at < n ? states : NULL);
+    WF_TRY(wf_get_status(c));
+    wf_tensor *last = wf_norm_run(c, &net->final, x);
+    wf_tensor *pooled = pick_tokens(c, last, find_end(c, net, ids));
+    put(out, n_out, "hidden", at < n ? wf_norm_run(c, &net->final, states[at]) : last);
     put(out, n_out, "pooled", pooled);
     if (net->projection.w) put(out, n_out, "embeds", wf_linear_run(c, &net->projection, pooled));
     if (wants_layers) put(out, n_out, "layers", wf_stack_states(c, states, n + 1));
@@ -357,18 +359,19 @@ static wf_status run_vision(wf_ctx *c, const void *state, wf_tensor *const *in, 
     const int64_t side = net->image_size, C = net->encoder.style.width;
     WF_TRY(wf_input_check(c, "clip_vision", "pixels", pixels, 4,
                           (int64_t[]){-1, side, side, net->n_channels}));
-    const int64_t n = layers_to_run(c, &net->encoder.style, in[2]);
+    const int64_t n = net->encoder.style.n_layers, at = hidden_layer(c, &net->encoder.style, in[2]);
     const bool wants_layers = in[1] && wf_item(c, in[1]) != 0.0;
     wf_tensor *x = wf_norm_run(c, &net->pre, embed_pixels(c, net, pixels));
-    wf_tensor *hidden =
-        wf_encoder_run(c, &net->encoder, x, NULL, false, n, wants_layers ? states : NULL);
-    wf_tensor *first = wf_reshape2(c, wf_slice(c, hidden, 1, 0, 1, 1), wf_dim(pixels, 0), C);
+    wf_tensor *last =
+        wf_encoder_run(c, &net->encoder, x, NULL, false, n, wants_layers || at < n ? states : NULL);
+    WF_TRY(wf_get_status(c));
+    wf_tensor *first = wf_reshape2(c, wf_slice(c, last, 1, 0, 1, 1), wf_dim(pixels, 0), C);
     wf_tensor *pooled = wf_norm_run(c, &net->post, first);
-    put(out, n_out, "hidden", hidden);
+    put(out, n_out, "hidden", at < n ? states[at] : last);
     put(out, n_out, "pooled", pooled);
     if (net->projection.w)
         put(out, n_out, "embeds",
-            wf_linear_run(c, &net->projection, projection_input(c, net, hidden, pooled)));
+            wf_linear_run(c, &net->projection, projection_input(c, net, last, pooled)));
     if (wants_layers) put(out, n_out, "layers", wf_stack_states(c, states, n + 1));
     return wf_get_status(c);
 }

@@ -172,7 +172,7 @@ CLIP_TEST(clip_text_projection, io)
 CLIP_TEST(clip_vision, io)
 CLIP_TEST(clip_vision_gelu, io)
 
-/* skip = 1 ends before the last layer: its hidden is the final norm of layers[n - 1]. */
+/* skip = 1: hidden is the final norm of layers[n - 1]; what is pooled stays that of the last. */
 static void test_clip_skip(void **state)
 {
     (void)state;
@@ -188,6 +188,7 @@ static void test_clip_skip(void **state)
     wf_tensor *b = wf_model_find_param(m, "text_model.final_layer_norm.bias");
     expect_close(c, "skip", output_get(out, n, "hidden"),
                  wf_layer_norm(c, vector_get(c, f, "clip.layers.2"), w, b, 1e-5));
+    expect_close(c, "skip", output_get(out, n, "pooled"), vector_get(c, f, "clip.pooled"));
     in[1].t = wf_scalar(c, 4.0);
     assert_int_equal(wf_model_call(c, m, "forward", in, 2, out, &n), WF_EARG);
     expect_error(c, WF_EARG, "skip must be from 0 to 3");
