@@ -174,6 +174,7 @@ typedef struct reader {
     control now;
     wf_bytes data;                      /* of the frame being read */
     bool open;                          /* an fcTL was read, and its frame not yet shown */
+    bool begun;                         /* some frame's data was read: no colours may follow */
     int64_t n_frames;
     uint32_t sequence;
 } reader;
@@ -279,11 +280,13 @@ static wf_status copy_pixels(reader *r, wf_pixels *to, const wf_pixels *from)
     return WF_OK;
 }
 
-/* The canvas is made when the first frame says how many channels there are. */
+/* The canvas is made when the first frame says how many channels there are; draw writes as many for
+ * every frame. */
 static wf_status make_canvas(reader *r, int64_t channels)
 {
     wf_pixels like = r->canvas;
-    if (like.data) return WF_OK;
+    if (like.data)
+        return like.channels == channels ? WF_OK : refuse(r, "differs from the first in channels");
     like.channels = channels;
     WF_TRY(wf_pixels_new(r->c, &r->canvas, &like, r->name));
     memset(r->canvas.data, 0, wf_pixels_row_bytes(&like) * (size_t)like.height);
@@ -341,6 +344,7 @@ static wf_status read_animation_control(reader *r, const chunk *k)
 static wf_status read_head(reader *r, const chunk *k)
 {
     wf_cursor at = {.c = r->c, .name = r->name, .data = k->data, .n = k->n};
+    if (r->head) return refuse(r, "has a header of its own");
     r->head = k->data;
     r->canvas.width = wf_cursor_u32be(&at, "the width");
     r->canvas.height = wf_cursor_u32be(&at, "the height");
@@ -358,14 +362,22 @@ static wf_status read_frame_data(reader *r, const chunk *k)
     return wf_get_status(r->c);
 }
 
+/* PLTE and tRNS count for all frames. Late ones are ignored in a still picture, as libpng does. */
+static wf_status read_colours(reader *r, const chunk *k)
+{
+    if (r->begun && r->out->list) return refuse(r, "has colours of its own");
+    if (!r->begun) *(is_type(k, "PLTE") ? &r->palette : &r->clear) = *k;
+    return WF_OK;
+}
+
 static wf_status take_chunk(reader *r, const chunk *k)
 {
     if (is_type(k, "IHDR")) return read_head(r, k);
     if (!r->head)
         return wf_fail_status(r->c, WF_EFORMAT, "%s: does not begin with a header", r->name);
     if (is_type(k, "acTL")) return read_animation_control(r, k);
-    if (is_type(k, "PLTE")) r->palette = *k;
-    if (is_type(k, "tRNS")) r->clear = *k;
+    if (is_type(k, "PLTE") || is_type(k, "tRNS")) return read_colours(r, k);
+    if (is_type(k, "IDAT") || is_type(k, "fdAT")) r->begun = true;
     if (is_type(k, "IEND")) return show_frame(r);
     if (!r->out->list) return WF_OK;                   /* a still picture */
     if (is_type(k, "fcTL")) {
@@ -391,9 +403,9 @@ static wf_status take_still(wf_ctx *c, wf_frames *out, wf_pixels *px)
 
 static wf_status read_frames(reader *r, const uint8_t *data, size_t n)
 {
-    chunk k;
+    chunk k = {.type = ""};
     wf_cursor at = {.c = r->c, .name = r->name, .data = data, .n = n, .at = MARK_BYTES};
-    while (read_chunk(&at, &k)) WF_TRY(take_chunk(r, &k));
+    while (!is_type(&k, "IEND") && read_chunk(&at, &k)) WF_TRY(take_chunk(r, &k));
     WF_TRY(wf_get_status(r->c));
     if (r->out->list && r->out->n != r->n_frames)
         return wf_fail_status(r->c, WF_EFORMAT, "%s: announces %lld frames, holds %lld", r->name,

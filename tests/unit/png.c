@@ -559,6 +559,71 @@ static void refuses_bad_animations(void **state)
     wf_frames_free(&f);
 }
 
+/* A line of n pixels of so many channels, all 7, as IDAT or fdAT. */
+static void put_samples(wf_bytes *f, int sequence, size_t n_samples)
+{
+    wf_bytes body = {.c = f->c};
+    Bytef raw[4096] = {0}, packed[256];
+    uLongf bytes = sizeof packed;
+    memset(raw + 1, 7, n_samples);
+    assert_int_equal(compress(packed, &bytes, raw, n_samples + 1), Z_OK);
+    if (sequence >= 0) wf_bytes_put_u32be(&body, (uint32_t)sequence);
+    wf_bytes_put(&body, packed, bytes);
+    put_chunk(f, sequence < 0 ? "IDAT" : "fdAT", body.data, body.n);
+    wf_bytes_free(&body);
+}
+
+/* An animation of two frames of RGB, n wide and one high, up to the data of the second. With early,
+ * the first is in an fdAT, before the picture that readers of stills show. */
+static void put_first_frame(wf_bytes *f, uint32_t n, bool early)
+{
+    put_head(f, n, 1, 8, 2);
+    put_chunk(f, "acTL", "\0\0\0\2\0\0\0\0", 8);
+    put_control(f, 0, (uint32_t[]){n, 1, 0, 0}, 0, 0);
+    put_samples(f, early ? 1 : -1, 3 * n);
+}
+
+static void expect_bad_animation(bench *b, wf_bytes *f, const char *word)
+{
+    wf_frames back;
+    assert_int_equal(wf_apng_decode(b->c, "c.png", f->data, f->n, &back, NULL), WF_EFORMAT);
+    expect_error(b->c, WF_EFORMAT, word);
+    wf_frames_free(&back);
+    wf_bytes_free(f);
+}
+
+/* What would give later frames more channels or the canvas another size than it was made with. */
+static void frames_have_no_colours_of_their_own(void **state)
+{
+    bench *b = *state;
+    for (int i = 0; i < 2; i++) {                     /* after an IDAT, after an fdAT */
+        const uint32_t at = i ? 2 : 1;
+        wf_bytes f = {.c = b->c};
+        put_first_frame(&f, 512, i);
+        put_control(&f, at, (uint32_t[]){512, 1, 0, 0}, 0, 0);
+        put_chunk(&f, "tRNS", "\0\1\0\1\0\1", 6);
+        put_samples(&f, (int)at + 1, 3 * 512);
+        if (i) put_samples(&f, -1, 3 * 512);
+        put_chunk(&f, "IEND", NULL, 0);
+        expect_bad_animation(b, &f, "frame 2: has colours of its own");
+    }
+}
+
+static void animations_end_at_their_end(void **state)
+{
+    bench *b = *state;
+    wf_bytes f = {.c = b->c}, large = {.c = b->c};
+    put_first_frame(&f, 4, false);
+    put_chunk(&f, "IEND", NULL, 0);
+    put_head(&large, 1000, 1, 8, 2);
+    wf_bytes_put(&f, large.data + 8, large.n - 8);
+    put_control(&f, 1, (uint32_t[]){1000, 1, 0, 0}, 0, 0);
+    put_samples(&f, 2, 3 * 1000);
+    put_chunk(&f, "IEND", NULL, 0);
+    wf_bytes_free(&large);
+    expect_bad_animation(b, &f, "announces 2 frames, holds 1");
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, bench_open, bench_close)
 
 int main(void)
@@ -568,6 +633,7 @@ int main(void)
         T(drops_floods_of_text), T(survives_damage), T(survives_damage_with_right_sums),
         T(out_of_memory_is_an_error), T(a_failing_write_leaves_nothing), T(animations_come_back),
         T(animations_are_composed), T(refuses_bad_animations), T(animations_survive_damage),
+        T(frames_have_no_colours_of_their_own), T(animations_end_at_their_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
