@@ -17,7 +17,6 @@ local media = require "weft.pipeline.micro_media"
 local options = require "weft.options"
 local parts = require "weft.pipeline.micro_parts"
 local prompts = require "weft.pipeline.micro_prompt"
-local provenance = require "weft.provenance"
 local reply = require "weft.pipeline.micro_reply"
 local result = require "weft.result"
 local runs = require "weft.pipeline.micro_run"
@@ -100,20 +99,10 @@ end
 
 -- ---- making ----
 
---- What a file made from this call carries.
-local function describe(self, o, fn, i)
-  self.sha256 = self.sha256 or self.hash and self.hash()
-  return provenance.new {
-    model = { name = self.name, sha256 = self.sha256 }, call = options.describe(fn, o),
-    seed = o.seed + i - 1, index = i, rng = provenance.generator(o.rng),
-    device = provenance.device(self.device), dtype = self.dtype,
-  }
-end
-
 --- What was decoded, as pictures or sounds of the call.
 local function finish(self, medium, x, o, fn)
   local list = runs.write(self, medium, x, o)
-  for i, made in ipairs(list) do made.meta = describe(self, o, fn, i) end
+  for i, made in ipairs(list) do made.meta = runs.describe(self, o, fn, i) end
   return list
 end
 

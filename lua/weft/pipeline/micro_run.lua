@@ -2,8 +2,10 @@
 local check = require "weft.check"
 local guidance = require "weft.guidance"
 local ops = require "weft.ops"
+local options = require "weft.options"
 local parts = require "weft.pipeline.micro_parts"
 local prompts = require "weft.pipeline.micro_prompt"
+local provenance = require "weft.provenance"
 local sampler = require "weft.sampler"
 local tensor = require "weft.tensor"
 
@@ -188,6 +190,18 @@ function M.write(m, medium, x, o)
   local out = {}
   for i = 1, x:size(1) do out[i] = medium.write(m, x:select(1, i), o.seed + i - 1, o) end
   return out
+end
+
+--- What the file of the ith medium that a call makes carries.
+---@param o table   what options.check returned
+---@param fn string  the verb
+function M.describe(m, o, fn, i)
+  m.sha256 = m.sha256 or m.hash and m.hash()
+  return provenance.new {
+    model = { name = m.name, sha256 = m.sha256 }, call = options.describe(fn, o),
+    seed = o.seed + i - 1, index = i, rng = provenance.generator(o.rng),
+    device = provenance.device(m.device), dtype = m.dtype,
+  }
 end
 
 return M

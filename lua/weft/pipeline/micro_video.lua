@@ -13,7 +13,7 @@ local options = require "weft.options"
 local ops = require "weft.ops"
 local parts = require "weft.pipeline.micro_parts"
 local prompts = require "weft.pipeline.micro_prompt"
-local provenance = require "weft.provenance"
+local runs = require "weft.pipeline.micro_run"
 local sampler = require "weft.sampler"
 local tensor = require "weft.tensor"
 local video = require "weft.video"
@@ -183,15 +183,6 @@ local function sample(model, o, feature)
   }
 end
 
---- What a file made from this call carries.
-local function describe(model, o, fn)
-  return provenance.new {
-    model = { name = model.name, sha256 = model.sha256 }, call = options.describe(fn, o),
-    seed = o.seed, index = 1, rng = provenance.generator(o.rng),
-    device = provenance.device(model.device), dtype = model.dtype,
-  }
-end
-
 --- Raise for options that make no sense here; fill in the rate and the number of frames.
 local function settle(o)
   for _, name in ipairs { "init", "mask", "noise" } do
@@ -218,7 +209,7 @@ function M.make(model, o, fn, feature)
   local v = video.from(core.scope(function()
     return pictures(model, (sample(model, o, feature)))
   end), o.fps)
-  v.meta = describe(model, o, fn)
+  v.meta = runs.describe(model, o, fn, 1)
   return v
 end
 
