@@ -27,11 +27,9 @@ local Micro = {}
 Micro.__index = Micro
 M.class = Micro
 
-M.SIDE_PX = media.SIDE_PX
-
 M.defaults = {
-  steps = 25, guidance = 3, sampler = "ddim", schedule = "discrete", size = { 64, 64 },
-  strength = 0.6, negative = "",
+  steps = 25, guidance = 3, sampler = "ddim", schedule = "discrete",
+  size = { parts.SIDE_PX, parts.SIDE_PX }, strength = 0.6, negative = "",
 }
 
 --- What any sampler must know of the noise that the denoiser was trained with.

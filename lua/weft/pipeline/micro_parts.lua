@@ -9,6 +9,9 @@ local M = {}
 
 local TRAIN_STEPS = 1000
 
+--- Side of a picture, and side and channels of its latents. Those of mels and frames are the same.
+M.SIDE_PX, M.LATENT_SIDE, M.LATENT_CHANNELS = 64, 16, 8
+
 --- How far guidance is rescaled where a call does not say: contrast that it adds goes back.
 M.RESCALE = 0.7
 
