@@ -162,6 +162,13 @@ describe("m:video", function()
 end)
 
 describe("the training", function()
+  it("makes folders of any name, and says when it cannot", function()
+    local made = folder .. "/mother's/first child"
+    require("run").mkdir(made)
+    assert.are.equal("dir", require("weft.host").stat(made))
+    assert.truthy(error_of(require("run").mkdir, folder .. "/unet/config.json/below")
+      :find("config.json", 1, true))
+  end)
   it("moves what lies over frames alone while the rest is frozen", function()
     local command = "./weft run --threads 1 recipes/micro/train/unet_video.lua steps=2 batch=1 "
       .. "freeze=%g out='%s' work='%s/work' >/dev/null 2>&1"
