@@ -83,7 +83,7 @@ wf_status wfi_tokenizer_finish(wf_ctx *c, wf_tokenizer *t, int64_t unk)
 {
     wf_vocab_finish(&t->vocab);
     t->bpe.vocab = t->unigram.vocab = &t->vocab;
-    t->bpe.unk = t->unigram.unk = unk;
+    t->bpe.unknown.unk = t->unigram.unknown.unk = unk;
     t->bpe.suffix = t->suffix;
     for (int64_t i = 0; i < t->n_added; i++)
         t->first_added[(uint8_t)wf_vocab_get(&t->vocab, t->added[i].id)[0]] = 1;
