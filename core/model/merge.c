@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/file/bytes.h"
 #include "core/file/file_map.h"
 #include "core/file/tensors.h"
 #include "core/model/lora.h"
@@ -43,12 +44,6 @@ enum { N_FRONTS = sizeof fronts / sizeof *fronts };
 static bool starts_with(const char *s, const char *front)
 {
     return strncmp(s, front, strlen(front)) == 0;
-}
-
-static bool ends_with(const char *s, const char *end)
-{
-    const size_t n = strlen(s), k = strlen(end);
-    return n >= k && strcmp(s + n - k, end) == 0;
 }
 
 /* n bytes of a layer's name into buf, "_" for ".", without ".processor". */
@@ -95,7 +90,7 @@ static int64_t find_layer(const merger *g, const char *name, size_t n)
     for (int64_t i = 0; i < wf_params_get_count(g->m->params); i++) {
         const wf_param *p = wf_params_get(g->m->params, i);
         const size_t k = strlen(p->name);
-        if (!ends_with(p->name, ".weight")) continue;
+        if (!wf_ends_with(p->name, ".weight")) continue;
         squash(p->name, k - strlen(".weight"), has);
         if (strcmp(has, wanted) == 0 || strcmp(has, first) == 0) return i;
     }
@@ -163,7 +158,7 @@ static wf_status read_scale(const merger *g, pair *k, int64_t alpha)
 static int split_name(const char *name, size_t *n)
 {
     for (int i = 0; i < N_ENDS; i++)
-        if (ends_with(name, ends[i].a)) {
+        if (wf_ends_with(name, ends[i].a)) {
             *n = strlen(name) - strlen(ends[i].a);
             return i;
         }
@@ -173,8 +168,8 @@ static int split_name(const char *name, size_t *n)
 static bool is_known(const char *name)
 {
     for (int i = 0; i < N_ENDS; i++)
-        if (ends_with(name, ends[i].b)) return true;
-    return ends_with(name, ".alpha");
+        if (wf_ends_with(name, ends[i].b)) return true;
+    return wf_ends_with(name, ".alpha");
 }
 
 static wf_status add_pair(merger *g, int64_t i)
@@ -275,7 +270,7 @@ static wf_status find_file(wf_ctx *c, const char *path, char *file, char *config
 {
     static const char *const names[] = {"adapter_model.safetensors",
                                         "pytorch_lora_weights.safetensors"};
-    const bool is_file = ends_with(path, ".safetensors");
+    const bool is_file = wf_ends_with(path, ".safetensors");
     const char *slash = strrchr(path, '/');
     snprintf(file, PATH_MOST, "%s", path);
     for (int i = 0; i < 2 && !is_file; i++) {

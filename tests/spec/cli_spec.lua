@@ -72,6 +72,14 @@ describe("weft", function()
     assert.matches("did you mean 'batch'", err)
   end)
 
+  it("is of the version that scripts and its sources name", function()
+    local f = assert(io.open "core/base/version.h")
+    local stated = f:read("*a"):match 'WF_VERSION "([^"]*)"'
+    f:close()
+    assert.equal(stated, require("weft").version)
+    assert.matches("weft " .. stated:gsub("%.", "%%."), select(2, weft(dir, "--version")))
+  end)
+
   it("refuses unknown commands and options with the nearest", function()
     local rc, _, err = weft(dir, "btch")
     assert.equal(2, rc)

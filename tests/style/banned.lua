@@ -33,7 +33,7 @@ end
 
 for _, path in ipairs(code.files("core kernels", { "*.c", "*.h" })) do check_calls(path) end
 
--- A shell misreads a path with an apostrophe, and its failure goes unseen: weft.paths makes folders.
+-- A shell misreads a path with an apostrophe, and its failure goes unseen.
 for _, path in ipairs(code.files("recipes", { "*.lua" })) do
   for i, line in ipairs(code.lines(path)) do
     if line:find("os.execute", 1, true) then code.complain("%s:%d: calls os.execute", path, i) end
