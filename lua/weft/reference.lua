@@ -63,7 +63,9 @@ card("time", "weft.time(f, ...) -> seconds, ...", "how long a call takes",
 card("show", "weft.show(x, {width, height, protocol}?) -> x", "show a value in the terminal",
   "weft.show(im)")
 card("info", "weft.info(path) -> table", "how a file was made", 'weft.info("fox.png").seed')
-card("sheet", "weft.sheet(list, {columns, labels, size, gap, title}?) -> Image", "a contact sheet",
+card("sheet", "weft.sheet(list, {columns, labels, size, gap, title}?) -> Image",
+  "a contact sheet; small pictures are made larger by a whole factor, to size pixels or far "
+    .. "enough for their labels",
   'weft.sheet(images, { columns = 4, labels = names }):save "sheet.png"')
 card("report", "weft.report(list or folder, path, {title, max_mb, inline, link, group}?) -> path",
   "a page of what was made: media, { media, title=, note=, prompt= }, results, chats, texts, files",

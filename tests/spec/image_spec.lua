@@ -99,13 +99,24 @@ describe("a sheet", function()
   it("lays pictures in rows with labels and a title", function()
     local list = {}
     for i = 1, 5 do list[i] = image.new(20, 10, { i / 10, 0, 0 }) end
-    local s = weft.sheet(list, { columns = 3, labels = { "a", "b" }, gap = 2, title = "t" })
+    local how = { columns = 3, labels = { "a", "b" }, gap = 2, title = "t", size = 20 }
+    local s = weft.sheet(list, how)
     assert.are.equal(3 * 22 + 2, s.width)
     assert.are.equal(14 + 4 + 2 * (10 + 11 + 2) + 2, s.height)
     -- the fifth picture is second in the second row
     assert.are.near(0.5, s.data[{ 18 + 2 + 23 + 1, 2 + 22 + 1, 1 }], 1e-6)
     assert.has_error(function() weft.sheet({}) end)
     assert.has_error(function() weft.sheet({ 1 }) end)
+  end)
+  it("makes small pictures larger by a whole factor", function()
+    local list = { image.new(20, 10, { 0.5, 0, 0 }) }
+    assert.are.equal(20 + 8, weft.sheet(list).width)
+    assert.are.equal(60 + 8, weft.sheet(list, { size = 70 }).width)
+    assert.are.equal(10 + 8, weft.sheet(list, { size = 10 }).width)
+    assert.are.equal(160 + 8, weft.sheet(list, { labels = { "a" } }).width)
+    -- a label takes a second line where one is too short for it
+    local low = weft.sheet(list, { labels = { "a" } }).height
+    assert.are.equal(11, weft.sheet(list, { labels = { ("word "):rep(7) } }).height - low)
   end)
 end)
 

@@ -5,7 +5,6 @@ local paths = require "weft.paths"
 local M = {}
 
 local FILE = "sheet.png"
-local LEAST_PX = 144            -- of a labelled picture: room for its label
 
 --- Pictures of a folder but the sheet itself, with their parameters; of a video the first frame.
 local function pictures(dir, out)
@@ -22,12 +21,6 @@ local function pictures(dir, out)
   end
   if #list == 0 then args.fail("sheet: %s holds no pictures", dir) end
   return list
-end
-
---- Small pictures as so many whole pixels larger that their labels have room.
-local function enlarged(im)
-  local k = math.ceil(LEAST_PX / im.width)
-  return k > 1 and im:resize(k * im.width, k * im.height, { filter = "nearest" }) or im
 end
 
 --- The values of a parameter in order: numbers by size, others by name.
@@ -85,7 +78,6 @@ function M.main(a)
   local images, labels, columns
   if o.x then images, labels, columns = grid(list, o.x, o.y) else images, labels = plain(list) end
   if o.columns then columns = args.int("--columns", o.columns, 1, 1000) end
-  for i, im in ipairs(images) do images[i] = enlarged(im) end
   require "weft.sheet"(images, { columns = columns, labels = labels, title = o.title,
     size = o.size and args.int("--size", o.size, 8, 4096) }):save(path, { overwrite = true })
   if o.json then io.write(require("weft.json").encode { file = path }, "\n")
