@@ -120,6 +120,32 @@ describe("a video file", function()
     assert.are.equal(0, (back:tensor() - v:tensor()):abs():max():item())
     os.remove(path)
   end)
+  it("keeps any rate that a video may have", function()
+    local frames = { image.new(2, 2), image.new(2, 2, "red") }
+    for _, fps in ipairs { 23.976, 0.014, 1000, 0.01, 12.34 } do
+      local path = temp ".apng"
+      video.new{ frames = frames, fps = fps }:save(path)
+      assert.are.near(fps, video.load(path).fps, 1e-9 * fps)
+      os.remove(path)
+    end
+    local v = video.new{ frames = frames, fps = 8 }
+    local ok, err = pcall(v.save, v, temp ".apng", { fps = 1001 })
+    assert.is_false(ok)
+    assert.are.equal("usage", err.kind)
+    assert.is_truthy(err.message:find("1001 frames a second, must be 0.01 to 1000", 1, true))
+  end)
+  it("is not written with NaN in it", function()
+    local v = video.from(T.full({ 2, 4, 6, 3 }, 0.5), 8)
+    v[2].data[{ 1, 1, 1 }] = 0 / 0
+    for _, ending in ipairs { ".apng", video.has_clips() and ".webm" } do
+      local path = temp(ending)
+      local ok, err = pcall(v.save, v, path)
+      assert.is_false(ok)
+      assert.are.equal("model", err.kind)
+      assert.is_truthy(err.message:find("holds 1 values that are not numbers", 1, true))
+      assert.is_nil(io.open(path))
+    end
+  end)
   it("slices, appends and shows its frames", function()
     local v = video.from(T.rand({ 4, 3, 5, 3 }, { seed = 1 }), 4)
     assert.are.equal(2, #v:slice(0.5, 1))
