@@ -1,10 +1,12 @@
 /*
- * bind_picture.c - pictures, animations and clips: files to tensors [H,W,C] of 0 ... 1 and back.
+ * bind_picture.c - pictures, animations and clips: files to tensors [H,W,C] of 0 ... 1 and back;
+ * pictures of another size.
  */
 #include "lua/bind.h"
 
 #include "core/file/clip.h"
 #include "core/media/image.h"
+#include "core/media/image_resize.h"
 
 /* ---- texts ---- */
 
@@ -64,6 +66,20 @@ static int l_save_image(lua_State *L)
         return lwf_error(L, "unsupported", "pictures are written as .png or .jpg", "save: %s",
                          path);
     return wf_image_save(lwf_ctx(L), path, t, &o) == WF_OK ? 0 : lwf_raise(L);
+}
+
+/* core.resize_image(tensor [H,W,C], width, height, filter) -> tensor [height,width,C] */
+static int l_resize_image(lua_State *L)
+{
+    lwf_state *s = lwf_get(L);
+    wf_tensor *x = lwf_check_tensor(L, 1, "resize: the picture");
+    const int64_t width = lwf_check_int(L, 2, "resize: width", 1, WF_MAX_RESIZE_PX);
+    const int64_t height = lwf_check_int(L, 3, "resize: height", 1, WF_MAX_RESIZE_PX);
+    const char *name = luaL_checkstring(L, 4);
+    wf_filter filter;
+    if (!wf_filter_find(name, &filter))
+        return lwf_error(L, "usage", NULL, "resize: there is no filter '%s'", name);
+    return lwf_push_tensor(L, s, wf_image_resize(s->ctx, x, height, width, filter));
 }
 
 /* ---- animations ---- */
@@ -160,7 +176,7 @@ void lwf_open_picture(lua_State *L, lwf_state *s)
         {"load_image", l_load_image}, {"save_image", l_save_image},
         {"load_apng", l_load_apng},   {"save_apng", l_save_apng},
         {"load_clip", l_load_clip},   {"save_clip", l_save_clip},
-        {"has_clips", l_has_clips},
+        {"has_clips", l_has_clips},   {"resize_image", l_resize_image},
         {NULL, NULL},
     };
     lwf_register(L, s, list);
