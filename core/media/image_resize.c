@@ -10,7 +10,6 @@
 #include <math.h>
 #include <string.h>
 
-#include "core/file/pixels.h"
 #include "core/tensor/ops.h"
 
 enum { FIXED_BITS = 32 - 8 - 2 }; /* a weight's fraction: room for the sum's sign and overshoot */
@@ -35,8 +34,9 @@ bool wf_filter_find(const char *text, wf_filter *out)
 
 static double sinc(double x) { return x == 0 ? 1 : sin(PI * x) / (PI * x); }
 
-static double cubic(double x, double a)
+static double cubic(double x)
 {
+    const double a = -0.5;
     x = fabs(x);
     if (x < 1) return ((a + 2) * x - (a + 3)) * x * x + 1;
     return x < 2 ? (((x - 5) * x + 8) * x - 4) * a : 0;
@@ -48,7 +48,7 @@ static double weight_at(wf_filter f, double x)
     case WF_FILTER_BOX: return x > -0.5 && x <= 0.5 ? 1 : 0;
     case WF_FILTER_BILINEAR: return fabs(x) < 1 ? 1 - fabs(x) : 0;
     case WF_FILTER_HAMMING: return fabs(x) < 1 ? sinc(x) * (0.54 + 0.46 * cos(PI * x)) : 0;
-    case WF_FILTER_BICUBIC: return cubic(x, -0.5);
+    case WF_FILTER_BICUBIC: return cubic(x);
     case WF_FILTER_LANCZOS: return x >= -3 && x < 3 ? sinc(x) * sinc(x / 3) : 0;
     default: return 0;
     }
@@ -98,7 +98,7 @@ static bool pillow_taps(wf_ctx *c, taps *t, int64_t n_in, int64_t n_out, wf_filt
         double *w = t->weight + i * t->room, sum = 0;
         int64_t from = (int64_t)(centre - reach + 0.5), to = (int64_t)(centre + reach + 0.5);
         if (f == WF_FILTER_NEAREST) {
-            from = (int64_t)centre;
+            from = (2 * i + 1) * n_in / (2 * n_out);
             to = from + 1;
         }
         if (from < 0) from = 0;
@@ -112,30 +112,6 @@ static bool pillow_taps(wf_ctx *c, taps *t, int64_t n_in, int64_t n_out, wf_filt
             sum += w[k];
         }
         for (int64_t k = 0; k < to - from && sum != 0; k++) w[k] /= sum;
-    }
-    return true;
-}
-
-/* PyTorch's bicubic: four taps, those outside fall on the edge. */
-static bool torch_taps(wf_ctx *c, taps *t, int64_t n_in, int64_t n_out, bool corners)
-{
-    enum { TAPS = 4 };
-    if (!make_taps(c, t, n_out, TAPS)) return false;
-    const double step = !corners ? (double)n_in / (double)n_out
-                                 : n_out > 1 ? (double)(n_in - 1) / (double)(n_out - 1) : 0;
-    for (int64_t i = 0; i < n_out; i++) {
-        const double at = corners ? (double)i * step : ((double)i + 0.5) * step - 0.5;
-        const int64_t base = (int64_t)floor(at);
-        double *w = t->weight + i * TAPS;
-        const int64_t last = n_in - 1, from = base - 1;
-        const int64_t highest = n_in < TAPS ? 0 : n_in - TAPS;
-        t->first[i] = from < 0 ? 0 : from > highest ? highest : from;
-        t->count[i] = n_in < TAPS ? n_in : TAPS;
-        for (int k = 0; k < TAPS; k++) w[k] = 0;
-        for (int64_t k = from; k < from + TAPS; k++) {
-            const int64_t p = k < 0 ? 0 : k > last ? last : k;
-            w[p - t->first[i]] += cubic(at - (double)k, -0.75);
-        }
     }
     return true;
 }
@@ -212,10 +188,17 @@ static void multiply_floats(float *p, int64_t n)
         for (int ch = 0; ch < 3; ch++) p[ch] *= p[3];
 }
 
+/* To 0..1; NaN stays NaN. */
+static float clamp(float v) { return v < 0 ? 0 : v > 1 ? 1 : v; }
+
+/* Where nothing is seen the colour stays multiplied, next to 0, as in Pillow. */
 static void divide_floats(float *p, int64_t n)
 {
-    for (int64_t i = 0; i < n; i++, p += 4)
-        for (int ch = 0; ch < 3 && p[3] != 0; ch++) p[ch] /= p[3];
+    for (int64_t i = 0; i < n; i++, p += 4) {
+        const float alpha = p[3] > 0 ? p[3] : 1;
+        for (int ch = 0; ch < 3; ch++) p[ch] = clamp(p[ch] / alpha);
+        p[3] = clamp(p[3]);
+    }
 }
 
 /* ---- pictures ---- */
@@ -266,22 +249,22 @@ static wf_status load_source(job *j, wf_tensor *x)
     return j->bytes ? wf_to_host(j->c, x, j->in, (size_t)n) : wf_to_f32(j->c, x, j->in, n);
 }
 
-static wf_status check_sizes(wf_ctx *c, const wf_tensor *x, int rank, int64_t height, int64_t width)
+static wf_status check_sizes(wf_ctx *c, const wf_tensor *x, int64_t height, int64_t width)
 {
     char text[160];
     if (wf_has_failed(c)) return wf_get_status(c);
-    if (wf_rank(x) != rank || wf_numel(x) == 0)
-        return wf_fail_status(c, WF_ESHAPE, "resize: %s is not a picture %s[H,W,C]",
-                              wf_tensor_text(x, text, sizeof text), rank == 4 ? "[B," : "");
-    if (height >= 1 && width >= 1 && height <= WF_MAX_SIDE_PX && width <= WF_MAX_SIDE_PX)
+    if (wf_rank(x) != 3 || wf_numel(x) == 0)
+        return wf_fail_status(c, WF_ESHAPE, "resize: %s is not a picture [H,W,C]",
+                              wf_tensor_text(x, text, sizeof text));
+    if (height >= 1 && width >= 1 && height <= WF_MAX_RESIZE_PX && width <= WF_MAX_RESIZE_PX)
         return WF_OK;
     return wf_fail_status(c, WF_EARG, "resize: to %lldx%lld pixels, must be 1 to %d a side",
-                          (long long)width, (long long)height, WF_MAX_SIDE_PX);
+                          (long long)width, (long long)height, WF_MAX_RESIZE_PX);
 }
 
 wf_tensor *wf_image_resize(wf_ctx *c, wf_tensor *x, int64_t height, int64_t width, wf_filter filter)
 {
-    if (check_sizes(c, x, 3, height, width) != WF_OK) return NULL;
+    if (check_sizes(c, x, height, width) != WF_OK) return NULL;
     const wf_dtype t = wf_get_dtype(x);
     if (t != WF_DTYPE_U8 && !wf_dtype_is_float(t))
         return wf_fail(c, WF_EDTYPE, "resize: is %s, wants u8 or a float", wf_dtype_text(t));
@@ -301,40 +284,5 @@ wf_tensor *wf_image_resize(wf_ctx *c, wf_tensor *x, int64_t height, int64_t widt
     wf_mem_free(wf_ctx_get_mem(c), j.in);
     wf_mem_free(wf_ctx_get_mem(c), j.mid);
     wf_mem_free(wf_ctx_get_mem(c), j.out);
-    return wf_to_device(c, y, wf_get_device(x));
-}
-
-wf_tensor *wf_image_resize_short(wf_ctx *c, wf_tensor *x, int64_t side_px, wf_filter filter)
-{
-    if (check_sizes(c, x, 3, side_px, side_px) != WF_OK) return NULL;
-    const int64_t H = wf_dim(x, 0), W = wf_dim(x, 1);
-    return H <= W ? wf_image_resize(c, x, side_px, side_px * W / H, filter)
-                  : wf_image_resize(c, x, side_px * H / W, side_px, filter);
-}
-
-wf_tensor *wf_resize_bicubic(wf_ctx *c, wf_tensor *x, int64_t height, int64_t width,
-                             bool align_corners)
-{
-    if (check_sizes(c, x, 4, height, width) != WF_OK) return NULL;
-    const int64_t B = wf_dim(x, 0);
-    job j = {.c = c, .H = wf_dim(x, 1), .W = wf_dim(x, 2), .C = wf_dim(x, 3), .height = height,
-             .width = width};
-    wf_tensor *y = NULL;
-    job all = j;
-    all.H *= B;
-    all.height *= B;
-    if (make_buffers(&all) && load_source(&all, x) == WF_OK &&
-        torch_taps(c, &j.across, j.W, width, align_corners) &&
-        torch_taps(c, &j.down, j.H, height, align_corners)) {
-        const wf_shape s = {.rank = 4, .dims = {B, height, width, j.C}};
-        sum_floats(all.mid, all.in, B * j.H, j.W, j.C, &j.across);
-        sum_floats(all.out, all.mid, B, j.H, width * j.C, &j.down);
-        y = wf_from_host(c, WF_DTYPE_F32, &s, all.out);
-    }
-    free_taps(&j.across);
-    free_taps(&j.down);
-    wf_mem_free(wf_ctx_get_mem(c), all.in);
-    wf_mem_free(wf_ctx_get_mem(c), all.mid);
-    wf_mem_free(wf_ctx_get_mem(c), all.out);
     return wf_to_device(c, y, wf_get_device(x));
 }

@@ -4,6 +4,8 @@
 
 #include "core/tensor/tensor.h"
 
+enum { WF_MAX_RESIZE_PX = 65535 };      /* a side; more than files hold */
+
 /* name and reach of the filter in source pixels */
 #define WF_FILTER_MAP(X)      \
     X(NEAREST, "nearest", 0)  \
@@ -23,17 +25,11 @@ typedef enum wf_filter {
 bool wf_filter_find(const char *text, wf_filter *out); /* false when there is none of that name */
 
 /* x [H,W,C] to [height,width,C], filters widened when shrinking (antialias); four channels are RGBA
- * and weighed by alpha. u8 goes through Pillow's fixed-point arithmetic and equals it; floats
- * give f32 and are not clamped: bicubic and lanczos overshoot.
- * Errors  WF_ESHAPE  WF_EDTYPE  WF_EARG (a size out of 1..16384) */
+ * and weighed by alpha. u8 goes through Pillow's fixed-point arithmetic and equals it. Floats give
+ * f32 and are not clamped, for bicubic and lanczos overshoot; but RGBA is, to 0..1, since a colour
+ * under next to no alpha can be anything.
+ * Errors  WF_ESHAPE  WF_EDTYPE  WF_ENOMEM  WF_EARG (a size out of 1..WF_MAX_RESIZE_PX) */
 wf_tensor *wf_image_resize(wf_ctx *c, wf_tensor *x, int64_t height, int64_t width,
                            wf_filter filter);
-
-/* The size whose shorter side is side_px, the longer one rounded down, as image processors want. */
-wf_tensor *wf_image_resize_short(wf_ctx *c, wf_tensor *x, int64_t side_px, wf_filter filter);
-
-/* torch.nn.functional.interpolate(mode="bicubic"): x [B,H,W,C] f32, a = -0.75, no antialias. */
-wf_tensor *wf_resize_bicubic(wf_ctx *c, wf_tensor *x, int64_t height, int64_t width,
-                             bool align_corners);
 
 #endif

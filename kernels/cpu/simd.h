@@ -17,7 +17,7 @@
 /* Bodies that must be specialised by their constant arguments. */
 #define WF_INLINE static inline __attribute__((always_inline))
 
-/* The loop that follows, of n turns at most, becomes straight code: its arrays live in registers. */
+/* The loop that follows, of n turns at most, becomes straight code with its arrays in registers. */
 #if defined(__clang__)
 #define WF_UNROLL(n) _Pragma("clang loop unroll(full)")
 #else

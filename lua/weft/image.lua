@@ -107,8 +107,10 @@ end
 
 -- ---- geometry ----
 
+local filters = { "nearest", "box", "bilinear", "bicubic", "lanczos" }
+
 --- Another size. fit: "stretch", "contain" (bars in colour), "cover" (cropped); filter: "bicubic",
--- "bilinear", "lanczos", "box", "nearest", as Pillow's.
+-- "bilinear", "lanczos", "box", "nearest", as Pillow's, which weighs colours by alpha.
 ---@param opts? { fit: string, filter: string, colour: any }
 function Image:resize(width, height, opts)
   opts = check.keys("resize", opts, { "fit", "filter", "colour" })
@@ -116,8 +118,8 @@ function Image:resize(width, height, opts)
   check.int("resize: height", height, nil, 1, 65535)
   local fit = check.choice("resize: fit", opts.fit, "stretch", { "stretch", "contain", "cover" })
   if fit == "stretch" then
-    local resize = require("weft.resample").resize
-    return wrap(resize(self.data, width, height, opts.filter or "bicubic"), self.meta)
+    local filter = check.choice("resize: filter", opts.filter, "bicubic", filters)
+    return wrap(core.resize_image(self.data, width, height, filter), self.meta)
   end
   local pick = fit == "contain" and math.min or math.max
   local k = pick(width / self.width, height / self.height)

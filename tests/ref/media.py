@@ -80,16 +80,6 @@ def images(m):
     for method in ("box", "bilinear", "bicubic", "lanczos"):
         for h, w in ((8, 9), (30, 21)):
             m.case("image_resize", f"f32_{h}x{w}_{method}", {"image": plain}, {"height": h, "width": w, "filter": method}, pillow(plain, h, w, method))
-    for case, a, size, crop in (("wide", rgb, 14, 14), ("tall", big, 14, 14), ("enlarged", picture(9, 12, 3), 14, 14), ("cropped", big, 20, 14),
-                                ("padded", rgb, 12, 14)):
-        p = transformers.CLIPImageProcessorPil(size={"shortest_edge": size}, crop_size={"height": crop, "width": crop})
-        pixels = p(Image.fromarray(a), return_tensors="np")["pixel_values"]
-        m.case("clip_pixels", case, {"image": a}, {"shortest_edge": size, "crop": crop}, pixels.transpose(0, 2, 3, 1).astype(np.float32))
-    x = torch.from_numpy(store.rng("corners").standard_normal((1, 3, 23, 6)).astype(np.float32))
-    for corners in (0, 1):
-        y = F.interpolate(x.double(), (32, 6), mode="bicubic", align_corners=bool(corners))
-        m.case("resize_bicubic", f"corners_{corners}", {"x": np.ascontiguousarray(x.permute(0, 2, 3, 1).numpy())},
-               {"height": 32, "width": 6, "align_corners": corners}, y.permute(0, 2, 3, 1).numpy())
 
 
 def hz_to_mel(f, scale):

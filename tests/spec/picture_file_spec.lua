@@ -126,6 +126,32 @@ describe("a video file", function()
     assert.are.equal(0, (back:tensor() - v:tensor()):abs():max():item())
     os.remove(path)
   end)
+  it("keeps any rate that a video may have", function()
+    local frames = { image.new(2, 2), image.new(2, 2, "red") }
+    for _, fps in ipairs { 23.976, 0.014, 1000, 0.01, 12.34 } do
+      local path = temp ".apng"
+      video.new{ frames = frames, fps = fps }:save(path)
+      assert.are.near(fps, video.load(path).fps, 1e-9 * fps)
+      os.remove(path)
+    end
+    local v = video.new{ frames = frames, fps = 8 }
+    local ok, err = pcall(v.save, v, temp ".apng", { fps = 1001 })
+    assert.is_false(ok)
+    assert.are.equal("usage", err.kind)
+    assert.is_truthy(err.message:find("1001 frames a second, must be 0.01 to 1000", 1, true))
+  end)
+  it("is not written with NaN in it", function()
+    local v = video.from(T.full({ 2, 4, 6, 3 }, 0.5), 8)
+    v[2].data[{ 1, 1, 1 }] = 0 / 0
+    for _, ending in ipairs { ".apng", video.has_clips() and ".webm" } do
+      local path = temp(ending)
+      local ok, err = pcall(v.save, v, path)
+      assert.is_false(ok)
+      assert.are.equal("model", err.kind)
+      assert.is_truthy(err.message:find("holds 1 values that are not numbers", 1, true))
+      assert.is_nil(io.open(path))
+    end
+  end)
   it("slices, appends and shows its frames", function()
     local v = video.from(T.rand({ 4, 3, 5, 3 }, { seed = 1 }), 4)
     assert.are.equal(2, #v:slice(0.5, 1))
@@ -143,19 +169,39 @@ describe("resizing", function()
   local file = weft.core.open_tensors(path)
 
   it("gives what Pillow gives", function()
-    local n = 0
+    local n, core = 0, weft.core
     for _, case in ipairs(weft.json.decode(file:meta "cases")) do
       local want = file:get(case.outputs[1])
       local x = case.op == "image_resize" and file:get(case.inputs[1])
       local filter = x and case.case:match "[^_]+$"
       if x and (x.dtype == "f32" or filter == "nearest") then
-        local got = require("weft.resample").resize(x:to "f32", want:size(2), want:size(1), filter)
+        local got = core.resize_image(x:to "f32", want:size(2), want:size(1), filter)
         -- sums of at most 20 weights in f32 of values up to 255
         assert.is_true((got - want:to "f32"):abs():max():item() < 1e-3, case.case)
         n = n + 1
       end
     end
     assert.is_true(n >= 12, n .. " cases")
+  end)
+  it("weighs colours by alpha, as Pillow does", function()
+    local two = image.from(T{ { { 1, 0, 0, 1 }, { 0, 0, 0, 0 } } })
+    local one = two:resize(1, 1, { filter = "box" }).data
+    assert.are.same({ 1, 0, 0, 0.5 }, one:reshape(-1):totable())
+    local n = 0
+    for _, case in ipairs(weft.json.decode(file:meta "cases")) do
+      local filter = case.case:match "^rgba_(%l+)$"
+      if filter then
+        local want = image.from(file:get(case.outputs[1])).data
+        local got = image.from(file:get(case.inputs[1]))
+          :resize(want:size(2), want:size(1), { filter = filter }).data
+        local function seen(t) return t:narrow(3, 1, 3) * t:narrow(3, 4, 1) end
+        -- bytes round four times on the way, and clamp an overshoot between the passes too
+        assert.is_true((seen(got) - seen(want)):abs():max():item() < 4 / 255, case.case)
+        assert.is_true((got - want):narrow(3, 4, 1):abs():max():item() < 2 / 255, case.case)
+        n = n + 1
+      end
+    end
+    assert.are.equal(3, n)
   end)
   it("fits, covers and keeps the channels", function()
     local im = picture(8, 4, 3)

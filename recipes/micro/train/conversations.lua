@@ -1,10 +1,12 @@
 --- Examples of the small world as sequences of the language model, in batches.
 local weft = require "weft"
 local audio_data = require "audio_data"
+local caption = require "world.caption"
 local data = require "data"
 local dialogue = require "world.dialogue"
 local rng = require "world.rng"
 local sequence = require "weft.pipeline.sequence"
+local sound_caption = require "world.sound_caption"
 local sound_tasks = require "world.sound_tasks"
 local tasks = require "world.tasks"
 local videos = require "world.video"
@@ -53,22 +55,29 @@ local function parts_of(example, r)
   return out
 end
 
---- Put the media that an example wants into a reply. A medium's feature is its own where the
--- prompt says all of it; where something is left free no one picture or sound is right, but the
--- description of what was asked for is.
-local function reply_media(s, example)
-  local words, source = { text = example.caption }, example.media[example.source]
+--- All that is true of a picture or a sound, in words.
+local function complete(medium, r)
+  if medium.objects then return caption.complete(medium, r) end
+  return medium.instrument and sound_caption.music(medium) or sound_caption.complete(medium)
+end
+
+--- Put the media that an example wants into a reply. Where the prompt says all of one, its feature
+-- follows at once. Where something is left free no one picture or sound is right, and the mean of
+-- all that might be is none: the model first says in words which of them it makes. A video's
+-- feature is then that of the description of what was asked for.
+local function reply_media(s, example, r)
+  local source = example.media[example.source]
   if example.video then
-    s:reply_medium("video", words).target = example.video
+    s:reply_medium("video", { text = example.caption }).target = example.video
   end
   if example.image then
-    local whole = example.exact or example.audio
-    s:reply_medium("image", whole and example.image or words, source).target = example.image
+    if not (example.exact or example.audio) then s:reply_text(complete(example.image, r)) end
+    s:reply_medium("image", example.image, source).target = example.image
   end
   if example.audio then
-    local whole = example.exact or example.video
+    if not (example.exact or example.video) then s:reply_text(complete(example.audio, r)) end
     local seen = not example.image and source or nil
-    s:reply_medium("audio", whole and example.audio or words, seen).target = example.audio
+    s:reply_medium("audio", example.audio, seen).target = example.audio
   end
 end
 
@@ -80,7 +89,7 @@ end
 function M.sequence(tok, example, r)
   local s = sequence.new(tok)
   s:ask(parts_of(example, r), kind_of)
-  if example.text then s:reply_text(example.text) else reply_media(s, example) end
+  if example.text then s:reply_text(example.text) else reply_media(s, example, r) end
   s:stop()
   return s
 end
