@@ -54,12 +54,30 @@ describe("weft.pipeline.reader", function()
     assert.equal(2, #list)
     assert.same({ "image", "audio" }, { list[1].kind, list[2].kind })
     local medium = "<%s> <#%%d+> <feature> </%s>"
-    assert.truthy(spelled(s, n + 1):match(("^" .. medium .. " " .. medium .. " </s>$")
+    -- an untrained model says any words before its tags
+    assert.truthy(spelled(s, n + 1):match(("^.-" .. medium .. " .-" .. medium .. " </s>$")
       :format("image", "image", "audio", "audio")))
     for _, part in ipairs(list) do
+      assert.is_true(part.plan == nil or type(part.plan) == "string")
       assert.is_true(math.abs(part.feature:norm():item() - 1) < 1e-5)
       assert.is_true(part.source == nil or part.source == a or part.source == list[1])
     end
+  end)
+
+  it("draws what it decides for by the seed, and keeps to the likeliest when told", function()
+    local function plan(o)
+      o.to, o.can = "image", ALL
+      return r:reply(asked("a cat"), feature_of, o)[1].plan or ""
+    end
+    assert.equal(plan { seed = 1 }, plan { seed = 1 })
+    local seen, n = {}, 0
+    for seed = 1, 6 do
+      local text = plan { seed = seed }
+      if not seen[text] then seen[text], n = true, n + 1 end
+    end
+    assert.is_true(n > 1)                  -- an untrained model says something else each time
+    assert.equal(plan { seed = 1, temperature = 1, top_p = 1e-6 },
+      plan { seed = 2, temperature = 1, top_p = 1e-6 })
   end)
 
   it("foretells the feature that the whole sequence gives in one pass", function()

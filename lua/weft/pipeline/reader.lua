@@ -3,6 +3,7 @@
 -- A reply is decoded token by token. After a medium's tag the model says which medium of the
 -- conversation the denoiser shall see; the state there becomes the feature of the new medium, and
 -- the feature stands in the sequence like the user's own (paper: arXiv 2311.18775, section 3.2).
+-- Where a prompt leaves something open, the model says in words what it decides for before the tag.
 local core = require "weft.core"
 local ops = require "weft.ops"
 local sequence = require "weft.pipeline.sequence"
@@ -104,6 +105,7 @@ end
 ---@field text? string
 ---@field feature? weft.Tensor  [1,D] of unit length
 ---@field source? any           the medium of the conversation that the denoiser shall see
+---@field plan? string          what the model decided for where the prompt left something open
 
 --- A reply under way: the cache and what came out last.
 local function begin(self, s, feature_of, o)
@@ -131,12 +133,12 @@ local function say(self, run, id)
   feed(self, run, self.lm:embed { ids = { id } })
 end
 
---- The next id among the allowed ones.
-local function next_id(run, allowed)
+--- The next id among the allowed ones; how: temperature and top_p, the call's when not given.
+local function next_id(run, allowed, how)
   local logits = run.out.logits
   local row = logits:select(2, logits:size(2)):reshape(-1):totable()
   run.draws = run.draws + 1
-  return choose(row, allowed, run.o, run.draws)
+  return choose(row, allowed, how or run.o, run.draws)
 end
 
 --- A medium of the reply: pointer, feature, closing tag.
@@ -193,6 +195,28 @@ local function reply_freely(self, run, kinds)
   end
 end
 
+-- How the words of a plan are drawn where the call does not say: what the prompt leaves open comes
+-- out otherwise by another seed, what it says is all but certain.
+local PLAN = { temperature = 1, top_p = 0.9 }
+local MAX_PLAN = 48
+
+--- What the model says of a medium before its tag: the words that it decides for where the prompt
+-- leaves something open, none where it does not.
+local function plan(self, run, kind)
+  local open, ids, how = self.marker.open[kind], {}, nil
+  if (run.o.temperature or 0) == 0 then
+    how = { temperature = PLAN.temperature, top_p = PLAN.top_p, seed = run.o.seed }
+  end
+  local function allowed(id) return id == open or self.is_word[id] and #ids < MAX_PLAN end
+  while run.left > 8 do
+    local id = next_id(run, allowed, how)
+    if id == open then break end
+    ids[#ids + 1] = id
+    say(self, run, id)
+  end
+  return ids[1] and self.tok:decode(ids)
+end
+
 --- The reply of exactly these kinds in turn.
 local function reply_as_told(self, run, list)
   local parts = {}
@@ -202,7 +226,9 @@ local function reply_as_told(self, run, list)
       reply_words(self, run, ids, stops_for(self, {}))
       parts[i] = { kind = "text", text = self.tok:decode(ids) }
     else
+      local words = plan(self, run, kind)
       parts[i] = reply_medium(self, run, kind)
+      parts[i].plan = words
     end
   end
   return parts
