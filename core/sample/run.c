@@ -56,9 +56,11 @@ void wfs_push(wf_ctx *c, wf_run *r, wf_tensor *t, int most)
 {
     if (!t) return;
     if (most > WFS_HISTORY) most = WFS_HISTORY;
-    if (r->n_history >= most) wf_release(r->history[most - 1]);
-    else r->n_history++;
-    for (int i = r->n_history - 1; i > 0; i--) r->history[i] = r->history[i - 1];
+    while (r->n_history >= most) {
+        wf_release(r->history[--r->n_history]);
+        r->history[r->n_history] = NULL;
+    }
+    for (int i = r->n_history++; i > 0; i--) r->history[i] = r->history[i - 1];
     r->history[0] = wf_take_owned(c, t);
 }
 
@@ -155,10 +157,15 @@ static double largest(const wfs_plan *p)
     return most;
 }
 
+int wfs_most_steps(const wf_sampler *s)
+{
+    return s->config.train_steps < 10000 ? (int)s->config.train_steps : 10000;
+}
+
 static wf_status make_plan(wf_ctx *c, wf_run *r)
 {
     const wf_sampler *s = r->s;
-    const int most = s->config.train_steps < 10000 ? (int)s->config.train_steps : 10000;
+    const int most = wfs_most_steps(s);
     if (r->o.steps < 1 || r->o.steps > most)
         return wf_fail_status(c, WF_EARG, "sampler: steps must be from 1 to %d, got %d", most,
                               r->o.steps);
@@ -316,6 +323,7 @@ wf_status wf_run_give(wf_ctx *c, wf_run *r, wf_tensor *out)
         return wf_fail_status(c, WF_ESHAPE, "sampler: the model answered %s, the latent is %s",
                               wf_tensor_text(out, ta, sizeof ta),
                               wf_tensor_text(r->x, tb, sizeof tb));
+    const int draws = r->draws, last_order = r->last_order;
     wf_scope *scope = wf_scope_open_on(c, r->x);
     wf_tensor *x0 = NULL, *x = r->s->method->step(c, r, out, &x0);
     if (!wf_has_failed(c)) {
@@ -323,6 +331,9 @@ wf_status wf_run_give(wf_ctx *c, wf_run *r, wf_tensor *out)
         wfs_set_tensor(c, &r->x0, x0);
         r->i++;
         r->n_done++;
+    } else {
+        r->draws = draws;                 /* a second try draws the same noise */
+        r->last_order = last_order;
     }
     wf_scope_close(c, scope, NULL);
     return wf_get_status(c);

@@ -2,8 +2,7 @@
  * run_save.c - copies of a run, and its way into a file and back.
  *
  * The file is safetensors: the latent, past answers and noises; its metadata hold the sampler's
- * config
- * ("config") and the counters ("run"), both JSON.
+ * config ("config") and the counters ("run"), both JSON.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -146,12 +145,39 @@ static wf_sampler *load_sampler(wf_ctx *c, const wf_tensors *f)
     return s;
 }
 
-static wf_run_opts read_opts(wf_ctx *c, const wf_json *j, wf_tensor *x)
+/* A run while it is read; what is wrong in it is said of the file. */
+typedef struct reader {
+    wf_ctx *c;
+    wf_tensors *f;
+    const wf_json *j;                     /* the counters */
+    wf_run *r;
+} reader;
+
+/* A counter that must be there, from lo to hi; lo once it is not. */
+static int read_counter(const reader *k, const char *key, int64_t lo, int64_t hi)
 {
+    const char *path = wf_tensors_get_path(k->f);
+    const int64_t v = wf_json_get_int(k->c, k->j, key, 0);
+    if (!wf_json_has(k->j, key))
+        wf_fail(k->c, WF_EFORMAT, "%s: the run's \"%s\" is missing", path, key);
+    else if (lo == hi && v != lo)
+        wf_fail(k->c, WF_EFORMAT, "%s: the run's \"%s\" is %lld, wants %lld", path, key,
+                (long long)v, (long long)lo);
+    else if (v < lo || v > hi)
+        wf_fail(k->c, WF_EFORMAT, "%s: the run's \"%s\" is %lld, wants %lld ... %lld", path, key,
+                (long long)v, (long long)lo, (long long)hi);
+    return (int)(wf_has_failed(k->c) ? lo : v);
+}
+
+static wf_run_opts read_opts(const reader *k, const wf_sampler *s)
+{
+    wf_ctx *c = k->c;
+    const wf_json *j = k->j;
     wf_run_opts o = WF_RUN_DEFAULTS;
-    o.latents = x;
-    o.steps = (int)wf_json_get_int(c, j, "steps", 0);
-    o.begin = (int)wf_json_get_int(c, j, "begin", 0);
+    o.latents = find_tensor(c, k->f, "x");
+    if (!o.latents) wf_fail(c, WF_EFORMAT, "%s: the run's x is missing", wf_tensors_get_path(k->f));
+    o.begin = 0;                          /* where it began is read once its calls are counted */
+    o.steps = read_counter(k, "steps", 1, wfs_most_steps(s));
     o.strength = wf_json_get_number(c, j, "strength", 1.0);
     o.seed = strtoull(wf_json_get_text(c, j, "seed", "0"), NULL, 10);
     o.eta = wf_json_get_number(c, j, "eta", o.eta);
@@ -159,46 +185,92 @@ static wf_run_opts read_opts(wf_ctx *c, const wf_json *j, wf_tensor *x)
     o.s_tmin = wf_json_get_number(c, j, "s_tmin", 0.0);
     o.s_tmax = wf_json_get_number(c, j, "s_tmax", o.s_tmax);
     o.s_noise = wf_json_get_number(c, j, "s_noise", 1.0);
-    o.order = (int)wf_json_get_int(c, j, "order", 0);
+    o.order = read_counter(k, "order", 0, INT32_MAX);
     o.use_clipped = wf_json_get_bool(c, j, "use_clipped", false);
     return o;
 }
 
-static wf_status read_noises(wf_ctx *c, wf_tensors *f, wf_run *r, int n)
+/* The tensor of that name, of x's shape, into a slot of the run; an absent one clears it. */
+static wf_status read_tensor(const reader *k, const char *name, wf_tensor **slot)
 {
-    if (n <= 0 || n > wf_tensors_get_count(f)) return WF_OK;
+    char ta[180], tb[180];
+    wf_tensor *t = find_tensor(k->c, k->f, name);
+    const wf_shape a = wf_get_shape(t ? t : k->r->x), b = wf_get_shape(k->r->x);
+    if (!wf_shape_is_same(&a, &b))
+        return wf_fail_status(k->c, WF_EFORMAT, "%s: the run's %s is %s, its x %s",
+                              wf_tensors_get_path(k->f), name, wf_tensor_text(t, ta, sizeof ta),
+                              wf_tensor_text(k->r->x, tb, sizeof tb));
+    wfs_set_tensor(k->c, slot, t);
+    return wf_get_status(k->c);
+}
+
+/* Entry i of the list that a counter says has n entries: there when i < n, else not. */
+static wf_status read_entry(const reader *k, const char *key, const char *name, int i, int n,
+                            wf_tensor **slot)
+{
+    const bool is_there = wf_tensors_find(k->f, name) >= 0;
+    if (is_there != (i < n))
+        return wf_fail_status(k->c, WF_EFORMAT, "%s: the run's \"%s\" is %d, but %s is %s",
+                              wf_tensors_get_path(k->f), key, n, name,
+                              is_there ? "there" : "missing");
+    return read_tensor(k, name, slot);
+}
+
+static int64_t count_noises(const wf_tensors *f)
+{
+    int64_t n = 0;
+    for (int64_t i = 0; i < wf_tensors_get_count(f); i++)
+        n += strncmp(wf_tensors_get_name(f, i), "noise.", 6) == 0;
+    return n;
+}
+
+static wf_status read_noises(const reader *k)
+{
+    wf_run *r = k->r;
+    const int64_t there = count_noises(k->f);
+    const int n = read_counter(k, "noises", there, there);
+    if (n == 0 || wf_has_failed(k->c)) return wf_get_status(k->c);
     r->noise = wf_mem_calloc(r->s->mem, (size_t)n * sizeof *r->noise);
-    if (!r->noise) return wf_fail_status(c, WF_ENOMEM, "sampler: no memory for %d noises", n);
+    if (!r->noise) return wf_fail_status(k->c, WF_ENOMEM, "sampler: no memory for %d noises", n);
     r->o.n_noise = n;
     for (int i = 0; i < n; i++) {
         char name[NAME_MOST];
         snprintf(name, sizeof name, "noise.%d", i);
-        wfs_set_tensor(c, &r->noise[i], find_tensor(c, f, name));
+        WF_TRY(read_entry(k, "noises", name, i, n, &r->noise[i]));
     }
-    return wf_get_status(c);
+    return WF_OK;
 }
 
-static wf_status read_state(wf_ctx *c, wf_tensors *f, const wf_json *j, wf_run *r)
+/* Steps index the plan, the history and the noises by these, so each must be one that such a run
+ * can come to: every call counts one in at and in done, and draws one noise at most. */
+static wf_status read_counters(const reader *k)
+{
+    wf_run *r = k->r;
+    const bool predicts = r->s->method == &wfs_unipc;
+    r->begin = r->o.begin = read_counter(k, "begin", 0, r->plan.n);
+    r->i = read_counter(k, "at", r->begin, r->plan.n);
+    r->n_done = read_counter(k, "done", r->i - r->begin, r->i - r->begin);
+    r->draws = read_counter(k, "draws", 0, r->n_done);
+    /* of UniPC's last predictor, which takes one answer more than were given before */
+    const int most = r->n_done < WFS_UNIPC_MOST ? r->n_done : WFS_UNIPC_MOST;
+    r->last_order = read_counter(k, "last_order", predicts && most > 0, predicts ? most : 0);
+    r->n_history = read_counter(k, "history", 0, WFS_HISTORY);
+    return wf_get_status(k->c);
+}
+
+static wf_status read_state(const reader *k)
 {
     const char *names[MAX_NAMED];
     wf_tensor **slots[MAX_NAMED];
-    const int n = list_slots(r, names, slots);
-    for (int i = 0; i < n; i++) wfs_set_tensor(c, slots[i], find_tensor(c, f, names[i]));
-    r->i = (int)wf_json_get_int(c, j, "at", 0);
-    r->n_done = (int)wf_json_get_int(c, j, "done", 0);
-    r->draws = (int)wf_json_get_int(c, j, "draws", 0);
-    r->last_order = (int)wf_json_get_int(c, j, "last_order", 0);
-    r->n_history = (int)wf_json_get_int(c, j, "history", 0);
-    const bool whole =
-        r->x && r->i >= 0 && r->i <= r->plan.n && r->n_history >= 0 && r->n_history <= WFS_HISTORY;
-    for (int i = 0; whole && i < r->n_history; i++)
-        if (!r->history[i])
-            return wf_fail_status(c, WF_EFORMAT, "%s: history.%d is missing",
-                                  wf_tensors_get_path(f), i);
-    if (!whole)
-        return wf_fail_status(c, WF_EFORMAT, "%s: the counters of the run are damaged",
-                              wf_tensors_get_path(f));
-    return read_noises(c, f, r, (int)wf_json_get_int(c, j, "noises", 0));
+    const int n = list_slots(k->r, names, slots), first = n - WFS_HISTORY;
+    WF_TRY(read_counters(k));
+    for (int i = 0; i < first; i++) WF_TRY(read_tensor(k, names[i], slots[i]));
+    for (int i = 0; i < WFS_HISTORY; i++)
+        WF_TRY(read_entry(k, "history", names[first + i], i, k->r->n_history, slots[first + i]));
+    if (k->r->saved && k->r->n_done == 0)
+        return wf_fail_status(k->c, WF_EFORMAT, "%s: the run's \"done\" is 0, but saved is there",
+                              wf_tensors_get_path(k->f));
+    return read_noises(k);
 }
 
 static wf_run *load_run(wf_ctx *c, wf_tensors *f)
@@ -206,20 +278,20 @@ static wf_run *load_run(wf_ctx *c, wf_tensors *f)
     const char *text = wf_tensors_get_meta(f, "run");
     wf_sampler *s = load_sampler(c, f);
     wf_json *j = s && text ? wf_json_parse(c, text, strlen(text), wf_tensors_get_path(f)) : NULL;
-    wf_run *r = NULL;
+    reader k = {.c = c, .f = f, .j = j};
     if (j) {
-        const wf_run_opts o = read_opts(c, j, find_tensor(c, f, "x"));
-        r = wf_run_new(c, s, &o);
-        if (r && read_state(c, f, j, r) != WF_OK) {
-            wf_run_free(r);
-            r = NULL;
+        const wf_run_opts o = read_opts(&k, s);
+        k.r = wf_run_new(c, s, &o);
+        if (k.r && read_state(&k) != WF_OK) {
+            wf_run_free(k.r);
+            k.r = NULL;
         }
     } else if (!text) {
         wf_fail(c, WF_EFORMAT, "%s: is not a saved run", wf_tensors_get_path(f));
     }
     wf_json_free(j);
     wf_sampler_free(s);
-    return r;
+    return k.r;
 }
 
 wf_run *wf_run_load(wf_ctx *c, const char *path)

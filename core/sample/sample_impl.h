@@ -66,7 +66,7 @@ typedef struct wfs_plan {
     double init_sigma;
 } wfs_plan;
 
-enum { WFS_HISTORY = 5 };
+enum { WFS_HISTORY = 5, WFS_UNIPC_MOST = 3 };      /* past answers held; UniPC's orders */
 
 struct wf_run {
     wf_sampler *s;
@@ -74,8 +74,8 @@ struct wf_run {
     wfs_plan plan;
     int i, begin; /* model calls answered, counted from the plan's first; where it began */
     int n_done;                           /* lower_order_nums, the counter of PNDM ... */
-    int draws;                            /* noises used */
-    int last_order;                       /* of unipc's last predictor */
+    int draws;                            /* noises used, one a call at most */
+    int last_order;                       /* of unipc's last predictor; 0: none */
     wf_tensor *x, *x0;                    /* owned */
     wf_tensor *saved,
         *sum; /* owned: of a step of several calls, where it began and its mean so far */
@@ -136,6 +136,7 @@ wf_tensor *wfs_draw(wf_ctx *c, wf_run *r);                           /* the next
 wf_tensor *wfs_clip_x0(wf_ctx *c, const wfs_config *k,
                        wf_tensor *x0); /* clip_sample or thresholding */
 void wfs_push(wf_ctx *c, wf_run *r, wf_tensor *t, int most);         /* onto the history */
+int wfs_most_steps(const wf_sampler *s);                             /* that a run may have */
 void wfs_set_tensor(wf_ctx *c, wf_tensor **slot,
                     wf_tensor *t); /* an owned slot of the run; NULL clears */
 /* x0 and eps of out at x = a x0 + s eps. */

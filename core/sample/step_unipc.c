@@ -7,7 +7,7 @@
 
 #include "core/sample/sample_impl.h"
 
-enum { MOST = 3 };
+enum { MOST = WFS_UNIPC_MOST };
 
 static void level_at(const wf_run *r, int i, double *a, double *s, double *lambda)
 {

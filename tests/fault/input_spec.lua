@@ -131,6 +131,104 @@ describe("a bad file of tensors", function()
   end)
 end)
 
+describe("a saved run whose counters lie", function()
+  local core = weft.core
+
+  --- A run of so many calls, saved: its tensors and its two texts.
+  local function saved(class, opts)
+    local s = core.new_sampler(weft.json.encode { _class_name = class, num_train_timesteps = 100 })
+    local o = { steps = 6, seed = 1, latents = weft.tensor.randn({ 1, 4 }, { seed = 2 }) }
+    for k, v in pairs(opts or {}) do o[k] = v end
+    local run, all = core.new_run(s, o), {}
+    for _ = 1, 3 do run:give((run:next())) end
+    run:save(dir .. "/run.safetensors")
+    local f = core.open_tensors(dir .. "/run.safetensors")
+    for _, name in ipairs(f:names()) do all[name] = f:get(name):clone() end
+    return { tensors = all, config = f:meta "config", run = f:meta "run" }
+  end
+
+  --- After change(counters as JSON, tensors), which may return other counters, it is refused.
+  local function refuses(of, says, change)
+    local all = {}
+    for k, v in pairs(of.tensors) do all[k] = v end
+    local run = change(of.run, all) or of.run
+    local path = dir .. "/bad.safetensors"
+    core.save_tensors(path, all, { config = of.config, run = run })
+    local ok, err = pcall(core.load_run, path)
+    assert.is_false(ok, says)
+    assert.are.equal("format", err.kind)
+    assert.is_truthy(err.message:find(path, 1, true), err.message)
+    assert.is_truthy(err.message:find(says, 1, true), ("%q is not in %q"):format(says, err.message))
+  end
+
+  local noises = {}
+  for i = 1, 6 do noises[i] = weft.tensor.randn({ 1, 4 }, { seed = 10 + i }) end
+  local kinds = {
+    UniPCMultistepScheduler = {}, PNDMScheduler = {}, HeunDiscreteScheduler = {},
+    EulerAncestralDiscreteScheduler = { noise = noises },
+  }
+
+  for class, opts in pairs(kinds) do
+    it("is refused, naming file and counter: " .. class, function()
+      local of = saved(class, opts)
+      assert.is_truthy(core.load_run(dir .. "/run.safetensors"):next())
+      for _, key in ipairs { "steps", "begin", "at", "done", "draws", "last_order", "history",
+        "noises", "order" } do
+        for _, v in ipairs { "-1", "5000000000", "1.5", '"1"', "9223372036854775808" } do
+          refuses(of, v:find "^9" and "not JSON" or ('"%s"'):format(key), function(run)
+            local changed, n = run:gsub(('"%s": %%d+'):format(key), ('"%s": %s'):format(key, v))
+            assert.are.equal(1, n)
+            return changed
+          end)
+        end
+        refuses(of, ('"%s" is missing'):format(key), function(run)
+          return (run:gsub(('"%s": %%d+, '):format(key), ""))
+        end)
+      end
+    end)
+  end
+
+  local function set(key, v)
+    return function(run)
+      return (run:gsub(('"%s": %%d+'):format(key), ('"%s": %d'):format(key, v)))
+    end
+  end
+
+  it("is refused when they are no run's", function()
+    local of = saved "UniPCMultistepScheduler"
+    refuses(of, '"steps" is 101, wants 1 ... 100', set("steps", 101))
+    refuses(of, '"at" is 7, wants 0 ... 6', set("at", 7))
+    refuses(of, '"done" is 2, wants 3', set("done", 2))
+    refuses(of, '"draws" is 4, wants 0 ... 3', set("draws", 4))
+    refuses(of, '"last_order" is 0, wants 1 ... 3', set("last_order", 0))
+    refuses(of, '"last_order" is 5000, wants 1 ... 3', set("last_order", 5000))
+    refuses(of, '"history" is 1, but history.1 is there', set("history", 1))
+    refuses(of, '"history" is 3, but history.2 is missing', set("history", 3))
+    refuses(of, '"done" is 0, but saved is there', function(run)
+      return (run:gsub('"([%a_]+)": %d+', { at = '"at": 0', done = '"done": 0',
+        last_order = '"last_order": 0' }))
+    end)
+  end)
+  it("is refused when a tensor is missing, too much or of another shape", function()
+    local of = saved("EulerAncestralDiscreteScheduler", { noise = noises })
+    local function without(name) return function(_, t) t[name] = nil end end
+    refuses(of, "x is missing", without "x")
+    refuses(of, '"noises" is 6, wants 5', without "noise.5")
+    refuses(of, '"noises" is 6, wants 0', function(_, t)
+      for i = 0, 5 do t["noise." .. i] = nil end
+    end)
+    refuses(of, '"noises" is 6, wants 7', function(_, t) t["noise.6"] = t["noise.0"] end)
+    refuses(of, '"noises" is 6, but noise.5 is missing', function(_, t)
+      t["noise.9"], t["noise.5"] = t["noise.5"], nil
+    end)
+    for _, name in ipairs { "x0", "noise.2" } do
+      refuses(of, name .. " is f32 [4], its x f32 [1,4]", function(_, t)
+        t[name] = t[name]:reshape(4)
+      end)
+    end
+  end)
+end)
+
 describe("a bad model folder", function()
   local make = ('weft.load "%s":image { "a", steps = 1, seed = 1, progress = false }:save "x.png"')
   local bad
