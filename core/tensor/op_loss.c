@@ -10,6 +10,7 @@ static wf_status check_logits(wf_ctx *c, const wf_op_args *a)
     char t0[180], t1[180];
     WF_TRY(wfi_check_float(c, a, 0));
     WF_TRY(wfi_check_ids(c, a, 1));
+    WF_TRY(wfi_check_int_attr(c, a, 0, -(INT64_C(1) << 52), INT64_C(1) << 52));
     wf_shape rows = wf_get_shape(a->in[0]);
     const wf_shape ids = wf_get_shape(a->in[1]);
     rows.rank--;

@@ -125,8 +125,9 @@ wf_status wfi_avg_pool2d_dx_infer(wf_ctx *c, wf_op_args *a)
     WF_TRY(wfi_check_rank(c, a, 0, 4));
     WF_TRY(wfi_check_int_attr(c, a, 3, 0, MAX_EXTENT));
     WF_TRY(wfi_check_int_attr(c, a, 4, 0, MAX_EXTENT));
-    const int64_t H = wfi_int(a, 3), W = wfi_int(a, 4), k = wfi_int(a, 0), pad = wfi_int(a, 2);
+    const int64_t H = wfi_int(a, 3), W = wfi_int(a, 4);
     WF_TRY(check_window(c, a, H, W));
+    const int64_t k = wfi_int(a, 0), pad = wfi_int(a, 2);
     const int64_t Ho = (H + 2 * pad - k) / wfi_int(a, 1) + 1,
                   Wo = (W + 2 * pad - k) / wfi_int(a, 1) + 1;
     WF_TRY(check_dy(c, a, dy, &(wf_shape){4, {wf_dim(dy, 0), Ho, Wo, wf_dim(dy, 3)}}));

@@ -7,6 +7,9 @@
 #include <math.h>
 #include <string.h>
 
+/* Of a dim, as an attribute: whole numbers that doubles hold exactly. */
+static const int64_t MOST_VALUES = INT64_C(1) << 52;
+
 /* ---- reshape ---- */
 
 /* The shape that dims[rank] asks for: one dim of -1 takes what the others leave. False when it has
@@ -76,7 +79,7 @@ wf_status wfi_reshape_infer(wf_ctx *c, wf_op_args *a)
     char text[180];
     int64_t dims[WF_OP_MAX_ATTR];
     for (int i = 0; i < a->n_attr; i++) {
-        WF_TRY(wfi_check_int_attr(c, a, i, -1, INT64_C(1) << 52));
+        WF_TRY(wfi_check_int_attr(c, a, i, -1, MOST_VALUES));
         dims[i] = wfi_int(a, i);
     }
     WF_TRY(resolve_shape(c, a->in[0], a->n_attr, dims, &a->shape[0]));
@@ -212,7 +215,7 @@ wf_status wfi_expand_infer(wf_ctx *c, wf_op_args *a)
         return wf_fail_status(c, WF_ESHAPE, "expand: more than %d dims", WF_MAX_RANK);
     const int extra = s.rank - wf_rank(x);
     for (int i = 0; i < s.rank; i++) {
-        WF_TRY(wfi_check_int_attr(c, a, i, 0, INT64_C(1) << 52));
+        WF_TRY(wfi_check_int_attr(c, a, i, 0, MOST_VALUES));
         const int64_t have = i < extra ? 1 : wf_dim(x, i - extra);
         s.dims[i] = wfi_int(a, i);
         a->strides[i] = i < extra || have == 1 ? 0 : wf_stride(x, i - extra);
@@ -240,23 +243,31 @@ wf_tensor *wf_expand(wf_ctx *c, wf_tensor *x, const wf_shape *s)
 
 /* ---- slice ---- */
 
+/* Do count values of a dim of n, from start by step, lie in it? By division: a product of what was
+ * given could overflow. */
+static bool stays_inside(int64_t n, int64_t start, int64_t count, int64_t step)
+{
+    if (step == 0 || count < 0 || start < 0 || (count > 0 && start >= n)) return false;
+    const int64_t room = step > 0 ? n - 1 - start : start;
+    return count <= 1 || count - 1 <= room / (step > 0 ? step : -step);
+}
+
 wf_status wfi_slice_infer(wf_ctx *c, wf_op_args *a)
 {
     char text[180];
     wf_tensor *x = a->in[0];
     int d;
     WF_TRY(wfi_check_dim(c, a, 0, wf_rank(x), &d));
-    const int64_t n = wf_dim(x, d), start = wfi_int(a, 1), count = wfi_int(a, 2),
-                  step = wfi_int(a, 3);
-    const int64_t last = count > 0 ? start + (count - 1) * step : start;
-    if (step == 0 || count < 0 || start < 0 || (count > 0 && (start >= n || last < 0 || last >= n)))
+    for (int i = 1; i <= 3; i++) WF_TRY(wfi_check_int_attr(c, a, i, -MOST_VALUES, MOST_VALUES));
+    const int64_t start = wfi_int(a, 1), count = wfi_int(a, 2), step = wfi_int(a, 3);
+    if (!stays_inside(wf_dim(x, d), start, count, step))
         return wf_fail_status(c, WF_EARG, "slice: %lld values from position %lld by %lld leave %s",
                               (long long)count, (long long)start, (long long)step,
                               wf_tensor_text(x, text, sizeof text));
     a->shape[0] = x->shape;
     a->shape[0].dims[d] = count;
     memcpy(a->strides, x->strides, sizeof a->strides);
-    a->strides[d] *= step;
+    if (count > 1) a->strides[d] *= step;
     a->offset = count > 0 ? start * wf_stride(x, d) : 0;
     return WF_OK;
 }
@@ -288,9 +299,9 @@ wf_status wfi_slice_dx_infer(wf_ctx *c, wf_op_args *a)
     int d;
     WF_TRY(wfi_check_float(c, a, 0));
     WF_TRY(wfi_check_dim(c, a, 0, wf_rank(a->in[0]), &d));
-    const int64_t start = wfi_int(a, 1), step = wfi_int(a, 2), size = wfi_int(a, 3);
-    const int64_t n = wf_dim(a->in[0], d), last = n > 0 ? start + (n - 1) * step : 0;
-    if (size < 0 || (n > 0 && (start < 0 || start >= size || last < 0 || last >= size)))
+    for (int i = 1; i <= 3; i++) WF_TRY(wfi_check_int_attr(c, a, i, -MOST_VALUES, MOST_VALUES));
+    const int64_t size = wfi_int(a, 3);
+    if (size < 0 || !stays_inside(size, wfi_int(a, 1), wf_dim(a->in[0], d), wfi_int(a, 2)))
         return wf_fail_status(c, WF_EARG, "slice_dx: the slice leaves a dim of %lld",
                               (long long)size);
     a->shape[0] = a->in[0]->shape;
@@ -306,7 +317,7 @@ wf_status wfi_slice_dx_forward(wf_ctx *c, wf_op_args *a)
     for (int64_t i = 0; i < dx.n; i++) wfi_put(&dx, i, 0.0);
     int64_t strides[WF_MAX_RANK];
     memcpy(strides, dx.strides, sizeof strides);
-    strides[d] *= wfi_int(a, 2);
+    if (dy.dims[d] > 1) strides[d] *= wfi_int(a, 2);
     const int64_t first = wfi_int(a, 1) * dx.strides[d];
     for (int64_t i = 0; i < dy.n; i++)
         wfi_put(&dx, first + wfi_at(dy.dims, strides, dy.rank, i), wfi_get(&dy, i));

@@ -107,6 +107,36 @@ describe("views", function()
     same({ 1, 4, 2, 5, 3, 6 }, t:t():reshape(-1))
     assert.has_error(function() t:t():view(6) end)
   end)
+  it("slice by whole numbers that stay inside, whatever is asked", function()
+    local ops, x = weft.core.ops, T.arange(1, 4)
+    local function refused(says, f, ...)
+      local ok, err = pcall(f, ...)
+      assert.is_false(ok)
+      assert.equal("usage", err.kind)
+      assert.is_truthy(err.message:find(says, 1, true), err.message)
+    end
+    same({ 4, 2 }, ops.slice(x, 0, 3, 2, -2))
+    same({ 3 }, ops.slice(x, 0, 2, 1, 2 ^ 52))
+    same({ 0, 0, 5, 0 }, ops.slice_dx(T{ 5 }, 0, 2, 2 ^ 52, 4))
+    same({}, ops.slice(x, 0, 4, 0, 1))
+    for _, case in ipairs{
+      { 1, 2 ^ 32 + 1, 2 ^ 32 }, { 3, 2 ^ 32 + 1, -2 ^ 32 }, { 0, 3, 2 }, { 0, 3, 2 ^ 51 },
+      { 4, 1, 1 }, { -1, 1, 1 }, { 0, -1, 1 }, { 0, 2, 0 }, { 1, 3, -1 },
+    } do
+      refused("values from position", ops.slice, x, 0, unpack(case))
+    end
+    refused("leaves a dim of 4", ops.slice_dx, T{ 1, 2 }, 0, 1, 2 ^ 51, 4)
+    refused("leaves a dim of 4", ops.slice_dx, T{ 1, 2 }, 0, 1, 0, 4)
+    refused("leaves a dim of -1", ops.slice_dx, T{}, 0, 0, 1, -1)
+    for i = 1, 3 do
+      for _, v in ipairs{ 1.5, 0 / 0, 1 / 0, -1e300 } do
+        local slice, dx = { 0, 1, 1, 1 }, { 0, 0, 1, 4 }
+        slice[i + 1], dx[i + 1] = v, v
+        refused("wants a whole number", ops.slice, x, unpack(slice))
+        refused("wants a whole number", ops.slice_dx, T{ 1 }, unpack(dx))
+      end
+    end
+  end)
   it("add and drop dims of 1", function()
     assert.are.same({ 2, 1, 3 }, t:unsqueeze(2):size())
     assert.are.same({ 2, 3, 1 }, t:unsqueeze(-1):size())

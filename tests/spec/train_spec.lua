@@ -105,6 +105,11 @@ describe("losses", function()
     local logits = T{ { 0, 0 }, { 5, 1 } }
     assert.are.near(math.log(2),
       train.cross_entropy(logits, T({ 1, -100 }, { dtype = "i64" })):item(), 1e-6)
+    for _, v in ipairs { 0.5, 0 / 0, 1 / 0, -1e300 } do
+      local ok, err = pcall(weft.core.ops.cross_entropy, logits, T({ 1, 0 }, { dtype = "i64" }), v)
+      assert.is_false(ok)
+      assert.matches("ignore is .* wants a whole number", err.message)
+    end
   end)
 end)
 
