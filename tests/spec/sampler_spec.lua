@@ -133,6 +133,19 @@ describe("schedules", function()
     end)
   end
 
+  it("ddim_uniform has as many sigmas as the table, all different", function()
+    for _, name in ipairs { "euler", "dpmpp_2m", "deis", "unipc" } do
+      local s = sampler.from_config { _class_name = sampler(name).config._class_name,
+        num_train_timesteps = 60, sigma_schedule = "ddim_uniform" }
+      local run = s:start { steps = 60, latents = latents(1), denoise = model }
+      local got, top = run:sigmas(), (1 - s:alpha_bar(59)) / s:alpha_bar(59)
+      assert.near(math.sqrt(top), got[1], 1e-5)
+      for i = 2, 60 do assert.is_true(got[i] < got[i - 1]) end
+      local most = run:run():abs():max():item()
+      assert.is_true(most < math.huge, name)
+    end
+  end)
+
   local function times(name, opts, steps)
     return (sampler(name, opts):start { steps = steps or 10, latents = latents(1) }:times())
   end
