@@ -242,7 +242,10 @@ static int l_adapt(lua_State *L)
         lwf_error(L, "usage", NULL, "adapt: 1 to %d targets", MAX_TARGETS);
     for (int i = 0; i < n_targets; i++) {
         lua_rawgeti(L, 4, i + 1);
-        targets[i] = luaL_checkstring(L, -1);     /* stays in the table */
+        if (lua_type(L, -1) != LUA_TSTRING)       /* a number would become a string of its own */
+            lwf_error(L, "usage", NULL, "adapt: targets must be a list of names, got a %s",
+                      luaL_typename(L, -1));
+        targets[i] = lua_tostring(L, -1);         /* stays in the table */
         lua_pop(L, 1);
     }
     const wf_lora_style style = {.rank = lwf_check_int(L, 2, "adapt: rank", 1, 1 << 16),

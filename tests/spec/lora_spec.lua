@@ -146,6 +146,15 @@ describe("adapters", function()
     assert.is_truthy(tostring(e):find("holds no adapter_model.safetensors", 1, true), tostring(e))
   end)
 
+  it("refuse targets that are no names", function()
+    for _, v in ipairs{ 1, true, { {} } } do
+      local other = model()
+      local ok, err = pcall(other.adapt, other, { targets = { "q_proj", v }, seed = 1 })
+      assert.is_false(ok)
+      assert.equal("usage", err.kind)
+      assert.matches("adapt: targets must be a list of names, got a " .. type(v), err.message)
+    end
+  end)
   it("refuse targets that name nothing, and a second set", function()
     local other = model()
     local _, e = pcall(other.adapt, other, { targets = { "q_proj", "nothing" } })
