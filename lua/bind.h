@@ -78,9 +78,9 @@ bool lwf_field(lua_State *L, int arg, const char *name);
 
 /* Push t, taking the caller's scoped or floating reference; NULL raises the failure. [-0, +1, v] */
 int lwf_push_tensor(lua_State *L, lwf_state *s, wf_tensor *t);
-/* Move the tensors in the value at arg (itself, or in a table, nested) out of the innermost scope.
- */
-void lwf_keep(lua_State *L, lwf_state *s, int arg);
+/* Move the tensors among this function's values, and in tables that these lead to, out of the
+ * innermost scope. [-0, +0, m] */
+void lwf_keep(lua_State *L, lwf_state *s);
 /* Push { parameters =, weft = }, or nil when there are none; frees found. */
 void lwf_push_texts(lua_State *L, wf_meta_found *found);
 /* The texts of the table at arg; they are borrowed from it. */
