@@ -208,7 +208,7 @@ static int l_ready_folder(lua_State *L)
     return 1;
 }
 
-void lwf_open_file(lua_State *L, lwf_state *s)
+void lwf_open_file(lua_State *L)
 {
     const luaL_Reg list[] = {
         {"open_tensors", l_open}, {"save_tensors", l_save}, {"load_npy", l_load_npy},
@@ -219,9 +219,9 @@ void lwf_open_file(lua_State *L, lwf_state *s)
         {"names", l_names}, {"has", l_has},       {"get", l_get}, {"info", l_info},
         {"meta", l_meta},   {"close", file_gc}, {NULL, NULL},
     };
-    lwf_register(L, s, list);
+    lwf_register(L, list);
     if (luaL_newmetatable(L, FILE_MT)) {
-        lwf_register(L, s, methods);
+        lwf_register(L, methods);
         lua_pushvalue(L, -1);
         lua_setfield(L, -2, "__index");
         lua_pushcfunction(L, file_gc);

@@ -229,7 +229,7 @@ static int l_randn_torch_cuda(lua_State *L)
     return lwf_push_tensor(L, st, wf_from_host(st->ctx, WF_DTYPE_F32, &s, p));
 }
 
-void lwf_open_make(lua_State *L, lwf_state *s)
+void lwf_open_make(lua_State *L)
 {
     const luaL_Reg list[] = {
         {"from_table", l_from_table},   {"from_bytes", l_from_bytes},
@@ -239,5 +239,5 @@ void lwf_open_make(lua_State *L, lwf_state *s)
         {"randn_torch", l_randn_torch}, {"randn_torch_cuda", l_randn_torch_cuda},
         {NULL, NULL},
     };
-    lwf_register(L, s, list);
+    lwf_register(L, list);
 }

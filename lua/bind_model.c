@@ -289,7 +289,7 @@ static int l_merge(lua_State *L)
     return 1;
 }
 
-void lwf_open_model(lua_State *L, lwf_state *s)
+void lwf_open_model(lua_State *L)
 {
     const luaL_Reg list[] = {
         {"new_model", l_new},
@@ -303,9 +303,9 @@ void lwf_open_model(lua_State *L, lwf_state *s)
         {"adapt", l_adapt},     {"adapter", l_adapter}, {"merge", l_merge},
         {"save_adapter", l_save_adapter}, {"free", model_gc}, {NULL, NULL},
     };
-    lwf_register(L, s, list);
+    lwf_register(L, list);
     if (luaL_newmetatable(L, MODEL_MT)) {
-        lwf_register(L, s, methods);
+        lwf_register(L, methods);
         lua_pushvalue(L, -1);
         lua_setfield(L, -2, "__index");
         lua_pushcfunction(L, model_gc);

@@ -401,7 +401,7 @@ void lwf_open_op(lua_State *L, lwf_state *s)
         {"__div", WF_OP_ID_div}, {"__pow", WF_OP_ID_pow},
     };
     const luaL_Reg list[] = {{"op_rows", l_op_rows}, {NULL, NULL}};
-    lwf_register(L, s, list);
+    lwf_register(L, list);
     lua_createtable(L, 0, WF_OP_COUNT);
     for (int i = 0; i < WF_OP_COUNT; i++) {
         push_op(L, l_op, (wf_op_id)i);

@@ -217,11 +217,11 @@ static int l_checkpoint(lua_State *L)
     return lwf_push_tensor(L, s, y);
 }
 
-void lwf_open_scope(lua_State *L, lwf_state *s)
+void lwf_open_scope(lua_State *L)
 {
     const luaL_Reg list[] = {
         {"own", l_own}, {"scope", l_scope}, {"no_grad", l_no_grad},       {"grad", l_grad},
         {"checkpoint", l_checkpoint}, {NULL, NULL},
     };
-    lwf_register(L, s, list);
+    lwf_register(L, list);
 }

@@ -345,14 +345,14 @@ static void set_index(lua_State *L, const char *name, lua_CFunction f, int metho
 void lwf_open_tensor(lua_State *L, lwf_state *s)
 {
     lua_newtable(L);
-    lwf_register(L, s, methods);
+    lwf_register(L, methods);
     const int methods_at = lua_gettop(L);
     lua_newtable(L);
-    lwf_register(L, s, properties);
+    lwf_register(L, properties);
     if (luaL_newmetatable(L, LWF_TENSOR)) {
         const luaL_Reg meta[] = {
             {"__gc", l_gc}, {"__len", l_len}, {"__tostring", l_text}, {NULL, NULL}};
-        lwf_register(L, s, meta);
+        lwf_register(L, meta);
         set_index(L, "__index", lwf_tensor_index, methods_at);
         set_index(L, "__newindex", lwf_tensor_newindex, methods_at);
         lua_pushliteral(L, LWF_TENSOR);
