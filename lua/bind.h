@@ -44,7 +44,7 @@ lwf_state *lwf_find(lua_State *L);
 static inline wf_ctx *lwf_ctx(lua_State *L) { return lwf_get(L)->ctx; }
 
 /* Set functions into the table on top, the state as first upvalue. [-0, +0, m] */
-void lwf_register(lua_State *L, lwf_state *s, const luaL_Reg *list);
+void lwf_register(lua_State *L, const luaL_Reg *list);
 
 /* ---- errors: tables { kind, message, hint, where } raised at the user's line ---- */
 
@@ -78,9 +78,9 @@ bool lwf_field(lua_State *L, int arg, const char *name);
 
 /* Push t, taking the caller's scoped or floating reference; NULL raises the failure. [-0, +1, v] */
 int lwf_push_tensor(lua_State *L, lwf_state *s, wf_tensor *t);
-/* Move the tensors in the value at arg (itself, or in a table, nested) out of the innermost scope.
- */
-void lwf_keep(lua_State *L, lwf_state *s, int arg);
+/* Move the tensors among this function's values, and in tables that these lead to, out of the
+ * innermost scope. [-0, +0, m] */
+void lwf_keep(lua_State *L, lwf_state *s);
 /* Push { parameters =, weft = }, or nil when there are none; frees found. */
 void lwf_push_texts(lua_State *L, wf_meta_found *found);
 /* The texts of the table at arg; they are borrowed from it. */
@@ -92,19 +92,19 @@ void lwf_settle(lua_State *L, lwf_state *s, size_t bytes);
 
 /* ---- the parts of weft.core; each adds to the table on top ---- */
 void lwf_open_tensor(lua_State *L, lwf_state *s);
-void lwf_open_make(lua_State *L, lwf_state *s);
-void lwf_open_index(lua_State *L, lwf_state *s);
+void lwf_open_make(lua_State *L);
+void lwf_open_index(lua_State *L);
 void lwf_open_op(lua_State *L, lwf_state *s);
-void lwf_open_model(lua_State *L, lwf_state *s);
-void lwf_open_sample(lua_State *L, lwf_state *s);
-void lwf_open_nn(lua_State *L, lwf_state *s);
-void lwf_open_file(lua_State *L, lwf_state *s);
-void lwf_open_picture(lua_State *L, lwf_state *s);
-void lwf_open_sound(lua_State *L, lwf_state *s);
-void lwf_open_media(lua_State *L, lwf_state *s);
-void lwf_open_scope(lua_State *L, lwf_state *s);
-void lwf_open_train(lua_State *L, lwf_state *s);
-void lwf_open_text(lua_State *L, lwf_state *s);
+void lwf_open_model(lua_State *L);
+void lwf_open_sample(lua_State *L);
+void lwf_open_nn(lua_State *L);
+void lwf_open_file(lua_State *L);
+void lwf_open_picture(lua_State *L);
+void lwf_open_sound(lua_State *L);
+void lwf_open_media(lua_State *L);
+void lwf_open_scope(lua_State *L);
+void lwf_open_train(lua_State *L);
+void lwf_open_text(lua_State *L);
 
 /* Methods of tensors by name; t[i] and t[{...}] otherwise. */
 int lwf_tensor_index(lua_State *L);

@@ -27,9 +27,8 @@ lwf_state *lwf_find(lua_State *L)
     return s;
 }
 
-void lwf_register(lua_State *L, lwf_state *s, const luaL_Reg *list)
+void lwf_register(lua_State *L, const luaL_Reg *list)
 {
-    (void)s;
     for (; list->name; list++) {
         lua_getfield(L, LUA_REGISTRYINDEX, STATE_KEY);
         lua_pushcclosure(L, list->func, 1);
@@ -458,22 +457,22 @@ int luaopen_weft_core(lua_State *L)
     open_errors(L);
     preload_host(L);
     lua_newtable(L);
-    lwf_register(L, s, functions);
+    lwf_register(L, functions);
     push_dtypes(L);
     lua_setfield(L, -2, "dtypes");
     lwf_open_tensor(L, s);
-    lwf_open_index(L, s);
-    lwf_open_make(L, s);
+    lwf_open_index(L);
+    lwf_open_make(L);
     lwf_open_op(L, s);
-    lwf_open_nn(L, s);
-    lwf_open_model(L, s);
-    lwf_open_sample(L, s);
-    lwf_open_file(L, s);
-    lwf_open_picture(L, s);
-    lwf_open_sound(L, s);
-    lwf_open_media(L, s);
-    lwf_open_scope(L, s);
-    lwf_open_train(L, s);
-    lwf_open_text(L, s);
+    lwf_open_nn(L);
+    lwf_open_model(L);
+    lwf_open_sample(L);
+    lwf_open_file(L);
+    lwf_open_picture(L);
+    lwf_open_sound(L);
+    lwf_open_media(L);
+    lwf_open_scope(L);
+    lwf_open_train(L);
+    lwf_open_text(L);
     return 1;
 }

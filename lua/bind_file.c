@@ -3,6 +3,8 @@
  */
 #include "lua/bind.h"
 
+#include <ctype.h>
+
 #include "core/file/file_write.h"
 #include "core/file/tensors.h"
 
@@ -81,13 +83,24 @@ static int l_get(lua_State *L)
     return push_here(L, s, scope, wf_tensors_get(s->ctx, f, i));
 }
 
+/* Push the dtype of tensor i, as the file calls it where weft has no such dtype: "f8_e4m3". */
+static void push_dtype(lua_State *L, const wf_tensors *f, int64_t i)
+{
+    const wf_dtype t = wf_tensors_get_dtype(f, i);
+    const char *text = t < WF_DTYPE_COUNT ? wf_dtype_text(t) : wf_tensors_get_dtype_text(f, i);
+    luaL_Buffer b;
+    luaL_buffinit(L, &b);
+    for (; *text; text++) luaL_addchar(&b, (char)tolower((unsigned char)*text));
+    luaL_pushresult(&b);
+}
+
 /* f:info(name) -> dtype, sizes */
 static int l_info(lua_State *L)
 {
     wf_tensors *f = check_file(L);
     const int64_t i = check_name(L, f);
     const wf_shape shape = wf_tensors_get_shape(f, i);
-    lua_pushstring(L, wf_dtype_text(wf_tensors_get_dtype(f, i)));
+    push_dtype(L, f, i);
     lua_createtable(L, shape.rank, 0);
     for (int d = 0; d < shape.rank; d++) {
         lua_pushnumber(L, (double)shape.dims[d]);
@@ -195,7 +208,7 @@ static int l_ready_folder(lua_State *L)
     return 1;
 }
 
-void lwf_open_file(lua_State *L, lwf_state *s)
+void lwf_open_file(lua_State *L)
 {
     const luaL_Reg list[] = {
         {"open_tensors", l_open}, {"save_tensors", l_save}, {"load_npy", l_load_npy},
@@ -206,9 +219,9 @@ void lwf_open_file(lua_State *L, lwf_state *s)
         {"names", l_names}, {"has", l_has},       {"get", l_get}, {"info", l_info},
         {"meta", l_meta},   {"close", file_gc}, {NULL, NULL},
     };
-    lwf_register(L, s, list);
+    lwf_register(L, list);
     if (luaL_newmetatable(L, FILE_MT)) {
-        lwf_register(L, s, methods);
+        lwf_register(L, methods);
         lua_pushvalue(L, -1);
         lua_setfield(L, -2, "__index");
         lua_pushcfunction(L, file_gc);

@@ -163,10 +163,10 @@ static int l_select(lua_State *L)
     return lwf_push_tensor(L, s, wf_select(s->ctx, t, d, check_at(L, 3, wf_dim(t, d))));
 }
 
-void lwf_open_index(lua_State *L, lwf_state *s)
+void lwf_open_index(lua_State *L)
 {
     const luaL_Reg list[] = {{"narrow", l_narrow}, {"select", l_select}, {NULL, NULL}};
     lua_getfield(L, -1, "tensor_methods");
-    lwf_register(L, s, list);
+    lwf_register(L, list);
     lua_pop(L, 1);
 }

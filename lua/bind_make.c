@@ -22,11 +22,10 @@ static void put(void *p, wf_dtype t, int64_t i, double v)
     case WF_DTYPE_F64: ((double *)p)[i] = v; break;
     case WF_DTYPE_F16: ((uint16_t *)p)[i] = wf_f32_to_f16((float)v); break;
     case WF_DTYPE_BF16: ((uint16_t *)p)[i] = wf_f32_to_bf16((float)v); break;
-    case WF_DTYPE_I64: ((int64_t *)p)[i] = (int64_t)v; break;
-    case WF_DTYPE_I32: ((int32_t *)p)[i] = (int32_t)v; break;
-    case WF_DTYPE_I8: ((int8_t *)p)[i] = (int8_t)v; break;
-    case WF_DTYPE_BOOL: ((uint8_t *)p)[i] = v != 0; break;
-    default: ((uint8_t *)p)[i] = (uint8_t)v; break;
+    case WF_DTYPE_I64: ((int64_t *)p)[i] = wf_f64_to_whole(v, t); break;
+    case WF_DTYPE_I32: ((int32_t *)p)[i] = (int32_t)wf_f64_to_whole(v, t); break;
+    case WF_DTYPE_I8: ((int8_t *)p)[i] = (int8_t)wf_f64_to_whole(v, t); break;
+    default: ((uint8_t *)p)[i] = (uint8_t)wf_f64_to_whole(v, t); break;
     }
 }
 
@@ -230,7 +229,7 @@ static int l_randn_torch_cuda(lua_State *L)
     return lwf_push_tensor(L, st, wf_from_host(st->ctx, WF_DTYPE_F32, &s, p));
 }
 
-void lwf_open_make(lua_State *L, lwf_state *s)
+void lwf_open_make(lua_State *L)
 {
     const luaL_Reg list[] = {
         {"from_table", l_from_table},   {"from_bytes", l_from_bytes},
@@ -240,5 +239,5 @@ void lwf_open_make(lua_State *L, lwf_state *s)
         {"randn_torch", l_randn_torch}, {"randn_torch_cuda", l_randn_torch_cuda},
         {NULL, NULL},
     };
-    lwf_register(L, s, list);
+    lwf_register(L, list);
 }

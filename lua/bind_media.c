@@ -175,7 +175,7 @@ static int l_mel_sound(lua_State *L)
     return lwf_push_tensor(L, s, wf_mel_sound(s->ctx, x, &m, steps, &o));
 }
 
-void lwf_open_media(lua_State *L, lwf_state *s)
+void lwf_open_media(lua_State *L)
 {
     const luaL_Reg list[] = {
         {"resample_audio", l_resample_audio}, {"fit_audio", l_fit_audio},
@@ -184,5 +184,5 @@ void lwf_open_media(lua_State *L, lwf_state *s)
         {"istft", l_istft},                   {"griffin_lim", l_griffin_lim},
         {"mel_sound", l_mel_sound},           {NULL, NULL},
     };
-    lwf_register(L, s, list);
+    lwf_register(L, list);
 }

@@ -242,7 +242,10 @@ static int l_adapt(lua_State *L)
         lwf_error(L, "usage", NULL, "adapt: 1 to %d targets", MAX_TARGETS);
     for (int i = 0; i < n_targets; i++) {
         lua_rawgeti(L, 4, i + 1);
-        targets[i] = luaL_checkstring(L, -1);     /* stays in the table */
+        if (lua_type(L, -1) != LUA_TSTRING)       /* a number would become a string of its own */
+            lwf_error(L, "usage", NULL, "adapt: targets must be a list of names, got a %s",
+                      luaL_typename(L, -1));
+        targets[i] = lua_tostring(L, -1);         /* stays in the table */
         lua_pop(L, 1);
     }
     const wf_lora_style style = {.rank = lwf_check_int(L, 2, "adapt: rank", 1, 1 << 16),
@@ -286,7 +289,7 @@ static int l_merge(lua_State *L)
     return 1;
 }
 
-void lwf_open_model(lua_State *L, lwf_state *s)
+void lwf_open_model(lua_State *L)
 {
     const luaL_Reg list[] = {
         {"new_model", l_new},
@@ -300,9 +303,9 @@ void lwf_open_model(lua_State *L, lwf_state *s)
         {"adapt", l_adapt},     {"adapter", l_adapter}, {"merge", l_merge},
         {"save_adapter", l_save_adapter}, {"free", model_gc}, {NULL, NULL},
     };
-    lwf_register(L, s, list);
+    lwf_register(L, list);
     if (luaL_newmetatable(L, MODEL_MT)) {
-        lwf_register(L, s, methods);
+        lwf_register(L, methods);
         lua_pushvalue(L, -1);
         lua_setfield(L, -2, "__index");
         lua_pushcfunction(L, model_gc);

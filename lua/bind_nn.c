@@ -51,7 +51,7 @@ static int l_conv_frames(lua_State *L)
     return lwf_push_tensor(L, s, wf_scope_close(s->ctx, scope, y));
 }
 
-void lwf_open_nn(lua_State *L, lwf_state *s)
+void lwf_open_nn(lua_State *L)
 {
     const luaL_Reg list[] = {
         {"conv1d", l_conv1d},
@@ -59,5 +59,5 @@ void lwf_open_nn(lua_State *L, lwf_state *s)
         {"conv_frames", l_conv_frames},
         {NULL, NULL},
     };
-    lwf_register(L, s, list);
+    lwf_register(L, list);
 }

@@ -229,7 +229,8 @@ static bool is_wider(wf_dtype a, wf_dtype b)
     return wf_dtype_is_float(a) || b == WF_DTYPE_BOOL;
 }
 
-/* Numbers become tensors of rank 0 of the widest dtype among the tensors, the first of equals. */
+/* Numbers become tensors of rank 0 of the widest dtype among the tensors, the first of equals; of
+ * f32 when that holds whole numbers and this one is none, or outside its range. */
 static void make_numbers(wf_ctx *c, call *k)
 {
     wf_dtype t = WF_DTYPE_BOOL;
@@ -239,9 +240,9 @@ static void make_numbers(wf_ctx *c, call *k)
     const wf_shape scalar = {0};
     for (int i = 0; i < k->n_in; i++) {
         if (!k->is_number[i]) continue;
-        const bool is_whole = k->number[i] == (double)(int64_t)k->number[i];
-        k->in[i] =
-            wf_full(c, is_whole || wf_dtype_is_float(t) ? t : WF_DTYPE_F32, &scalar, k->number[i]);
+        const double v = k->number[i];
+        const bool fits = wf_dtype_is_float(t) || v == (double)wf_f64_to_whole(v, t);
+        k->in[i] = wf_full(c, fits ? t : WF_DTYPE_F32, &scalar, v);
     }
 }
 
@@ -400,7 +401,7 @@ void lwf_open_op(lua_State *L, lwf_state *s)
         {"__div", WF_OP_ID_div}, {"__pow", WF_OP_ID_pow},
     };
     const luaL_Reg list[] = {{"op_rows", l_op_rows}, {NULL, NULL}};
-    lwf_register(L, s, list);
+    lwf_register(L, list);
     lua_createtable(L, 0, WF_OP_COUNT);
     for (int i = 0; i < WF_OP_COUNT; i++) {
         push_op(L, l_op, (wf_op_id)i);

@@ -170,7 +170,7 @@ static int l_save_clip(lua_State *L)
     return st == WF_OK ? 0 : lwf_raise(L);
 }
 
-void lwf_open_picture(lua_State *L, lwf_state *s)
+void lwf_open_picture(lua_State *L)
 {
     const luaL_Reg list[] = {
         {"load_image", l_load_image}, {"save_image", l_save_image},
@@ -179,5 +179,5 @@ void lwf_open_picture(lua_State *L, lwf_state *s)
         {"has_clips", l_has_clips},   {"resize_image", l_resize_image},
         {NULL, NULL},
     };
-    lwf_register(L, s, list);
+    lwf_register(L, list);
 }

@@ -242,11 +242,11 @@ static int l_save(lua_State *L)
     return wf_run_save(lwf_ctx(L), r, luaL_checkstring(L, 2)) == WF_OK ? 0 : lwf_raise(L);
 }
 
-static void add_class(lua_State *L, lwf_state *s, const char *name, const luaL_Reg *methods,
+static void add_class(lua_State *L, const char *name, const luaL_Reg *methods,
                       lua_CFunction gc)
 {
     if (luaL_newmetatable(L, name)) {
-        lwf_register(L, s, methods);
+        lwf_register(L, methods);
         lua_pushvalue(L, -1);
         lua_setfield(L, -2, "__index");
         lua_pushcfunction(L, gc);
@@ -255,7 +255,7 @@ static void add_class(lua_State *L, lwf_state *s, const char *name, const luaL_R
     lua_pop(L, 1);
 }
 
-void lwf_open_sample(lua_State *L, lwf_state *s)
+void lwf_open_sample(lua_State *L)
 {
     const luaL_Reg list[] = {
         {"new_sampler", l_new}, {"new_run", l_run}, {"load_run", l_load}, {NULL, NULL}};
@@ -264,7 +264,7 @@ void lwf_open_sample(lua_State *L, lwf_state *s)
         {"next", l_next},   {"give", l_give}, {"latent", l_latent}, {"x0", l_x0},
         {"set", l_set},     {"add_noise", l_add_noise}, {"times", l_times}, {"sigmas", l_sigmas},
         {"fork", l_fork},   {"save", l_save}, {NULL, NULL}};
-    lwf_register(L, s, list);
-    add_class(L, s, SAMPLER_MT, sampler, sampler_gc);
-    add_class(L, s, RUN_MT, run, run_gc);
+    lwf_register(L, list);
+    add_class(L, SAMPLER_MT, sampler, sampler_gc);
+    add_class(L, RUN_MT, run, run_gc);
 }

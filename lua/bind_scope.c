@@ -9,15 +9,25 @@
 #include "core/base/mem.h"
 #include "core/tensor/grad.h"
 
+/* (...) -> the same, kept from the scope. Runs under lua_pcall: it may run out of Lua's memory. */
+static int keep_results(lua_State *L)
+{
+    lwf_keep(L, lwf_get(L));
+    return lua_gettop(L);
+}
+
 /* ... = weft.scope(f, ...): call f; free what it made and did not return. */
 static int l_scope(lua_State *L)
 {
     lwf_state *s = lwf_get(L);
     luaL_checktype(L, 1, LUA_TFUNCTION);
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_pushcclosure(L, keep_results, 1);
+    lua_insert(L, 1);
     wf_scope *scope = wf_scope_open(s->ctx);
     if (!scope) return lwf_raise(L);
-    const int rc = lua_pcall(L, lua_gettop(L) - 1, LUA_MULTRET, 0);
-    for (int i = 1; rc == 0 && i <= lua_gettop(L); i++) lwf_keep(L, s, i);
+    int rc = lua_pcall(L, lua_gettop(L) - 2, LUA_MULTRET, 0);
+    if (rc == 0) rc = lua_pcall(L, lua_gettop(L) - 1, LUA_MULTRET, 0);
     wf_scope_close(s->ctx, scope, NULL);
     if (rc == 0 && wf_has_failed(s->ctx)) return lwf_raise(L);
     return rc ? lua_error(L) : lua_gettop(L);
@@ -98,7 +108,7 @@ static int grad_body(lua_State *L)
     if (wf_tape_backward(g->tape, lwf_to_tensor(L, s, 1), g->grads) != WF_OK) return lwf_raise(L);
     push_grads(L, s, g);
     lua_insert(L, 2);
-    for (int i = 1; i <= lua_gettop(L); i++) lwf_keep(L, s, i);
+    lwf_keep(L, s);
     return wf_has_failed(s->ctx) ? lwf_raise(L) : lua_gettop(L);
 }
 
@@ -210,11 +220,11 @@ static int l_checkpoint(lua_State *L)
     return lwf_push_tensor(L, s, y);
 }
 
-void lwf_open_scope(lua_State *L, lwf_state *s)
+void lwf_open_scope(lua_State *L)
 {
     const luaL_Reg list[] = {
         {"own", l_own}, {"scope", l_scope}, {"no_grad", l_no_grad},       {"grad", l_grad},
         {"checkpoint", l_checkpoint}, {NULL, NULL},
     };
-    lwf_register(L, s, list);
+    lwf_register(L, list);
 }

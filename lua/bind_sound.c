@@ -67,9 +67,9 @@ static int l_save_audio(lua_State *L)
     return st == WF_OK ? 0 : lwf_raise(L);
 }
 
-void lwf_open_sound(lua_State *L, lwf_state *s)
+void lwf_open_sound(lua_State *L)
 {
     const luaL_Reg list[] = {
         {"load_audio", l_load_audio}, {"save_audio", l_save_audio}, {NULL, NULL}};
-    lwf_register(L, s, list);
+    lwf_register(L, list);
 }

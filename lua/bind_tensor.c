@@ -16,13 +16,20 @@ enum { LOOK_BYTES = 64 << 20, GROW_BYTES = 256 << 20, BOX_BYTES = 256 };
 
 /* ---- boxes ---- */
 
-wf_tensor *lwf_to_tensor(lua_State *L, const lwf_state *s, int arg)
+/* The box at arg, NULL when there is something else. */
+static wf_tensor **find_box(lua_State *L, const lwf_state *s, int arg)
 {
     wf_tensor **box = (wf_tensor **)lua_touserdata(L, arg);
     if (!box || lua_islightuserdata(L, arg) || !lua_getmetatable(L, arg)) return NULL;
     const bool is_ours = lua_topointer(L, -1) == s->tensor_mt;
     lua_pop(L, 1);
-    if (!is_ours) return NULL;
+    return is_ours ? box : NULL;
+}
+
+wf_tensor *lwf_to_tensor(lua_State *L, const lwf_state *s, int arg)
+{
+    wf_tensor **box = find_box(L, s, arg);
+    if (!box) return NULL;
     if (!*box) lwf_error(L, "usage", NULL, "tensor already freed");
     return *box;
 }
@@ -74,19 +81,50 @@ static void hand_over(wf_ctx *c, wf_tensor *t)
     wf_release(wf_take(c, t));
 }
 
-static void keep_value(lua_State *L, lwf_state *s, int arg, int depth)
+/* The value on top, popped: a tensor is handed over; a table joins the list of tables at seen,
+ * which are its keys as well, unless it is there. The first makes the list. Returns how many there
+ * are. */
+static int keep_value(lua_State *L, lwf_state *s, int seen, int n_seen)
 {
-    enum { MAX_DEPTH = 8 };
-    wf_tensor **box = (wf_tensor **)lua_touserdata(L, arg);
-    if (box && *box && lwf_to_tensor(L, s, arg)) hand_over(s->ctx, *box);
-    if (!lua_istable(L, arg) || depth == MAX_DEPTH || !lua_checkstack(L, 4)) return;
-    for (lua_pushnil(L); lua_next(L, arg); lua_pop(L, 1))
-        keep_value(L, s, lua_gettop(L), depth + 1);
+    wf_tensor **box = find_box(L, s, -1);
+    if (box && *box) hand_over(s->ctx, *box);
+    if (lua_istable(L, -1)) {
+        if (n_seen == 0) {
+            lua_newtable(L);
+            lua_replace(L, seen);
+        }
+        lua_pushvalue(L, -1);
+        lua_rawget(L, seen);
+        const bool is_new = lua_isnil(L, -1);
+        lua_pop(L, 1);
+        if (is_new) {
+            lua_pushvalue(L, -1);
+            lua_pushboolean(L, 1);
+            lua_rawset(L, seen);
+            lua_pushvalue(L, -1);
+            lua_rawseti(L, seen, ++n_seen);
+        }
+    }
+    lua_pop(L, 1);
+    return n_seen;
 }
 
-void lwf_keep(lua_State *L, lwf_state *s, int arg)
+void lwf_keep(lua_State *L, lwf_state *s)
 {
-    keep_value(L, s, arg, 0);
+    const int n = lua_gettop(L), seen = n + 1;
+    int n_seen = 0;
+    luaL_checkstack(L, 8, "scope");
+    lua_pushnil(L);
+    for (int i = 1; i <= n; i++) {
+        lua_pushvalue(L, i);
+        n_seen = keep_value(L, s, seen, n_seen);
+    }
+    for (int i = 1; i <= n_seen; i++) {
+        lua_rawgeti(L, seen, i);
+        for (lua_pushnil(L); lua_next(L, seen + 1);) n_seen = keep_value(L, s, seen, n_seen);
+        lua_pop(L, 1);
+    }
+    lua_settop(L, n);
 }
 
 static int l_gc(lua_State *L)
@@ -307,14 +345,14 @@ static void set_index(lua_State *L, const char *name, lua_CFunction f, int metho
 void lwf_open_tensor(lua_State *L, lwf_state *s)
 {
     lua_newtable(L);
-    lwf_register(L, s, methods);
+    lwf_register(L, methods);
     const int methods_at = lua_gettop(L);
     lua_newtable(L);
-    lwf_register(L, s, properties);
+    lwf_register(L, properties);
     if (luaL_newmetatable(L, LWF_TENSOR)) {
         const luaL_Reg meta[] = {
             {"__gc", l_gc}, {"__len", l_len}, {"__tostring", l_text}, {NULL, NULL}};
-        lwf_register(L, s, meta);
+        lwf_register(L, meta);
         set_index(L, "__index", lwf_tensor_index, methods_at);
         set_index(L, "__newindex", lwf_tensor_newindex, methods_at);
         lua_pushliteral(L, LWF_TENSOR);

@@ -123,7 +123,7 @@ static int l_count(lua_State *L)
     return 1;
 }
 
-void lwf_open_text(lua_State *L, lwf_state *s)
+void lwf_open_text(lua_State *L)
 {
     const luaL_Reg list[] = {{"open_tokenizer", l_open}, {NULL, NULL}};
     const luaL_Reg methods[] = {
@@ -131,9 +131,9 @@ void lwf_open_text(lua_State *L, lwf_state *s)
         {"id", l_id},         {"count", l_count},   {"free", tokenizer_gc},
         {NULL, NULL},
     };
-    lwf_register(L, s, list);
+    lwf_register(L, list);
     if (luaL_newmetatable(L, TOKENIZER_MT)) {
-        lwf_register(L, s, methods);
+        lwf_register(L, methods);
         lua_pushvalue(L, -1);
         lua_setfield(L, -2, "__index");
         lua_pushcfunction(L, tokenizer_gc);

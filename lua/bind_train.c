@@ -69,7 +69,7 @@ static int l_average_step(lua_State *L)
     return wf_average_step(lwf_ctx(L), y, x, n, t) == WF_OK ? 0 : lwf_raise(L);
 }
 
-void lwf_open_train(lua_State *L, lwf_state *s)
+void lwf_open_train(lua_State *L)
 {
     const luaL_Reg list[] = {
         {"grad_norm", l_grad_norm},
@@ -77,5 +77,5 @@ void lwf_open_train(lua_State *L, lwf_state *s)
         {"average_step", l_average_step},
         {NULL, NULL},
     };
-    lwf_register(L, s, list);
+    lwf_register(L, list);
 }

@@ -65,23 +65,6 @@ wf_status wf_ctx_set_threads(wf_ctx *c, int n_threads)
     return WF_OK;
 }
 
-void wf_ctx_set_log(wf_ctx *c, wf_log_fn fn, void *arg)
-{
-    c->log = fn;
-    c->log_arg = arg;
-}
-
-void wf_note(wf_ctx *c, wf_log_level level, const char *fmt, ...)
-{
-    if (!c->log) return;
-    char text[WF_ERR_MAX];
-    va_list ap;
-    va_start(ap, fmt);
-    vsnprintf(text, sizeof text, fmt, ap);
-    va_end(ap);
-    c->log(c->log_arg, level, text);
-}
-
 static void store_failure(wf_ctx *c, wf_status st, const char *fmt, va_list ap)
 {
     if (c->status != WF_OK) return;

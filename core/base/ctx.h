@@ -29,10 +29,6 @@ enum { WF_ERR_MAX = 1024 };
 typedef struct wf_ctx wf_ctx;
 typedef struct wf_device wf_device;
 
-/* Levels of the log hook. */
-typedef enum wf_log_level { WF_LOG_DEBUG, WF_LOG_INFO, WF_LOG_WARN } wf_log_level;
-typedef void (*wf_log_fn)(void *arg, wf_log_level level, const char *text);
-
 /* A context on the CPU with n_threads threads (0: as many as the machine has cores).
  * Owned; NULL without memory. */
 wf_ctx *wf_ctx_new(int n_threads);
@@ -43,10 +39,6 @@ wf_pool *wf_ctx_get_pool(wf_ctx *c);
 wf_device *wf_ctx_get_device(wf_ctx *c);
 void wf_ctx_set_device(wf_ctx *c, wf_device *d);      /* where new tensors are made; borrowed */
 wf_status wf_ctx_set_threads(wf_ctx *c, int n_threads) WF_MUST_USE;
-
-/* Where warnings go; the default is nowhere. */
-void wf_ctx_set_log(wf_ctx *c, wf_log_fn fn, void *arg);
-void wf_note(wf_ctx *c, wf_log_level level, const char *fmt, ...) WF_PRINTF(3, 4);
 
 /* *flag != 0 makes the next op fail with WF_ECANCEL; the flag is set by a signal handler. */
 void wf_ctx_set_cancel(wf_ctx *c, volatile sig_atomic_t *flag);

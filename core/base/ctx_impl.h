@@ -18,8 +18,6 @@ struct wf_ctx {
     struct wf_scope *scope;             /* innermost */
     struct wf_tape *tape;               /* innermost */
     int n_paused;                       /* recording is off while > 0 */
-    wf_log_fn log;
-    void *log_arg;
     volatile sig_atomic_t *cancel;
     bool bf16;
     bool is_watching;                   /* core/tensor/watch.h */

@@ -23,12 +23,6 @@ struct wf_file_map {
     char path[];
 };
 
-bool wf_size_add(size_t a, size_t b, size_t *out)
-{
-    *out = a + b;
-    return *out >= a;
-}
-
 bool wf_size_mul(size_t a, size_t b, size_t *out)
 {
     *out = a * b;

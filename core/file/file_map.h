@@ -60,7 +60,6 @@ uint32_t wf_cursor_u32be(wf_cursor *k, const char *what);
 uint64_t wf_cursor_u64le(wf_cursor *k, const char *what);
 
 /* ---- checked sizes: false on overflow ---- */
-bool wf_size_add(size_t a, size_t b, size_t *out);
 bool wf_size_mul(size_t a, size_t b, size_t *out);
 
 #endif

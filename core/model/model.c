@@ -46,7 +46,7 @@ wf_model *wfi_model_build(wf_ctx *c, const char *arch, const wf_json *config,
     if (!a || wf_config_check(c, a, config) != WF_OK) return NULL;
     wf_model *m = wf_mem_calloc(wf_ctx_get_mem(c), sizeof *m);
     if (!m) return wf_fail(c, WF_ENOMEM, "%s: no memory", a->name);
-    *m = (wf_model){.refs = 1, .mem = wf_ctx_get_mem(c), .arch = a, .params = wf_params_new(c)};
+    *m = (wf_model){.mem = wf_ctx_get_mem(c), .arch = a, .params = wf_params_new(c)};
     if (m->params) {
         wf_builder b = {.c = c, .params = m->params, .source = source, .arg = arg};
         m->config = config_text(c, a, config);
@@ -72,15 +72,9 @@ wf_model *wf_model_new(wf_ctx *c, const char *arch, const wf_json *config, uint6
     return wfi_model_build(c, arch, config, wf_param_randomise, &seed);
 }
 
-wf_model *wf_model_retain(wf_model *m)
-{
-    if (m) m->refs++;
-    return m;
-}
-
 void wf_model_release(wf_model *m)
 {
-    if (!m || --m->refs > 0) return;
+    if (!m) return;
     wf_params_free(m->params);
     wf_params_free(m->adapters);
     wf_mem_free(m->mem, m->config);
@@ -103,12 +97,6 @@ wf_tensor *wf_model_get_param(const wf_model *m, int64_t i, const char **name)
 {
     const wf_param *p = wf_params_get(m->params, i);
     if (name) *name = p ? p->name : NULL;
-    return p ? p->t : NULL;
-}
-
-wf_tensor *wf_model_find_param(const wf_model *m, const char *name)
-{
-    const wf_param *p = wf_params_find(m->params, name);
     return p ? p->t : NULL;
 }
 

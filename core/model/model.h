@@ -43,7 +43,6 @@ wf_model *wf_model_load(wf_ctx *c, const char *folder, wf_dtype dtype);
 /* The same from one file (or index) and a config that may come from elsewhere. */
 wf_model *wf_model_load_file(wf_ctx *c, const wf_json *config, const char *path, wf_dtype dtype);
 
-wf_model *wf_model_retain(wf_model *m);
 void wf_model_release(wf_model *m);
 
 const char *wf_model_get_arch(const wf_model *m);
@@ -51,8 +50,6 @@ const char *wf_model_get_config(const wf_model *m);        /* its config as JSON
 const wf_report *wf_model_get_report(wf_model *m);         /* valid until the next call of it */
 int64_t wf_model_get_count(const wf_model *m);             /* of parameters */
 wf_tensor *wf_model_get_param(const wf_model *m, int64_t i, const char **name);   /* borrowed */
-
-wf_tensor *wf_model_find_param(const wf_model *m, const char *name); /* borrowed; NULL: none */
 
 /* Give every parameter storage of its own in this dtype: WF_DTYPE_F32 to train a model that was
  * loaded (parameters of wf_model_new already are), F16 or BF16 to save memory. Replaced tensors are

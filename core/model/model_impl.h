@@ -5,7 +5,6 @@
 #include "core/model/arch.h"
 
 struct wf_model {
-    int refs;
     wf_mem *mem;
     const wf_arch *arch;
     wf_params *params;

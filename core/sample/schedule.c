@@ -236,7 +236,7 @@ static double lay_one(const wf_sampler *s, wfs_sigmas how, int n, int i, double 
     case WFS_SIMPLE:
         return wfs_table_sigma(s, N - 1 - (int64_t)((double)i * (double)N / (double)n));
     case WFS_SGM_UNIFORM: return log_time_sigma(s, linspace((double)(N - 1), 0.0, n + 1, i));
-    case WFS_DDIM_UNIFORM:               /* from 1 up, but as many steps as times take all from 0 */
+    case WFS_DDIM_UNIFORM:                /* from 1 up; as many steps as times: all, from 0 */
         return wfs_table_sigma(s, (n < N) + (n - 1 - i) * (N / n));
     case WFS_KL_OPTIMAL: return tan(ramp * atan(min) + (1.0 - ramp) * atan(max));
     case WFS_AYS: return ays_at(ramp);

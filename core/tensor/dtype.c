@@ -1,6 +1,7 @@
 /* dtype.c - dtypes and shapes: names, sizes, conversions of half floats, broadcasting. */
 #include "core/tensor/tensor.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -87,6 +88,18 @@ uint16_t wf_f32_to_bf16(float f)
     const uint32_t b = bits_of(f);
     if ((b & 0x7fffffffu) > 0x7f800000u) return (uint16_t)((b >> 16) | 0x40u);
     return (uint16_t)((b + 0x7fffu + ((b >> 16) & 1u)) >> 16);
+}
+
+int64_t wf_f64_to_whole(double v, wf_dtype t)
+{
+    int64_t lo = 0, hi = UINT8_MAX;
+    if (t == WF_DTYPE_BOOL) return v != 0.0;
+    if (t == WF_DTYPE_I64) lo = INT64_MIN, hi = INT64_MAX;
+    if (t == WF_DTYPE_I32) lo = INT32_MIN, hi = INT32_MAX;
+    if (t == WF_DTYPE_I8) lo = INT8_MIN, hi = INT8_MAX;
+    if (isnan(v)) return 0;
+    if (v >= (double)hi) return hi;       /* 2^63 and more for i64: (double)INT64_MAX is 2^63 */
+    return v <= (double)lo ? lo : (int64_t)v;
 }
 
 int64_t wf_shape_numel(const wf_shape *s)

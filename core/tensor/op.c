@@ -78,13 +78,6 @@ __attribute__((constructor)) static void count_table(void)
 
 const wf_op *wf_op_get(wf_op_id id) { return &table[id]; }
 
-const wf_op *wf_op_find(const char *name)
-{
-    for (int i = 0; i < WF_OP_COUNT; i++)
-        if (strcmp(table[i].name, name) == 0) return &table[i];
-    return NULL;
-}
-
 /* The ith word of the attribute list, and its length. */
 static const char *attr_word(const wf_op *op, int i, size_t *len)
 {

@@ -66,7 +66,6 @@ typedef struct wf_op {
 } wf_op;
 
 const wf_op *wf_op_get(wf_op_id id);
-const wf_op *wf_op_find(const char *name);        /* NULL when there is none */
 /* Position of an attribute by name, -1 when the op has none of that name. */
 int wf_op_find_attr(const wf_op *op, const char *name);
 /* Name of attribute i into buf, and its default; false when it has no default (must be given). */

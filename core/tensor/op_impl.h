@@ -51,10 +51,10 @@ static inline void wfi_put(wfi_values *v, int64_t i, double x)
     case WF_DTYPE_F64: ((double *)v->p)[i] = x; break;
     case WF_DTYPE_F16: ((uint16_t *)v->p)[i] = wf_f32_to_f16((float)x); break;
     case WF_DTYPE_BF16: ((uint16_t *)v->p)[i] = wf_f32_to_bf16((float)x); break;
-    case WF_DTYPE_I64: ((int64_t *)v->p)[i] = (int64_t)x; break;
-    case WF_DTYPE_I32: ((int32_t *)v->p)[i] = (int32_t)x; break;
-    case WF_DTYPE_I8: ((int8_t *)v->p)[i] = (int8_t)x; break;
-    default: ((uint8_t *)v->p)[i] = (uint8_t)x; break;
+    case WF_DTYPE_I64: ((int64_t *)v->p)[i] = wf_f64_to_whole(x, v->t); break;
+    case WF_DTYPE_I32: ((int32_t *)v->p)[i] = (int32_t)wf_f64_to_whole(x, v->t); break;
+    case WF_DTYPE_I8: ((int8_t *)v->p)[i] = (int8_t)wf_f64_to_whole(x, v->t); break;
+    default: ((uint8_t *)v->p)[i] = (uint8_t)wf_f64_to_whole(x, v->t); break;
     }
 }
 

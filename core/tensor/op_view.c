@@ -426,10 +426,7 @@ wf_status wfi_cast_forward(wf_ctx *c, wf_op_args *a)
     wfi_values x = wfi_open(a->in[0]), y = wfi_open(a->out[0]);
     const bool from_q = wf_dtype_block_elems(x.t) > 1, to_q = wf_dtype_block_elems(y.t) > 1;
     if (!from_q && !to_q) {
-        for (int64_t i = 0; i < x.n; i++) {
-            const double v = wfi_get(&x, i);
-            wfi_put(&y, i, y.t == WF_DTYPE_BOOL ? v != 0.0 : v);
-        }
+        for (int64_t i = 0; i < x.n; i++) wfi_put(&y, i, wfi_get(&x, i));
         return WF_OK;
     }
     double v[32];

@@ -44,6 +44,9 @@ float wf_f16_to_f32(uint16_t h);
 uint16_t wf_f32_to_f16(float f);                       /* round to nearest even */
 float wf_bf16_to_f32(uint16_t h);
 uint16_t wf_f32_to_bf16(float f);                      /* round to nearest even */
+/* v as bool or a dtype of whole numbers holds it: 0 or 1, else cut towards 0 and kept in the
+ * dtype's range; NaN is 0, or true. */
+int64_t wf_f64_to_whole(double v, wf_dtype t);
 
 typedef struct wf_shape {
     int rank;

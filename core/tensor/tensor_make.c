@@ -26,14 +26,21 @@ static wf_tensor *make(wf_ctx *c, wf_dtype t, const wf_shape *s, wf_device *d)
 
 wf_tensor *wf_empty(wf_ctx *c, wf_dtype t, const wf_shape *s) { return make(c, t, s, c->device); }
 
+/* c has failed while x was filled: without a scope nobody else could free it. Returns NULL. */
+static wf_tensor *give_up(wf_tensor *x)
+{
+    if (x && x->floating) wf_release(x);
+    return NULL;
+}
+
 wf_tensor *wf_from_host(wf_ctx *c, wf_dtype t, const wf_shape *s, const void *data)
 {
     wf_tensor *x = make(c, t, s, c->device);
     if (!x) return NULL;
     const size_t bytes = wf_tensor_bytes(x);
-    if (bytes && c->device->upload(c->device, wf_device_data(x), data, bytes) != WF_OK)
-        return wf_fail(c, WF_EDEVICE, "%s: copying %zu bytes failed", c->device->name, bytes);
-    return x;
+    if (!bytes || c->device->upload(c->device, wf_device_data(x), data, bytes) == WF_OK) return x;
+    wf_fail(c, WF_EDEVICE, "%s: copying %zu bytes failed", c->device->name, bytes);
+    return give_up(x);
 }
 
 wf_tensor *wf_full(wf_ctx *c, wf_dtype t, const wf_shape *s, double v)
@@ -49,7 +56,7 @@ wf_tensor *wf_full(wf_ctx *c, wf_dtype t, const wf_shape *s, double v)
         wf_scope *sc = wf_scope_open(c);
         wf_copy_into(c, x, wf_from_host(c, t, &one, raw));
         wf_scope_close(c, sc, NULL);
-        return c->status == WF_OK ? x : NULL;
+        return c->status == WF_OK ? x : give_up(x);
     }
     void *zero = wf_mem_calloc(c->mem, wfi_dtype_bytes(t, n) + 1);
     if (!zero) return wf_fail(c, WF_ENOMEM, "no memory for %lld zeros", (long long)n);

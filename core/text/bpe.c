@@ -35,19 +35,16 @@ static wf_merge *find_pair(const wf_bpe *b, int64_t left, int64_t right)
 }
 
 wf_status wf_bpe_add(wf_ctx *c, wf_bpe *b, int64_t rank, const char *left, size_t left_bytes,
-                     const char *right, size_t right_bytes, const char *prefix, const char *path)
+                     const char *right, size_t right_bytes, const char *path)
 {
     char both[2 * WF_PIECE_MAX];
-    const size_t skip =
-        right_bytes > strlen(prefix) && memcmp(right, prefix, strlen(prefix)) == 0 ? strlen(prefix)
-                                                                                   : 0;
     const int64_t l = wf_vocab_find(b->vocab, left, left_bytes);
     const int64_t r = wf_vocab_find(b->vocab, right, right_bytes);
     int64_t made = -1;
     if (l >= 0 && r >= 0) {
         memcpy(both, left, left_bytes);
-        memcpy(both + left_bytes, right + skip, right_bytes - skip);
-        made = wf_vocab_find(b->vocab, both, left_bytes + right_bytes - skip);
+        memcpy(both + left_bytes, right, right_bytes);
+        made = wf_vocab_find(b->vocab, both, left_bytes + right_bytes);
     }
     if (made < 0)
         return wf_fail_status(c, WF_EFORMAT,

@@ -24,8 +24,7 @@ typedef struct wf_bpe {
  * equal pairs stays. Fails with WF_EFORMAT naming path. */
 wf_status wf_bpe_open(wf_ctx *c, wf_bpe *b, int64_t n, const char *path) WF_MUST_USE;
 wf_status wf_bpe_add(wf_ctx *c, wf_bpe *b, int64_t rank, const char *left, size_t left_bytes,
-                     const char *right, size_t right_bytes, const char *prefix,
-                     const char *path) WF_MUST_USE;
+                     const char *right, size_t right_bytes, const char *path) WF_MUST_USE;
 void wf_bpe_free(wf_bpe *b, wf_mem *m);
 
 /* Append the ids of one word. Takes n log n time. */

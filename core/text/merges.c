@@ -60,7 +60,7 @@ static wf_status add_line(wf_ctx *c, wf_tokenizer *t, const char *line, size_t n
     if (k == 0 || k + 1 >= n)
         return wf_fail_status(c, WF_EFORMAT, "%s: merge %lld is not two pieces", path,
                               (long long)rank);
-    return wf_bpe_add(c, &t->bpe, rank, line, k, space + 1, n - k - 1, "", path);
+    return wf_bpe_add(c, &t->bpe, rank, line, k, space + 1, n - k - 1, path);
 }
 
 /* One merge a line, the first line "#version" or not. */

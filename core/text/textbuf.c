@@ -31,8 +31,6 @@ void wf_textbuf_add(wf_textbuf *b, const char *p, size_t n)
     b->p[b->n] = '\0';
 }
 
-void wf_textbuf_clear(wf_textbuf *b) { b->n = 0; }
-
 void wf_textbuf_free(wf_textbuf *b)
 {
     wf_mem_free(b->mem, b->p);

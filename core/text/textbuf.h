@@ -16,7 +16,6 @@ typedef struct wf_textbuf {
 } wf_textbuf;
 
 void wf_textbuf_add(wf_textbuf *b, const char *p, size_t n);
-void wf_textbuf_clear(wf_textbuf *b);
 void wf_textbuf_free(wf_textbuf *b);
 
 /* The same for ids. */

@@ -123,7 +123,7 @@ static wf_status read_vocabulary(const reader *r, const wf_json *doc)
 /* ---- the model ---- */
 
 /* "left right", or ["left", "right"] as newer files have it. */
-static wf_status read_merge(const reader *r, const wf_json *m, int64_t rank, const char *prefix)
+static wf_status read_merge(const reader *r, const wf_json *m, int64_t rank)
 {
     const char *text = wf_json_text(m, NULL), *left = text, *right;
     size_t n = 0;
@@ -139,7 +139,7 @@ static wf_status read_merge(const reader *r, const wf_json *m, int64_t rank, con
     if (n == 0 || !right || !*right)
         return wf_fail_status(r->c, WF_EFORMAT, "%s: merge %lld is not two pieces", r->path,
                               (long long)rank);
-    return wf_bpe_add(r->c, &r->t->bpe, rank, left, n, right, strlen(right), prefix, r->path);
+    return wf_bpe_add(r->c, &r->t->bpe, rank, left, n, right, strlen(right), r->path);
 }
 
 static wf_status read_bpe(const reader *r)
@@ -160,7 +160,7 @@ static wf_status read_bpe(const reader *r)
     snprintf(r->t->suffix, sizeof r->t->suffix, "%s", suffix);
     WF_TRY(wf_bpe_open(c, b, wf_json_count(merges), r->path));
     for (int64_t i = 0; i < wf_json_count(merges); i++)
-        WF_TRY(read_merge(r, wf_json_at(merges, i), i, prefix));
+        WF_TRY(read_merge(r, wf_json_at(merges, i), i));
     return wf_get_status(c);
 }
 

@@ -6,7 +6,11 @@ local json = require "weft.json"
 
 local M = {}
 
-local BITS = { f64 = 64, i64 = 64, f32 = 32, i32 = 32, f16 = 16, bf16 = 16, i16 = 16, u8 = 8 }
+-- Of the dtypes that are not of 8 bits.
+local BITS = {
+  f64 = 64, i64 = 64, u64 = 64, c64 = 64, f32 = 32, i32 = 32, u32 = 32, f16 = 16, bf16 = 16,
+  i16 = 16, u16 = 16, f6_e2m3 = 6, f6_e3m2 = 6, f4 = 4,
+}
 
 local function count(sizes)
   local n = 1

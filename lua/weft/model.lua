@@ -180,7 +180,6 @@ function Model:adapt(opts)
     check.fail("adapt: targets must be a list of names, such as { \"to_q\" }; %s has none of its "
       .. "own", self.arch)
   end
-  for _, name in ipairs(targets) do check.type("adapt: each of targets", name, "string") end
   self.is_changed = true
   local layers = self.core:adapt(rank, check.number("adapt: alpha", opts.alpha, rank), targets,
     opts.seed or require("weft").seed())

@@ -134,26 +134,26 @@ end)
 describe("a saved run whose counters lie", function()
   local core = weft.core
 
-  --- A run of so many calls, saved: its kept and its two texts.
+  --- A run of so many calls, saved: its tensors and its two texts.
   local function saved(class, opts)
     local s = core.new_sampler(weft.json.encode { _class_name = class, num_train_timesteps = 100 })
     local o = { steps = 6, seed = 1, latents = weft.tensor.randn({ 1, 4 }, { seed = 2 }) }
     for k, v in pairs(opts or {}) do o[k] = v end
-    local run, kept = core.new_run(s, o), {}
+    local run, all = core.new_run(s, o), {}
     for _ = 1, 3 do run:give((run:next())) end
     run:save(dir .. "/run.safetensors")
     local f = core.open_tensors(dir .. "/run.safetensors")
-    for _, name in ipairs(f:names()) do kept[name] = f:get(name):clone() end
-    return { kept = kept, config = f:meta "config", run = f:meta "run" }
+    for _, name in ipairs(f:names()) do all[name] = f:get(name):clone() end
+    return { tensors = all, config = f:meta "config", run = f:meta "run" }
   end
 
-  --- As it is the run goes on to its end; after change(counters as JSON, kept) it is refused.
+  --- After change(counters as JSON, tensors), which may return other counters, it is refused.
   local function refuses(of, says, change)
-    local kept = {}
-    for k, v in pairs(of.kept) do kept[k] = v end
-    local run = change(of.run, kept) or of.run
+    local all = {}
+    for k, v in pairs(of.tensors) do all[k] = v end
+    local run = change(of.run, all) or of.run
     local path = dir .. "/bad.safetensors"
-    core.save_tensors(path, kept, { config = of.config, run = run })
+    core.save_tensors(path, all, { config = of.config, run = run })
     local ok, err = pcall(core.load_run, path)
     assert.is_false(ok, says)
     assert.are.equal("format", err.kind)

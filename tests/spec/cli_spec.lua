@@ -116,6 +116,18 @@ describe("weft", function()
     assert.matches("nowhere", err)
   end)
 
+  it("names dtypes that weft only stores, as their file does", function()
+    local header = '{"a":{"dtype":"F8_E4M3","shape":[4],"data_offsets":[0,4]},'
+      .. '"b":{"dtype":"I16","shape":[4],"data_offsets":[4,12]}}'
+    write(dir .. "/odd.safetensors", string.char(#header) .. ("\0"):rep(7) .. header
+      .. ("\0"):rep(12))
+    local rc, out = weft(dir, "inspect odd.safetensors")
+    assert.equal(0, rc)
+    assert.matches("12 bytes", out)
+    assert.matches("  a +f8_e4m3 +%[4%]", out)
+    assert.matches("  b +i16 +%[4%]", out)
+  end)
+
   it("says that a file does not tell how it was made", function()
     assert.equal(0, (sh(dir, "WEFT_PROVENANCE=none " .. weft_bin .. " run a.lua")))
     local rc, _, err = weft(dir, "info x.png")

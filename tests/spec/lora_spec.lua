@@ -225,6 +225,15 @@ describe("adapters", function()
     for name, t in pairs(new) do assert.are.equal(0, far(t, old[name])) end
   end)
 
+  it("refuse targets that are no names", function()
+    for _, v in ipairs{ 1, true, { {} } } do
+      local other = model()
+      local ok, err = pcall(other.adapt, other, { targets = { "q_proj", v }, seed = 1 })
+      assert.is_false(ok)
+      assert.equal("usage", err.kind)
+      assert.matches("adapt: targets must be a list of names, got a " .. type(v), err.message)
+    end
+  end)
   it("refuse targets that name nothing, and a second set", function()
     local other = model()
     local _, e = pcall(other.adapt, other, { targets = { "q_proj", "nothing" } })

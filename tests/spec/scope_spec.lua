@@ -23,6 +23,38 @@ describe("a scope", function()
     assert.are.equal(5, n)
     assert.are.equal(6, b.x[1][1])
   end)
+  it("returns tensors at any depth, through tables that are shared or lead back", function()
+    local chain, deepest = weft.scope(function()
+      local list = { t = T{ 0 } }
+      for i = 1, 20000 do list = { next = list, t = i % 1000 == 0 and T{ i } or nil } end
+      return list, { { { { { { { { { { { T{ 7 } } } } } } } } } } } }
+    end)
+    local at, n = chain, 0
+    while at do
+      if at.t then n = n + at.t:item() end
+      at = at.next
+    end
+    assert.are.equal(210000, n)
+    for _ = 1, 11 do deepest = deepest[1] end
+    assert.are.equal(7, deepest:item())
+    local began = os.clock()
+    local nodes = weft.scope(function()
+      local all = {}
+      for i = 1, 200 do all[i] = { all = all, first = all[1], t = T{ i } } end
+      return all
+    end)
+    assert.is_true(os.clock() - began < 2)
+    for i, node in ipairs(nodes) do assert.are.equal(i, node.t:item()) end
+  end)
+  it("returns values that are no tensors", function()
+    local file, ptr = weft.scope(function() return io.stdout, T{ 1 }:ptr() end)
+    assert.are.equal(io.stdout, file)
+    assert.is_truthy(ptr)
+    assert.are.equal(0, select("#", weft.scope(function() end)))
+    assert.are.same({ 1, nil, 3 }, { weft.scope(function(...) return ... end, 1, nil, 3) })
+    local most = { weft.scope(function() return unpack({}, 1, 5000) end) }
+    assert.are.equal(0, #most)
+  end)
   it("makes husks of handles that stay outside", function()
     local husk
     weft.scope(function() husk = T{ 1, 2 } end)

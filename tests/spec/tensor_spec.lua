@@ -97,6 +97,41 @@ describe("indexing", function()
   end)
 end)
 
+describe("whole numbers", function()
+  local far = { -1e300, -129, -1.5, 0.5, 127.9, 300, 2 ^ 40, 1e300, 1 / 0, -1 / 0, 0 / 0 }
+  local want = {
+    u8 = { 0, 0, 0, 0, 127, 255, 255, 255, 255, 0, 0 },
+    i8 = { -128, -128, -1, 0, 127, 127, 127, 127, 127, -128, 0 },
+    i32 = { -2 ^ 31, -129, -1, 0, 127, 300, 2 ^ 31 - 1, 2 ^ 31 - 1, 2 ^ 31 - 1, -2 ^ 31, 0 },
+    i64 = { -2 ^ 63, -129, -1, 0, 127, 300, 2 ^ 40, 2 ^ 63, 2 ^ 63, -2 ^ 63, 0 },
+    bool = { true, true, true, true, true, true, true, true, true, true, true },
+  }
+  for dtype, values in pairs(want) do
+    it("of " .. dtype .. " are cut and stay in its range, however they are made", function()
+      same(values, T(far, { dtype = dtype }))
+      for i, v in ipairs(far) do
+        same({ values[i] }, T.full({ 1 }, v, { dtype = dtype }))
+        same({ values[i] }, T({ v }):to(dtype))
+      end
+    end)
+  end
+  it("are one byte of 0 or 1 in a bool", function()
+    assert.equal("\1\1\0", T({ 2, 0.5, 0 }, { dtype = "bool" }):bytes())
+    assert.equal("\1\1", T.full({ 2 }, 0.5, { dtype = "bool" }):bytes())
+    assert.equal(3, T.full({ 3 }, 2, { dtype = "bool" }):to "f32":sum():item())
+  end)
+  it("meet a number that their dtype cannot hold as f32", function()
+    local x = T({ 1, 200 }, { dtype = "u8" })
+    same({ 3, 202 }, x + 2)
+    assert.equal("u8", (x + 2).dtype)
+    for v, y in pairs { [300] = { 301, 500 }, [-1] = { 0, 199 }, [0.5] = { 1.5, 200.5 } } do
+      same(y, x + v)
+      assert.equal("f32", (x + v).dtype)
+    end
+    assert.equal(1 / 0, (x + 1 / 0):max():item())
+  end)
+end)
+
 describe("views", function()
   local t = T.arange(1, 6):reshape(2, 3)
   it("reorder dims", function()

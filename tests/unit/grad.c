@@ -48,7 +48,7 @@ static bool is_kinked(const wf_json *row)
 
 static void note_op(const wf_json *row)
 {
-    const wf_op *op = wf_op_find(wf_json_get_text(c, row, "op", ""));
+    const wf_op *op = op_find(wf_json_get_text(c, row, "op", ""));
     if (op) is_checked[op - wf_op_get((wf_op_id)0)] = true;
 }
 

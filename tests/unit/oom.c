@@ -4,6 +4,7 @@
  *
  * The step is a convolution, norms, attention, products and a loss, their gradients, a checkpointed
  * block and an optimiser step, on the CPU at its best level and in plain C, and on the test device.
+ * Tensors made outside of scopes likewise, and with a device that takes no data.
  */
 #include "core/base/rng.h"
 #include "core/tensor/backend.h"
@@ -182,10 +183,69 @@ static void test_device(void **state)
     fail_all(wf_test_device());
 }
 
+/* ---- tensors made outside of scopes, where nobody frees what floats ---- */
+
+enum { N_MADE = 5 };
+
+static wf_tensor *make(wf_ctx *c, int i, wf_tensor *x)
+{
+    static const float v[100] = {1.0f};
+    const wf_shape s = {1, {100}};
+    switch (i) {
+    case 0: return wf_full(c, WF_DTYPE_F32, &s, 1.5);
+    case 1: return wf_full(c, WF_DTYPE_I64, &s, 0.0);
+    case 2: return wf_zeros(c, WF_DTYPE_F32, &s);
+    case 3: return wf_from_host(c, WF_DTYPE_F32, &s, v);
+    default: return wf_add(c, x, x);
+    }
+}
+
+static wf_status refuse(wf_device *d, void *dst, const void *src, size_t bytes)
+{
+    (void)d, (void)dst, (void)src, (void)bytes;
+    return WF_EDEVICE;
+}
+
+/* Make kind i with allocation 1, 2, ... failing, or with an upload that fails: st, and no leak. */
+static void fail_making(wf_ctx *c, int i, wf_status st)
+{
+    wf_mem *m = wf_ctx_get_mem(c);
+    char msg[WF_ERR_MAX];
+    wf_tensor *x = wf_take(c, wf_randn(c, &(wf_shape){1, {100}}, 1, 0, WF_RNG_INIT));
+    const size_t before = wf_mem_get_stats(m).live_bytes;
+    wf_device broken = *wf_cpu_device(), *d = wf_ctx_get_device(c);
+    broken.upload = refuse;
+    for (uint64_t n = 1;; n++) {
+        if (st == WF_ENOMEM) wf_mem_fail_nth(m, n);
+        else wf_ctx_set_device(c, &broken);
+        wf_tensor *t = make(c, i, x);
+        wf_mem_fail_nth(m, 0);
+        wf_ctx_set_device(c, d);
+        const wf_status got = wf_take_error(c, msg, sizeof msg);
+        if (t) wf_release(wf_take(c, t));
+        if (wf_mem_get_stats(m).live_bytes != before)
+            fail_msg("kind %d, allocation %d: %zu bytes leak", i, (int)n,
+                     wf_mem_get_stats(m).live_bytes - before);
+        assert_true(t ? got == WF_OK : got == st);
+        if (t || st != WF_ENOMEM) break;
+    }
+    wf_release(x);
+}
+
+static void without_a_scope(void **state)
+{
+    (void)state;
+    wf_ctx *c = wf_ctx_new(1);
+    for (int i = 0; i < N_MADE; i++) fail_making(c, i, WF_ENOMEM);
+    for (int i = 0; i < N_MADE - 1; i++) fail_making(c, i, WF_EDEVICE);
+    wf_ctx_free(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(cpu_best), cmocka_unit_test(cpu_plain), cmocka_unit_test(test_device),
+        cmocka_unit_test(without_a_scope),
     };
     return cmocka_run_group_tests_name("oom", tests, NULL, NULL);
 }

@@ -250,7 +250,7 @@ static void test_family(void **state)
  * the same memory in another way. */
 static bool only_looks(const char *name)
 {
-    const wf_op *op = wf_op_find(name);
+    const wf_op *op = op_find(name);
     return strcmp(name, "reshape") == 0 || (op && op->flag == WF_VIEW);
 }
 
