@@ -4,6 +4,8 @@ local host = require "weft.host"
 local params = require "weft.params"
 local paths = require "weft.paths"
 
+require "weft"           -- by which errors know the package's own files from the recipe's
+
 local M = {}
 
 --- Names that an undefined one might have meant: globals and the locals nobody can see are left

@@ -196,6 +196,113 @@ describe("weft batch", function()
     assert.matches("1 done, 0 failed, 1 skipped", err)
   end)
 
+  it("keeps what a recipe writes by default in the job's folder, for sheets and reports", function()
+    local rc, _, err = weft(dir, ("batch %s/recipes/text-to-picture.lua --sweep seed=1,2 steps=2")
+      :format(root))
+    assert.equal(0, rc, err)
+    assert.equal(nil, io.open(dir .. "/picture.png"))
+    local _, found = sh(dir, "ls out/text-to-picture/*/picture.png")
+    assert.equal(2, select(2, found:gsub("\n", "")))
+    rc = weft(dir, "sheet out --x seed")
+    assert.equal(0, rc)
+    assert.equal(0, (weft(dir, "report out")))
+    local _, page = sh(dir, "cat out/report.html")
+    assert.equal(2, select(2, page:gsub("weft repro [^<\n]*picture%.png", "")))
+    rc, _, err = weft(dir, ("batch %s/recipes/text-to-picture.lua --sweep seed=1,2 steps=2")
+      :format(root))
+    assert.equal(0, rc)
+    assert.matches("0 done, 0 failed, 2 skipped", err)
+  end)
+
+  it("says which jobs made no file, and leaves a path that was given where it was meant", function()
+    write(dir .. "/w.lua", [[
+      local weft = require "weft"
+      local p = weft.params { out = { "w.txt", path = true } }
+      local f = assert(io.open(p.out, "w"))
+      f:write("w")
+      f:close()
+    ]])
+    local rc, _, err = weft(dir, "batch w.lua out=given.txt")
+    assert.equal(0, rc)
+    assert.matches("no file was made there", err)
+    assert.matches("1 of the done jobs made no file in its folder", err)
+    assert.truthy(io.open(dir .. "/given.txt"))
+    rc, _, err = weft(dir, "batch w.lua")
+    assert.equal(0, rc)
+    assert.no.matches("no file", err)
+    assert.equal(0, (sh(dir, "ls out/w/default-*/w.txt")))
+  end)
+
+  it("does a job again when a file that it read has changed", function()
+    write(dir .. "/r.lua", [[
+      local weft = require "weft"
+      local p = weft.params { input = { "in.png", path = true } }
+      weft.image.load(p.input):save("copy.png")
+    ]])
+    sh(dir, weft_bin .. " run jobs/a.lua && cp x.png in.png")
+    local rc, _, err = weft(dir, "batch r.lua")
+    assert.equal(0, rc, err)
+    _, _, err = weft(dir, "batch r.lua")
+    assert.matches("0 done, 0 failed, 1 skipped", err)
+    sh(dir, weft_bin .. " run jobs/a.lua k=9 && cp x.png in.png")
+    _, _, err = weft(dir, "batch r.lua")
+    assert.matches("1 done", err)
+  end)
+
+  it("names the line of each bad job", function()
+    write(dir .. "/list.jsonl", table.concat({
+      '{"recipe":"jobs/a.lua","out":"../esc"}', '{"recipe":"jobs/a.lua","out":"/tmp/esc"}',
+      '{"recipe":"jobs/a.lua","parms":{"seed":2}}', '{"params":{}}', '{"recipe":"nob.lua"}',
+      '{"recipe":"jobs/a.lua","params":{"sed":3}}', '{"recipe":"jobs/a.lua","params":3}',
+      '{"recipe":"jobs/a.lua","params":{"seed":1},"out":"p"}',
+    }, "\n"))
+    local rc, _, err = weft(dir, "batch - < list.jsonl")
+    assert.equal(3, rc)
+    assert.matches('stdin line 1: out = "../esc" leaves the output folder', err, 1, true)
+    assert.matches('stdin line 2: out = "/tmp/esc" leaves', err, 1, true)
+    assert.matches("stdin line 3: unknown key 'parms' (did you mean 'params'?)", err, 1, true)
+    assert.matches('stdin line 4: a job without "recipe"', err, 1, true)
+    assert.matches("stdin line 5: nob.lua: there is no such file", err, 1, true)
+    assert.matches("stdin line 6: unknown parameter 'sed' (did you mean 'seed'?)", err, 1, true)
+    assert.matches('stdin line 7: "params" is no object', err, 1, true)
+    assert.matches("1 done, 7 failed", err)
+    assert.no.matches("%.lua:%d", err)
+  end)
+
+  it("gives no two jobs one folder", function()
+    write(dir .. "/list.jsonl", table.concat({
+      '{"recipe":"jobs/a.lua","params":{"seed":1},"out":"o"}',
+      '{"recipe":"jobs/a.lua","params":{"seed":2},"out":"o/"}',
+      '{"recipe":"jobs/a.lua","params":{"seed":4},"out":"o/below"}',
+      '{"recipe":"jobs/a.lua","params":{"seed":5},"out":"p/q"}',
+      '{"recipe":"jobs/a.lua","params":{"seed":6},"out":"p"}',
+    }, "\n"))
+    local rc, _, err = weft(dir, "batch - < list.jsonl")
+    assert.equal(3, rc)
+    assert.matches('stdin line 2: out = "o" is where the job of stdin line 1 writes', err, 1, true)
+    assert.matches("stdin line 3: [^\n]* of stdin line 1 ", err)
+    assert.matches("stdin line 5: [^\n]* of stdin line 4 ", err)
+    assert.matches("2 done, 3 failed", err)
+  end)
+
+  it("names the line of a bad row of a table, and why a range is refused", function()
+    write(dir .. "/p.csv", 'seed,k\n1,2\n\n"2",12\n')
+    local rc, _, err = weft(dir, "batch jobs --table p.csv")
+    assert.equal(2, rc)
+    assert.matches("p.csv line 4: parameter k must be 1 … 9", err, 1, true)
+    write(dir .. "/p.csv", "seed,k\n1,2,3\n")
+    rc, _, err = weft(dir, "batch jobs --table p.csv")
+    assert.equal(2, rc)
+    assert.matches("p.csv line 2: has 3 fields, the header 2", err, 1, true)
+    rc, _, err = weft(dir, "batch jobs --sweep seed=1..1000000000")
+    assert.equal(2, rc)
+    assert.matches("has more than 100000 values", err)
+    rc, _, err = weft(dir, "batch jobs --sweep seed=3..1")
+    assert.equal(2, rc)
+    assert.matches("goes down", err)
+    assert.equal(4, (weft(dir, "batch jobs --table none.csv")))
+  end)
+
   it("takes jobs as JSON lines", function()
     local jobs = [['{"recipe":"jobs/a.lua","params":{"seed":5}}\nnonsense\n']]
     local rc, _, err = sh(dir, ("printf %s | %s batch -"):format(jobs, weft_bin))

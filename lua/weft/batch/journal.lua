@@ -62,10 +62,12 @@ function Journal:close()
   host.close(self.lock)
 end
 
---- Are the modules that a job was done with unchanged?
-local function modules_stand(event)
-  for _, m in ipairs(event.modules or {}) do
-    if host.sha256_file(m.path) ~= m.sha256 then return false, m.path .. " has changed" end
+--- Are the modules and the files that a job was done with unchanged?
+local function sources_stand(event)
+  for _, list in ipairs{ event.modules or {}, event.reads or {} } do
+    for _, f in ipairs(list) do
+      if host.sha256_file(f.path) ~= f.sha256 then return false, f.path .. " has changed" end
+    end
   end
   return true
 end
@@ -79,7 +81,7 @@ function Journal:is_done(id)
   if e.event ~= "done" then
     return false, e.event == "failed" and "failed before" or "not finished"
   end
-  local stand, why = modules_stand(e)
+  local stand, why = sources_stand(e)
   if not stand then return false, why end
   for _, f in ipairs(e.files or {}) do
     local kind, bytes = host.stat(paths.join(self.dir, paths.join(e.out, f.path)))

@@ -20,6 +20,18 @@ local may_get_better = { oom = true, device = true, died = true }
 
 -- ---- what a recipe declares, asked of a worker ----
 
+--- Why a recipe could not be read: with its line, or the place in another file, where there is one.
+local function fault_text(path, full, got)
+  local place = got.line and got.file == full and ("%s:%d"):format(path, got.line)
+    or got.line and got.file and ("%s: %s:%d"):format(path, got.file, got.line)
+  local message = got.message
+  if not place and message:sub(1, #full + 1) == full .. ":" then        -- it names the file itself
+    message = message:sub(#full + 1):gsub("^:%s*", "")
+  end
+  return ("%s: %s%s"):format(place or path, message,
+    got.hint and (" (%s)"):format(got.hint) or "")
+end
+
 --- A function that asks the pool for a recipe's declaration: { rows, sweep, sha256 } or { error }.
 local function asker(workers)
   return function(path)
@@ -33,8 +45,7 @@ local function asker(workers)
     end
     w.job = nil
     if got.event ~= "params" then
-      local where = got.line and (":%d"):format(got.line) or ""
-      return { error = ("%s%s: %s"):format(path, where, got.message) }
+      return { error = fault_text(path, full, got) }
     end
     return { rows = got.rows, sweep = got.sweep, sha256 = host.sha256_file(full) }
   end
@@ -94,9 +105,10 @@ local function settle(self, job, event)
   event.id, event.label, event.out, event.recipe = job.id, job.label, job.out, job.recipe
   self.journal:add(event)
   if event.event == "done" then
-    self.done = self.done + 1
-    say(self, "done    %s  %.2f s  -> %s", job.label, event.seconds or 0,
-      paths.join(self.dir, job.out))
+    local is_empty = #(event.files or {}) == 0
+    self.done, self.empty = self.done + 1, self.empty + (is_empty and 1 or 0)
+    say(self, "done    %s  %.2f s  -> %s%s", job.label, event.seconds or 0,
+      paths.join(self.dir, job.out), is_empty and "  (no file was made there)" or "")
   else
     self.failed = self.failed + 1
     local where = event.line and ("%s:%d: "):format(event.file or job.recipe, event.line) or ""
@@ -266,13 +278,17 @@ end
 
 local function summary(self, status)
   local s = { done = self.done, failed = self.failed, skipped = self.skipped,
-    left = #self.todo, exit = status, seconds = host.clock() - self.started }
+    left = #self.todo, empty = self.empty, exit = status, seconds = host.clock() - self.started }
   self.journal:add { event = "ended", done = s.done, failed = s.failed, skipped = s.skipped }
   if self.options.json then
     io.write(json.encode(s), "\n")
   else
     tools.log("weft: %d done, %d failed, %d skipped%s", s.done, s.failed, s.skipped,
       s.left > 0 and (", %d left: the same command goes on"):format(s.left) or "")
+    if s.empty > 0 then
+      tools.log("weft: %d of the done jobs made no file in %s: they only print, or write elsewhere",
+        s.empty, s.empty == 1 and "its folder" or "their folders")
+    end
   end
 end
 
@@ -292,7 +308,7 @@ function M.main(a)
   local dir = o.out or "out"
   local self = setmetatable({
     options = o, limits = limits, dir = dir, journal = journal.open(dir), workers = workers,
-    todo = {}, done = 0, failed = 0, skipped = 0, cost = 0, cost_done = 0, shown = 0,
+    todo = {}, done = 0, failed = 0, skipped = 0, empty = 0, cost = 0, cost_done = 0, shown = 0,
     started = host.clock(), said = host.clock(),
   }, Batch)
   choose(self, jobs)
