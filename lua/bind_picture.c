@@ -7,6 +7,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "core/base/mem.h"
@@ -121,7 +122,7 @@ static int l_load_image(lua_State *L)
 static bool ends_in(const char *path, const char *end)
 {
     const size_t n = strlen(path), k = strlen(end);
-    return n >= k && strcmp(path + n - k, end) == 0;
+    return n >= k && strcasecmp(path + n - k, end) == 0;
 }
 
 static wf_tensor *check_picture(lua_State *L, int arg, int rank)

@@ -97,6 +97,10 @@ local function find(name)
   return nil
 end
 
+--- The file or folder that a path or name of weft.load means; nil when there is none.
+---@return string?
+function M.find(name) return find(name) end
+
 --- A file of weights with the config.json beside it, or a tokenizer.
 local function load_file(path, opts)
   if not path:find "%.safetensors$" then return require("weft.tokenizer").load(path) end

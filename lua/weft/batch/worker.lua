@@ -57,6 +57,7 @@ end
 --- Files from outside the job's folder that it read: a change of them makes it new.
 local function hashes_of_reads(dir)
   local names, out = {}, json.list{}
+  dir = host.real(dir) or dir
   for path in pairs(paths.reads) do
     if path:sub(1, #dir + 1) ~= dir .. "/" then names[#names + 1] = path end
   end

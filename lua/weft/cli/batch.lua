@@ -4,6 +4,7 @@ local args = require "weft.cli.args"
 local host = require "weft.host"
 local journal = require "weft.batch.journal"
 local json = require "weft.json"
+local output = require "weft.cli.output"
 local paths = require "weft.paths"
 local plan = require "weft.batch.plan"
 local pool = require "weft.batch.pool"
@@ -301,6 +302,7 @@ function M.main(a)
   if #a.words == 0 then args.fail "batch: which recipes? (weft batch recipes/ -o out)" end
   if o.only and o.only ~= "failed" then args.fail("--only wants 'failed', got %q", o.only) end
   local limits = limits_of(o)
+  if o.report then output.check("batch: --report", o.report, { "html", "htm" }) end
   o.params = a.params
   local workers = pool.new(config_of(o))
   host.signals "idle"
