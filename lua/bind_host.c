@@ -8,8 +8,10 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <openssl/evp.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -113,9 +115,22 @@ static int l_mkdir(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
     struct stat st;
-    const bool is_made = mkdir(path, 0777) == 0;
-    if (!is_made && !(stat(path, &st) == 0 && S_ISDIR(st.st_mode))) return fail_os(L, path);
+    const int why = mkdir(path, 0777) == 0 ? 0 : errno;
+    if (why && !(stat(path, &st) == 0 && S_ISDIR(st.st_mode))) {
+        errno = why;                 /* not that of stat, which finds nothing there */
+        return fail_os(L, path);
+    }
     lua_pushboolean(L, 1);
+    return 1;
+}
+
+/* host.real(path) -> the same from the root, without links and dots; nil, message */
+static int l_real(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1);
+    char found[PATH_MAX];
+    if (!realpath(path, found)) return fail_os(L, path);
+    lua_pushstring(L, found);
     return 1;
 }
 
@@ -195,7 +210,7 @@ int luaopen_weft_host(lua_State *L)
         {"sleep", l_sleep},   {"pid", l_pid},         {"stat", l_stat},
         {"list", l_list},     {"mkdir", l_mkdir},     {"cwd", l_cwd},
         {"chdir", l_chdir},   {"sha256", l_sha256},   {"sha256_file", l_sha256_file},
-        {NULL, NULL},
+        {"real", l_real},     {NULL, NULL},
     };
     lua_newtable(L);
     luaL_setfuncs(L, list, 0);

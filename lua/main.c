@@ -4,7 +4,9 @@
  * Lua runs on a thread with a large stack: recursion through C (gsub callbacks, sort) must end in
  * LuaJIT's "stack overflow", never in a fault of the process.
  */
+#include <errno.h>
 #include <luajit.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -14,7 +16,8 @@
 #include "core/base/version.h"
 #include "lua/bind.h"
 
-enum { PATH_BYTES = 4096, STACK_BYTES = 64 << 20, EXIT_FAULT = 70 };
+enum { PATH_BYTES = 4096, STACK_BYTES = 64 << 20, EXIT_FILE = 4,
+       EXIT_FAULT = 70 };
 
 typedef struct program {
     int argc;
@@ -137,6 +140,23 @@ static int run_on_thread(program *p)
     return p->status;
 }
 
+/* Is stdout a pipe that nobody reads any more? */
+static bool is_unread(void)
+{
+    struct pollfd out = {.fd = STDOUT_FILENO};
+    return poll(&out, 1, 0) == 1 && (out.revents & POLLERR) != 0;
+}
+
+/* The exit status, once stdout is written. Whoever stopped reading has what was wanted. */
+static int end_stdout(int status)
+{
+    const bool has_failed = ferror(stdout);
+    errno = 0;
+    if ((fflush(stdout) == 0 && !has_failed) || is_unread()) return status;
+    fprintf(stderr, "weft: stdout: %s\n", errno ? strerror(errno) : "not all was written");
+    return status ? status : EXIT_FILE;
+}
+
 int main(int argc, char **argv)
 {
     if (argc == 2 && strcmp(argv[1], "--version") == 0) {
@@ -147,5 +167,5 @@ int main(int argc, char **argv)
     signal(SIGXFSZ, SIG_IGN);
     program p = {argc, argv, EXIT_FAULT};
     const int status = run_on_thread(&p);
-    return fflush(stdout) == 0 || status ? status : 1;
+    return end_stdout(status);
 }

@@ -289,7 +289,7 @@ static const container *find_container(const char *path)
     const size_t n = strlen(path);
     for (size_t i = 0; i < sizeof containers / sizeof *containers; i++) {
         const size_t k = strlen(containers[i].ending);
-        if (n > k && strcmp(path + n - k, containers[i].ending) == 0) return &containers[i];
+        if (n > k && strcasecmp(path + n - k, containers[i].ending) == 0) return &containers[i];
     }
     return NULL;
 }

@@ -310,6 +310,7 @@ function Audio:save(path, opts)
     texts = texts_for(self, path, opts.provenance),
   })
   require("weft.fingerprint").saved(self, path)
+  paths.saved(self)
   return path
 end
 

@@ -26,9 +26,11 @@ local function distance(a, b)
   return rows[#a + 1][#b]
 end
 
---- The name nearest to word, or nil when none is within a third of its length.
+--- The name nearest to word, or nil when none is within a third of its length. One letter is near
+-- to nothing.
 ---@param names string[]
 function M.nearest(word, names)
+  if #word < 2 then return nil end
   local best, found = math.max(1, math.floor(#word / 3)) + 1, nil
   for _, name in ipairs(names) do
     local d = distance(word, name)

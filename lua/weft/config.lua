@@ -3,6 +3,5 @@
 return {
   model = nil,     -- name, from -m
   device = nil,    -- from -d
-  show = false,    -- from --show
   recipe = nil,    -- { name, sha256, text } of what runs, for provenance
 }

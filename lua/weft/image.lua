@@ -322,6 +322,7 @@ function Image:save(path, opts)
   paths.write(path)
   core.save_image(path, self.data, opts.quality or 90, text, opts.overwrite ~= false)
   require("weft.fingerprint").saved(self, path)
+  paths.saved(self)
   return path
 end
 

@@ -98,7 +98,8 @@ local function of_folder(folder, counts)
   return found
 end
 
---- What a file or folder is. Of a folder { path, kind, files, parts }; of a file with weights
+--- What a file or folder is, by its path or by a name as weft.load takes it. Of a folder
+-- { path, kind, files, parts }; of a file with weights
 -- { path, tensors = { { name, dtype, sizes } }, values, bytes }. check = true reads the weights
 -- too: a tensor with values that are not finite has `odd`, how many.
 ---@param path string
@@ -106,8 +107,22 @@ end
 function M.inspect(path, opts)
   opts = check.keys("inspect", opts, { "check" })
   local kind = host.stat(check.type("inspect: path", path, "string"))
-  if kind == "dir" then return of_folder(path, opts.check) end
-  if not kind then core.raise("model", path .. ": there is no such file or folder") end
+  if kind ~= "file" then
+    local known = require("weft.load").find(path)
+    if known and known ~= path then path = host.real(known) or known end
+    kind = known and host.stat(known) or kind
+  end
+  if not kind then
+    core.raise("model", path .. ": there is no such file or folder, nor a model of this name",
+      "names: in $WEFT_MODELS and ./models")
+  end
+  if kind == "dir" then
+    local found = of_folder(path, opts.check)
+    if not found.kind and #found.files == 0 then
+      core.raise("model", path .. ": holds no model", "a folder with a config or .safetensors")
+    end
+    return found
+  end
   if path:find "%.json$" then
     local config = read_json(path)
     return { path = path, kind = kind_of(config), files = json.list(), parts = json.list() }

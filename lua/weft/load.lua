@@ -79,8 +79,10 @@ local function find_file(path)
     or "weft reads folders with config.json or model_index.json, .safetensors and tokenizers")
 end
 
---- The folder of a model by path or name. "micro" is what ships, in recipes/micro/weights.
+--- The folder of a model by path or name. "micro" is what ships, in recipes/micro/weights. A path
+-- is looked for where files are that a recipe reads.
 local function find(name)
+  if name:find "/" then name = require("weft.paths").find(name) end
   if host.stat(name) == "file" then return find_file(name) end
   for _, suffix in ipairs { "/model_index.json", "/config.json", "/scheduler_config.json" } do
     if read(name .. suffix) then return name end
@@ -94,6 +96,10 @@ local function find(name)
   end
   return nil
 end
+
+--- The file or folder that a path or name of weft.load means; nil when there is none.
+---@return string?
+function M.find(name) return find(name) end
 
 --- A file of weights with the config.json beside it, or a tokenizer.
 local function load_file(path, opts)

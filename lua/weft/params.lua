@@ -80,7 +80,7 @@ local function value_of(row, v, is_text)
 end
 
 --- Paths that were given are the caller's: relative to where the program was started, not to the
--- folder that the recipe works in.
+-- folder that the recipe works in. A default is the recipe's: it stays in that folder.
 local function anchored(row, v, base)
   return row.path and base and v ~= "" and paths.join(base, v) or v
 end

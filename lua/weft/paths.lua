@@ -6,7 +6,9 @@ local check = require "weft.check"
 local M = {
   recipe_dir = nil,      -- folder of the running recipe, absolute
   start_dir = nil,       -- where the program was started, absolute
-  reads = {},            -- absolute path -> true, of what this run read
+  writes = {},           -- paths of what this run wrote or meant to, absolute, in order
+  on_saved = nil,        -- told each medium that was saved
+  reads = {},            -- path without links -> true, of what this run read
 }
 
 --- "a/b/c.lua" -> "a/b", "c.lua"
@@ -26,6 +28,13 @@ function M.absolute(path)
   local full = M.join(assert(host.cwd()), path)
   full = full:gsub("/%./", "/"):gsub("/%.$", "")
   return full
+end
+
+--- What two names of one file share: its name in the folder as it is without links.
+local function identity(path)
+  local dir, base = M.split(path)
+  local real = host.real(dir)
+  return real and M.join(real, base) or M.absolute(path)
 end
 
 --- Extension without the dot, in small letters; "" when there is none.
@@ -55,20 +64,43 @@ end
 --- The path to open for reading; this run will not replace what it has read.
 function M.read(path)
   local found = M.find(path)
-  M.reads[M.absolute(found)] = true
+  M.note_read(found)
   return found
 end
+
+--- This run will not replace the file.
+function M.note_read(path) M.reads[identity(path)] = true end
 
 --- The path to write: its folder is made, and a file that this run read is not replaced.
 function M.write(path)
   check.type("path", path, "string")
-  if M.reads[M.absolute(path)] then
+  if M.reads[identity(path)] then
     return require("weft.core").raise("io",
       ("%s was read by this run and is not replaced"):format(path),
       "save under another name")
   end
   M.make_dir((M.split(path)))
+  M.writes[#M.writes + 1] = M.absolute(path)
   return path
+end
+
+--- A medium has been saved.
+function M.saved(medium)
+  if M.on_saved then M.on_saved(medium) end
+end
+
+--- The files that this run wrote and that are there, each once; below where the program was started
+-- as they are named from there.
+---@return string[]
+function M.written()
+  local out, seen, base = {}, {}, (M.start_dir or assert(host.cwd())) .. "/"
+  for _, path in ipairs(M.writes) do
+    if not seen[path] and host.stat(path) == "file" then
+      out[#out + 1] = path:sub(1, #base) == base and path:sub(#base + 1) or path
+    end
+    seen[path] = true
+  end
+  return out
 end
 
 --- Whole text of a file; nil and a message.

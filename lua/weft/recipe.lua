@@ -60,6 +60,12 @@ function M.source(path)
   if not text then
     return core.raise("io", (err:gsub("^(.-): No such file.*", "%1: there is no such file")))
   end
+  return M.clean(text, path)
+end
+
+--- The text of a recipe as it is compiled.
+function M.clean(text, path)
+  local core = require "weft.core"
   if text:sub(1, 1) == "\27" then
     return core.raise("format", path .. " is compiled Lua, not source", "bytecode is never run")
   end

@@ -61,6 +61,9 @@ return function(what, path, opts)
   opts = check.keys("report", opts, names)
   check.type("report: path", path, "string")
   check.number("report: max_mb", opts.max_mb, nil, 0)
+  if not path:lower():find "%.html?$" then
+    check.fail("report: the page is written as .html, not %s", path)
+  end
   if opts.inline and opts.link then check.fail "report: inline and link are opposites" end
   if type(what) ~= "string" then check.type("report: what", what, "table") end
   path = paths.write(path)

@@ -85,7 +85,7 @@ end
 function M.load(path, opts)
   path = paths.read(check.type("video.load: path", path, "string"))
   opts = check.keys("video.load", opts, { "fps", "audio" })
-  if not path:find "%.a?png$" then return load_clip(path, opts) end
+  if not path:lower():find "%.a?png$" then return load_clip(path, opts) end
   if opts.fps then check.fail("video.load: fps is for clips, %s has its own", path) end
   local data, seconds, texts = core.load_apng(path)
   local wav = path:gsub("%.%w+$", "") .. ".wav"
@@ -176,6 +176,7 @@ local function save_clip(self, path, fps, opts, texts)
     core.save_clip(path, self:tensor(), fps, audio and audio.data, audio and audio.rate,
       { quality = opts.quality, overwrite = opts.overwrite ~= false, texts = texts })
   end)
+  paths.saved(self)
   return path
 end
 
@@ -190,7 +191,7 @@ function Video:save(path, opts)
   local texts = require("weft.provenance").texts(self, opts.provenance)
   local fps = opts.fps or self.fps
   paths.write(path)
-  if not path:find("%.a?png$") then
+  if not path:lower():find("%.a?png$") then
     if core.has_clips() then return save_clip(self, path, fps, opts, texts) end
     core.raise("unsupported", "save: this build writes videos as .apng or .png, not " .. path,
       "with FFmpeg's libraries (libavformat-dev libavcodec-dev libswscale-dev libswresample-dev) "
@@ -200,6 +201,7 @@ function Video:save(path, opts)
     core.save_apng(path, self:tensor(), fps, texts, opts.overwrite ~= false)
   end)
   require("weft.fingerprint").saved(self, path)
+  paths.saved(self)
   if not self.audio then return path end
   return path, self.audio:save((path:gsub("%.%w+$", "") .. ".wav"), { overwrite = opts.overwrite })
 end

@@ -96,6 +96,34 @@ describe("weft", function()
     assert.matches("k%s+2%s+1 … 9", out)
   end)
 
+  it("shows what a recipe says of itself, and its parameters in columns", function()
+    write(dir .. "/long.lua", "-- long.lua: makes a thing\n--   weft run long.lua\n\n-- not this\n"
+      .. 'local p = require "weft".params { a = { ("w "):rep(40), help = "HELP" }, '
+      .. 'b = { 1, help = "HELP" } }\n')
+    local rc, out = weft(dir, "run long.lua --help")
+    assert.equal(0, rc)
+    assert.matches("^long.lua: makes a thing\n  weft run long.lua\n", out)
+    assert.no.matches("not this", out)
+    local a, b = out:match "\n(  a[^\n]*)HELP\n(  b[^\n]*)HELP"
+    assert.equal(require("weft.term").width(a), require("weft.term").width(b))
+  end)
+
+  it("runs a recipe from stdin", function()
+    local rc, out = sh(dir, "echo 'print(1 + 1)' | " .. weft_bin .. " run -")
+    assert.equal(0, rc)
+    assert.equal("2\n", out)
+  end)
+
+  it("guesses nothing for one letter, and writes whole numbers out", function()
+    write(dir .. "/k.lua", 'require "weft".params { k = { "x", choices = { "x", "y" } } }\n')
+    local rc, _, err = weft(dir, "run k.lua k=z")
+    assert.equal(2, rc)
+    assert.no.matches("did you mean", err)
+    assert.matches("one of x y", err)
+    local _, out = weft(dir, "help seed")
+    assert.matches("from 0 to 9007199254740991", out)
+  end)
+
   it("starts a recipe, and does not replace one", function()
     assert.equal(0, (weft(dir, "new fox")))
     local rc, out = weft(dir, "params fox.lua")
@@ -111,6 +139,11 @@ describe("weft", function()
     assert.equal(0, rc)
     assert.matches("UNet2DConditionModel", out)
     assert.matches("conv_in.weight", out)
+    rc, out = weft(dir, "inspect micro")
+    assert.equal(0, rc)
+    assert.matches("MicroPipeline", out)
+    sh(dir, "mkdir empty")
+    assert.equal(4, (weft(dir, "inspect empty")))
     local missing, _, err = weft(dir, "inspect nowhere")
     assert.equal(4, missing)
     assert.matches("nowhere", err)
@@ -142,6 +175,140 @@ describe("weft", function()
     local _, out = weft(root, "doctor")
     assert.matches("ok computes", out)
     assert.matches("ok files", out)
+  end)
+end)
+
+describe("the output of weft", function()
+  local dir
+
+  before_each(function()
+    dir = temp()
+    write(dir .. "/a.lua", RECIPE)
+  end)
+  after_each(function() os.execute("rm -rf " .. dir) end)
+
+  local function bytes(name) return (select(2, sh(dir, "sha256sum < " .. name))) end
+
+  it("does not replace what a sheet or a report is about", function()
+    sh(dir, "mkdir s; cd s; " .. weft_bin .. " run ../a.lua; cp x.png y.png")
+    local before = bytes "s/x.png"
+    local rc, _, err = weft(dir, "report s/x.png -o s/x.png")
+    assert.equal(2, rc)
+    assert.matches("must end in .html", err)
+    assert.equal(4, (weft(dir, "sheet s -o s/x.png")))
+    assert.equal(4, (weft(dir, "sheet s -o s/../s/x.png")))
+    assert.equal(before, bytes "s/x.png")
+  end)
+
+  it("makes a sheet again without the sheets before it", function()
+    sh(dir, "mkdir s; cd s; " .. weft_bin .. " run ../a.lua; cp x.png y.png")
+    assert.equal(0, (weft(dir, "sheet s -o s/g.png")))
+    local first = bytes "s/g.png"
+    assert.equal(0, (weft(dir, "sheet s -o s/g.png")))
+    assert.equal(first, bytes "s/g.png")
+    assert.equal(0, (weft(dir, "sheet s")))
+    assert.equal(first, bytes "s/sheet.png")
+  end)
+
+  it("gives a made file the next free name, and replaces one only when asked", function()
+    local line = 'make image "a cat" steps=1 seed=1'
+    for _, name in ipairs { "a-cat.png", "a-cat-2.png", "a-cat-3.png" } do
+      local rc, out, err = weft(dir, line)
+      assert.equal(0, rc, err)
+      assert.equal(name .. "\n", out)
+    end
+    write(dir .. "/mine.PNG", "mine")
+    local rc, _, err = weft(dir, line .. " -o mine.PNG")
+    assert.equal(4, rc)
+    assert.matches("exists already", err)
+    assert.matches("%-%-overwrite", err)
+    assert.equal(0, (weft(dir, line .. " -o mine.PNG --overwrite")))
+    assert.equal(bytes "a-cat.png", bytes "mine.PNG")
+  end)
+
+  it("refuses a name that does not fit before anything is made", function()
+    for _, case in ipairs {
+      { "image x -o f.wav", 2, "must end in .png" }, { "image x -o f.xyz", 2, "must end in .png" },
+      { "audio x -o f.png", 2, "must end in .wav" }, { "image x -o .", 2, "is a folder" },
+      { "image x -o /proc/no/f.png", 4, "/proc/no" },
+    } do
+      local rc, _, err = weft(dir, ("make %s -m nosuch"):format(case[1]))
+      assert.equal(case[2], rc, case[1])
+      assert.matches(case[3], err, 1, true)
+    end
+  end)
+
+  it("is one object with --json, also of what fails", function()
+    local json = require "weft.json"
+    local rc, out = weft(dir, "make image x steps=1 seed=4 --json")
+    assert.equal(0, rc)
+    local t = json.decode(out)
+    assert.same({ "x.png" }, t.files)
+    assert.same({ 4 }, t.seeds)
+    rc, out = weft(dir, 'make text "what is a cat" --json')
+    assert.equal(0, rc)
+    assert.equal("string", type(json.decode(out).text))
+    write(dir .. "/p.lua", RECIPE .. 'print "words"\n')
+    local err
+    rc, out, err = weft(dir, "run p.lua -o o --json")
+    assert.equal(0, rc)
+    assert.same({ "o/x.png" }, json.decode(out).files)
+    assert.matches("words", err)
+    for line, want in pairs { ["run nosuch.lua"] = "io", ["info nofile"] = "io",
+      ["run --bogus"] = "usage", ["run a.lua seed=3"] = "recipe" } do
+      rc, out = weft(dir, line .. " --json")
+      t = json.decode(out)
+      assert.equal(false, t.ok)
+      assert.equal(want, t.kind, line)
+      assert.equal(rc, t.exit)
+      assert.equal("string", type(t.message))
+      assert.is_true(not (t.file or ""):find "/lua/weft/", t.file)
+    end
+  end)
+
+  it("goes to stdout with -o - when it is one file", function()
+    local png = "\137PNG"
+    for _, line in ipairs { "make image x steps=1", "run a.lua" } do
+      local rc, out, err = weft(dir, line .. " -o - | head -c 4")
+      assert.equal(0, rc, err)
+      assert.equal(png, out, line)
+    end
+    assert.equal(nil, io.open(dir .. "/x.png"))
+    local last = RECIPE:match "weft%.image.*$"
+    write(dir .. "/two.lua", RECIPE .. last:gsub("x%.png", "y.png"))
+    local rc, out, err = weft(dir, "run two.lua -o -")
+    assert.equal(2, rc)
+    assert.equal("", out)
+    assert.matches("2 were made", err)
+  end)
+
+  it("shows pictures in the terminal with --show", function()
+    local _, out = sh(dir, ("COLORTERM=truecolor script -qc '%s run a.lua --show' /dev/null")
+      :format(weft_bin))
+    assert.matches("Image 4x4", out)
+    _, out = weft(dir, "run a.lua")
+    assert.equal("", out)
+  end)
+
+  it("says why a folder cannot be made, with the exit status of files", function()
+    for _, line in ipairs { "batch a.lua -o /sys/no/b", "run a.lua -o /sys/no/b" } do
+      local rc, _, err = weft(dir, line)
+      assert.equal(4, rc, line)
+      assert.matches("/sys/no", err)
+      assert.no.matches("No such file", err)
+    end
+    write(dir .. "/file", "")
+    assert.equal(4, (weft(dir, "batch a.lua -o file/b")))
+    assert.equal(4, (weft(dir, "status nodir")))
+  end)
+
+  it("that nobody reads is no failure, one that cannot be written is", function()
+    local _, out = sh(dir, ("bash -c '%s help --markdown | head -1; echo ${PIPESTATUS[0]}'")
+      :format(weft_bin))
+    assert.matches("# The API\n0\n", out)
+    local rc, _, err = weft(dir, "help > /dev/full")
+    assert.equal(4, rc)
+    assert.matches("No space left", err)
   end)
 end)
 
@@ -238,6 +405,113 @@ describe("weft batch", function()
     local rc, _, err = weft(dir, "batch jobs --sweep seed=1,2")
     assert.equal(0, rc)
     assert.matches("1 done, 0 failed, 1 skipped", err)
+  end)
+
+  it("keeps what a recipe writes by default in the job's folder, for sheets and reports", function()
+    local rc, _, err = weft(dir, ("batch %s/recipes/text-to-picture.lua --sweep seed=1,2 steps=2")
+      :format(root))
+    assert.equal(0, rc, err)
+    assert.equal(nil, io.open(dir .. "/picture.png"))
+    local _, found = sh(dir, "ls out/text-to-picture/*/picture.png")
+    assert.equal(2, select(2, found:gsub("\n", "")))
+    rc = weft(dir, "sheet out --x seed")
+    assert.equal(0, rc)
+    assert.equal(0, (weft(dir, "report out")))
+    local _, page = sh(dir, "cat out/report.html")
+    assert.equal(2, select(2, page:gsub("weft repro [^<\n]*picture%.png", "")))
+    rc, _, err = weft(dir, ("batch %s/recipes/text-to-picture.lua --sweep seed=1,2 steps=2")
+      :format(root))
+    assert.equal(0, rc)
+    assert.matches("0 done, 0 failed, 2 skipped", err)
+  end)
+
+  it("says which jobs made no file, and leaves a path that was given where it was meant", function()
+    write(dir .. "/w.lua", [[
+      local weft = require "weft"
+      local p = weft.params { out = { "w.txt", path = true } }
+      local f = assert(io.open(p.out, "w"))
+      f:write("w")
+      f:close()
+    ]])
+    local rc, _, err = weft(dir, "batch w.lua out=given.txt")
+    assert.equal(0, rc)
+    assert.matches("no file was made there", err)
+    assert.matches("1 of the done jobs made no file in its folder", err)
+    assert.truthy(io.open(dir .. "/given.txt"))
+    rc, _, err = weft(dir, "batch w.lua")
+    assert.equal(0, rc)
+    assert.no.matches("no file", err)
+    assert.equal(0, (sh(dir, "ls out/w/default-*/w.txt")))
+  end)
+
+  it("does a job again when a file that it read has changed", function()
+    write(dir .. "/r.lua", [[
+      local weft = require "weft"
+      local p = weft.params { input = { "in.png", path = true } }
+      weft.image.load(p.input):save("copy.png")
+    ]])
+    sh(dir, weft_bin .. " run jobs/a.lua && cp x.png in.png")
+    local rc, _, err = weft(dir, "batch r.lua")
+    assert.equal(0, rc, err)
+    _, _, err = weft(dir, "batch r.lua")
+    assert.matches("0 done, 0 failed, 1 skipped", err)
+    sh(dir, weft_bin .. " run jobs/a.lua k=9 && cp x.png in.png")
+    _, _, err = weft(dir, "batch r.lua")
+    assert.matches("1 done", err)
+  end)
+
+  it("names the line of each bad job", function()
+    write(dir .. "/list.jsonl", table.concat({
+      '{"recipe":"jobs/a.lua","out":"../esc"}', '{"recipe":"jobs/a.lua","out":"/tmp/esc"}',
+      '{"recipe":"jobs/a.lua","parms":{"seed":2}}', '{"params":{}}', '{"recipe":"nob.lua"}',
+      '{"recipe":"jobs/a.lua","params":{"sed":3}}', '{"recipe":"jobs/a.lua","params":3}',
+      '{"recipe":"jobs/a.lua","params":{"seed":1},"out":"p"}',
+    }, "\n"))
+    local rc, _, err = weft(dir, "batch - < list.jsonl")
+    assert.equal(3, rc)
+    assert.matches('stdin line 1: out = "../esc" leaves the output folder', err, 1, true)
+    assert.matches('stdin line 2: out = "/tmp/esc" leaves', err, 1, true)
+    assert.matches("stdin line 3: unknown key 'parms' (did you mean 'params'?)", err, 1, true)
+    assert.matches('stdin line 4: a job without "recipe"', err, 1, true)
+    assert.matches("stdin line 5: nob.lua: there is no such file", err, 1, true)
+    assert.matches("stdin line 6: unknown parameter 'sed' (did you mean 'seed'?)", err, 1, true)
+    assert.matches('stdin line 7: "params" is no object', err, 1, true)
+    assert.matches("1 done, 7 failed", err)
+    assert.no.matches("%.lua:%d", err)
+  end)
+
+  it("gives no two jobs one folder", function()
+    write(dir .. "/list.jsonl", table.concat({
+      '{"recipe":"jobs/a.lua","params":{"seed":1},"out":"o"}',
+      '{"recipe":"jobs/a.lua","params":{"seed":2},"out":"o/"}',
+      '{"recipe":"jobs/a.lua","params":{"seed":4},"out":"o/below"}',
+      '{"recipe":"jobs/a.lua","params":{"seed":5},"out":"p/q"}',
+      '{"recipe":"jobs/a.lua","params":{"seed":6},"out":"p"}',
+    }, "\n"))
+    local rc, _, err = weft(dir, "batch - < list.jsonl")
+    assert.equal(3, rc)
+    assert.matches('stdin line 2: out = "o" is where the job of stdin line 1 writes', err, 1, true)
+    assert.matches("stdin line 3: [^\n]* of stdin line 1 ", err)
+    assert.matches("stdin line 5: [^\n]* of stdin line 4 ", err)
+    assert.matches("2 done, 3 failed", err)
+  end)
+
+  it("names the line of a bad row of a table, and why a range is refused", function()
+    write(dir .. "/p.csv", 'seed,k\n1,2\n\n"2",12\n')
+    local rc, _, err = weft(dir, "batch jobs --table p.csv")
+    assert.equal(2, rc)
+    assert.matches("p.csv line 4: parameter k must be 1 … 9", err, 1, true)
+    write(dir .. "/p.csv", "seed,k\n1,2,3\n")
+    rc, _, err = weft(dir, "batch jobs --table p.csv")
+    assert.equal(2, rc)
+    assert.matches("p.csv line 2: has 3 fields, the header 2", err, 1, true)
+    rc, _, err = weft(dir, "batch jobs --sweep seed=1..1000000000")
+    assert.equal(2, rc)
+    assert.matches("has more than 100000 values", err)
+    rc, _, err = weft(dir, "batch jobs --sweep seed=3..1")
+    assert.equal(2, rc)
+    assert.matches("goes down", err)
+    assert.equal(4, (weft(dir, "batch jobs --table none.csv")))
   end)
 
   it("takes jobs as JSON lines", function()

@@ -214,7 +214,8 @@ describe("a report", function()
       return tostring(err)
     end
     assert.matches("entry 2 is a function", message({ "x", print }, dir .. "/p.html"))
-    assert.matches("did you mean 'title'", message({ { picture(1), titel = "x" } }, dir .. "/p"))
+    assert.matches("did you mean 'title'",
+      message({ { picture(1), titel = "x" } }, dir .. "/p.html"))
     assert.matches("unknown option 'max'", message({}, dir .. "/p.html", { max = 1 }))
   end)
 

@@ -1,6 +1,7 @@
 --- The journal of a batch: out/weft.jsonl, one event a line, only ever appended to.
 -- A line that a crash cut off is passed over. One process at a time holds the folder's lock.
 local args = require "weft.cli.args"
+local core = require "weft.core"
 local host = require "weft.host"
 local json = require "weft.json"
 local paths = require "weft.paths"
@@ -39,11 +40,11 @@ function M.open(dir)
   if not lock then
     local pid = holder and holder:match("%d+")
     if pid then args.fail("%s is in use by another weft batch, process %s", dir, pid) end
-    args.fail("%s", err)
+    core.raise("io", err)
   end
   local events, is_whole = M.read(dir)
   local fd, why = host.open(paths.join(dir, M.NAME), "append")
-  if not fd then args.fail("%s", why) end
+  if not fd then core.raise("io", why) end
   if not is_whole then host.write(fd, "\n") end
   return setmetatable({ dir = dir, fd = fd, lock = lock, last = M.last(events) }, Journal)
 end
@@ -53,7 +54,7 @@ function Journal:add(event)
   event.time = os.date "!%Y-%m-%dT%H:%M:%SZ"
   local ok, err = host.write(self.fd, json.encode(event) .. "\n")
   if ok then ok, err = host.sync(self.fd) end
-  if not ok then require("weft.core").raise("io", ("%s/%s: %s"):format(self.dir, M.NAME, err)) end
+  if not ok then core.raise("io", ("%s/%s: %s"):format(self.dir, M.NAME, err)) end
   if event.id then self.last[event.id] = event end
 end
 
@@ -62,10 +63,12 @@ function Journal:close()
   host.close(self.lock)
 end
 
---- Are the modules that a job was done with unchanged?
-local function modules_stand(event)
-  for _, m in ipairs(event.modules or {}) do
-    if host.sha256_file(m.path) ~= m.sha256 then return false, m.path .. " has changed" end
+--- Are the modules and the files that a job was done with unchanged?
+local function sources_stand(event)
+  for _, list in ipairs{ event.modules or {}, event.reads or {} } do
+    for _, f in ipairs(list) do
+      if host.sha256_file(f.path) ~= f.sha256 then return false, f.path .. " has changed" end
+    end
   end
   return true
 end
@@ -79,7 +82,7 @@ function Journal:is_done(id)
   if e.event ~= "done" then
     return false, e.event == "failed" and "failed before" or "not finished"
   end
-  local stand, why = modules_stand(e)
+  local stand, why = sources_stand(e)
   if not stand then return false, why end
   for _, f in ipairs(e.files or {}) do
     local kind, bytes = host.stat(paths.join(self.dir, paths.join(e.out, f.path)))

@@ -18,7 +18,10 @@ function M.axis(text)
     local a, b = item:match("^(%-?%d+)%.%.(%-?%d+)$")
     if a then
       a, b = tonumber(a), tonumber(b)
-      if b < a or b - a >= MAX_RANGE then args.fail("--sweep %s: bad range %s", name, item) end
+      if b < a then args.fail("--sweep %s: the range %s goes down", name, item) end
+      if b - a >= MAX_RANGE then
+        args.fail("--sweep %s: the range %s has more than %d values", name, item, MAX_RANGE)
+      end
       for v = a, b do axis[#axis + 1] = ("%d"):format(v) end
     else
       axis[#axis + 1] = item
@@ -55,52 +58,62 @@ local function csv_record(text, at)
   end
 end
 
+---@class weft.batch.Row
+---@field where string     where it stands: "jobs.csv line 3"
+---@field values? table    what it holds
+---@field error? string    what is wrong with it
+
 --- Rows of a CSV file by its header.
+---@return weft.batch.Row[]
 function M.csv(text, what)
-  local header, at = csv_record((text:gsub("^\239\187\191", "")), 1)
   text = text:gsub("^\239\187\191", "")
-  local out, n = {}, 1
+  local header, at = csv_record(text, 1)
+  if not header then args.fail("%s: a quote without end", what) end
+  local out, line, counted = {}, 1, 1
   while at <= #text do
+    line, counted = line + select(2, text:sub(counted, at - 1):gsub("\n", "")), at
     local fields
     fields, at = csv_record(text, at)
-    n = n + 1
-    if not fields then args.fail("%s: record %d: a quote without end", what, n) end
+    local where = ("%s line %d"):format(what, line)
+    if not fields then args.fail("%s: a quote without end", where) end
     if not (#fields == 1 and fields[1] == "") then
       if #fields ~= #header then
-        args.fail("%s: record %d has %d fields, the header %d", what, n, #fields, #header)
+        args.fail("%s: has %d fields, the header %d", where, #fields, #header)
       end
       local row = {}
       for i, name in ipairs(header) do row[name] = fields[i] ~= "" and fields[i] or nil end
-      out[#out + 1] = row
+      out[#out + 1] = { where = where, values = row }
     end
   end
   return out
 end
 
---- Objects of a text with one JSON value a line. A bad line becomes { error =, line = }.
+--- Objects of a text with one JSON value a line.
+---@return weft.batch.Row[]
 function M.jsonl(text, what)
   local out, n = {}, 0
   for line in (text .. "\n"):gmatch("(.-)\r?\n") do
     n = n + 1
     if line:match("%S") then
       local ok, v = pcall(json.decode, line)
-      if ok and type(v) ~= "table" then ok, v = false, { message = "is not an object" } end
-      out[#out + 1] = ok and v or {
-        error = ("%s line %d: %s"):format(what, n, type(v) == "table" and v.message or tostring(v)),
-      }
+      if ok and type(v) ~= "table" then ok, v = false, "is not an object" end
+      local where = ("%s line %d"):format(what, n)
+      out[#out + 1] = ok and { where = where, values = v }
+        or { where = where, error = type(v) == "table" and v.message or tostring(v) }
     end
   end
   return out
 end
 
 --- Rows of a .csv or .jsonl file.
+---@return weft.batch.Row[]
 function M.table(path)
   local text, err = paths.slurp(path)
-  if not text then args.fail("%s", err) end
+  if not text then require("weft.core").raise("io", err) end
   if paths.extension(path) == "csv" then return M.csv(text, path) end
   local rows = M.jsonl(text, path)
   for _, row in ipairs(rows) do
-    if row.error then args.fail("%s", row.error) end
+    if row.error then args.fail("%s: %s", row.where, row.error) end
   end
   return rows
 end

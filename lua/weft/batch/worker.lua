@@ -54,6 +54,18 @@ local function hashes_of(modules)
   return out
 end
 
+--- Files from outside the job's folder that it read: a change of them makes it new.
+local function hashes_of_reads(dir)
+  local names, out = {}, json.list{}
+  dir = host.real(dir) or dir
+  for path in pairs(paths.reads) do
+    if path:sub(1, #dir + 1) ~= dir .. "/" then names[#names + 1] = path end
+  end
+  table.sort(names)
+  for i, path in ipairs(names) do out[i] = { path = path, sha256 = host.sha256_file(path) } end
+  return out
+end
+
 --- Run the recipe of an order in its folder. Returns ok, report, modules.
 local function run_recipe(order)
   local text = recipe.source(order.recipe)
@@ -106,7 +118,8 @@ local function do_run(order)
   if done then
     local list = json.list(files_of(order.dir, "", {}))
     result.files, result.peak_bytes = list, require("weft").memory().peak
-    result.params = params.values
+    result.params, result.reads = params.values, hashes_of_reads(order.dir)
+    if #list == 0 then print "weft: the job has made no file in its folder" end
   end
   result.seconds = math.floor((host.clock() - start) * 1000 + 0.5) / 1000
   if done then write_card(order.dir, result) end
@@ -140,6 +153,7 @@ end
 function M.main()
   host.signals "worker"
   paths.start_dir = assert(host.cwd())
+  params.keeps_paths = true                  -- the plan has anchored what was given
   require("weft.progress").write = function(text) answer{ event = "step", text = text } end
   require("weft.term").plain = true
   local buffer = ""

@@ -4,6 +4,7 @@ local args = require "weft.cli.args"
 local host = require "weft.host"
 local journal = require "weft.batch.journal"
 local json = require "weft.json"
+local output = require "weft.cli.output"
 local paths = require "weft.paths"
 local plan = require "weft.batch.plan"
 local pool = require "weft.batch.pool"
@@ -41,6 +42,18 @@ local function put_down(w, reason)
 end
 
 -- ---- what a recipe declares, asked of a worker ----
+
+--- Why a recipe could not be read: with its line, or the place in another file, where there is one.
+local function fault_text(path, full, got)
+  local place = got.line and got.file == full and ("%s:%d"):format(path, got.line)
+    or got.line and got.file and ("%s: %s:%d"):format(path, got.file, got.line)
+  local message = got.message
+  if not place and message:sub(1, #full + 1) == full .. ":" then        -- it names the file itself
+    message = message:sub(#full + 1):gsub("^:%s*", "")
+  end
+  return ("%s: %s%s"):format(place or path, message,
+    got.hint and (" (%s)"):format(got.hint) or "")
+end
 
 --- The exit status that a signal or --max-time asks for while no job runs yet; nil to go on.
 local function find_stop(limits)
@@ -80,8 +93,7 @@ local function asker(workers, limits)
     if stop then return { stop = stop } end
     w.job = nil
     if got.event ~= "params" then
-      local where = got.line and (":%d"):format(got.line) or ""
-      return { error = ("%s%s: %s"):format(path, where, got.message) }
+      return { error = fault_text(path, full, got) }
     end
     return { rows = got.rows, sweep = got.sweep, sha256 = host.sha256_file(full) }
   end
@@ -141,9 +153,10 @@ local function settle(self, job, event)
   event.id, event.label, event.out, event.recipe = job.id, job.label, job.out, job.recipe
   self.journal:add(event)
   if event.event == "done" then
-    self.done = self.done + 1
-    say(self, "done    %s  %.2f s  -> %s", job.label, event.seconds or 0,
-      paths.join(self.dir, job.out))
+    local is_empty = #(event.files or {}) == 0
+    self.done, self.empty = self.done + 1, self.empty + (is_empty and 1 or 0)
+    say(self, "done    %s  %.2f s  -> %s%s", job.label, event.seconds or 0,
+      paths.join(self.dir, job.out), is_empty and "  (no file was made there)" or "")
   else
     self.failed = self.failed + 1
     local where = event.line and ("%s:%d: "):format(event.file or job.recipe, event.line) or ""
@@ -305,13 +318,17 @@ end
 
 local function summary(self, status)
   local s = { done = self.done, failed = self.failed, skipped = self.skipped,
-    left = #self.todo, exit = status, seconds = host.clock() - self.started }
+    left = #self.todo, empty = self.empty, exit = status, seconds = host.clock() - self.started }
   self.journal:add { event = "ended", done = s.done, failed = s.failed, skipped = s.skipped }
   if self.options.json then
     io.write(json.encode(s), "\n")
   else
     tools.log("weft: %d done, %d failed, %d skipped%s", s.done, s.failed, s.skipped,
       s.left > 0 and (", %d left: the same command goes on"):format(s.left) or "")
+    if s.empty > 0 then
+      tools.log("weft: %d of the done jobs made no file in %s: they only print, or write elsewhere",
+        s.empty, s.empty == 1 and "its folder" or "their folders")
+    end
   end
 end
 
@@ -324,6 +341,7 @@ function M.main(a)
   if #a.words == 0 then args.fail "batch: which recipes? (weft batch recipes/ -o out)" end
   if o.only and o.only ~= "failed" then args.fail("--only wants 'failed', got %q", o.only) end
   local limits = limits_of(o)
+  if o.report then output.check("batch: --report", o.report, { "html", "htm" }) end
   o.params = a.params
   local workers = pool.new(config_of(o))
   host.signals "idle"
@@ -337,7 +355,7 @@ function M.main(a)
   local dir = o.out or "out"
   local self = setmetatable({
     options = o, limits = limits, dir = dir, journal = journal.open(dir), workers = workers,
-    todo = {}, done = 0, failed = 0, skipped = 0, cost = 0, cost_done = 0, shown = 0,
+    todo = {}, done = 0, failed = 0, skipped = 0, empty = 0, cost = 0, cost_done = 0, shown = 0,
     started = host.clock(), said = host.clock(),
   }, Batch)
   choose(self, jobs)

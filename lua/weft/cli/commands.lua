@@ -17,19 +17,23 @@ local show = { name = "show", help = "show results in the terminal" }
 
 --- name, group, what comes behind it, one line, options, and where more is to be said, a text.
 M.list = {
-  { name = "run", group = "Make", args = "RECIPE [name=value ...]", help = "run a recipe",
+  { name = "run", group = "Make", args = "RECIPE | - [name=value ...]", help = "run a recipe",
     options = { out, model, device, threads, show,
       { name = "set-from", value = "FILE", help = "parameters from a file that weft made" },
       { name = "sandbox", help = "without programs, native code and files elsewhere" } },
     more = "The recipe's folder is importable, and globals are strict: an undefined name is an\n"
-      .. "error. Parameters are those that the recipe declares with weft.params; `weft params\n"
-      .. "RECIPE` lists them. Exit status: 0 done, 1 the recipe raised, 2 wrong use, 4 model or\n"
-      .. "input missing, 5 device or memory, 130 Ctrl-C, 143 SIGTERM." },
+      .. "error. Parameters are those that the recipe declares with weft.params; `weft run RECIPE\n"
+      .. "--help` lists them. -o - writes the one file that it makes to stdout; what it prints\n"
+      .. "then goes to stderr, as with --json. Exit status: 0 done, 1 the recipe raised, 2 wrong\n"
+      .. "use, 4 model or input missing, 5 device or memory, 130 Ctrl-C, 143 SIGTERM." },
   { name = "make", group = "Make", args = "KIND TEXT [option=value ...]",
     help = "make one image, audio, video or text without a recipe",
     options = { { name = "out", short = "o", value = "FILE", help = "the file to write" }, model,
       device,
-      threads, show, { name = "seed", value = "N", help = "same as seed=N" } } },
+      threads, show, { name = "seed", value = "N", help = "same as seed=N" },
+      { name = "overwrite", help = "replace the file of -o" } },
+    more = "Without -o the name is made of the words, with a number when that is taken. -o -\n"
+      .. "writes the one file to stdout. Of several (n=3) each has its seed in the name." },
   { name = "repl", group = "Make", args = "[RECIPE]", help = "interactive session",
     options = { out, model, device, threads } },
   { name = "batch", group = "Make", args = "RECIPE... | DIR | -",

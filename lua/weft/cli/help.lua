@@ -57,7 +57,7 @@ local function option_text(o)
   local out = { ("%s: %s"):format(o.name, o.help) }
   out[#out + 1] = "  takes " .. table.concat(o.types, " or ")
     .. (o.choices and ": " .. table.concat(o.choices, " ") or "")
-    .. (o.min and (" from %.14g to %.14g"):format(o.min, o.max) or "")
+    .. (o.min and (" from %.16g to %.16g"):format(o.min, o.max) or "")
   if o.default then out[#out + 1] = "  default " .. o.default end
   if o.keys then out[#out + 1] = "  keys " .. table.concat(o.keys, " ") end
   return table.concat(out, "\n")

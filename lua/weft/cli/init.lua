@@ -1,5 +1,5 @@
 --- The commands of the weft program: finds the one that is meant, runs it, gives the exit status.
--- Nothing here loads the engine; a command that needs it does.
+-- Nothing here loads a model; a command that needs one does.
 local check_names = require "weft.cli.commands"
 local args = require "weft.cli.args"
 local page = require "weft.cli.page"
@@ -51,6 +51,7 @@ local function dispatch(argv)
   local command = check_names.by_name[name]
   local a = args.parse(command, argv, from)
   apply_common(a.options)
+  if a.options.help and name == "run" and a.words[1] then return require("weft.cli.run").help(a) end
   if a.options.help then return require("weft.cli.help").command(command) end
   return require("weft.cli." .. name).main(a)
 end
@@ -61,24 +62,42 @@ local function say_short(r)
   io.stderr:write(term.paint("red", "weft: ", 2), term.safe(r.message), hint, "\n")
 end
 
+--- Does the command line ask for JSON? Asked also of one that could not be parsed.
+local function wants_json(argv)
+  for _, word in ipairs(argv) do
+    if word == "--" then return false end
+    if word == "--json" then return true end
+  end
+  return false
+end
+
+--- Say what failed, on stdout too where JSON was asked for. Returns the exit status.
+local function say_failure(report, argv)
+  local is_misuse = getmetatable(report.err) == args.error_meta
+  local status = is_misuse and USAGE or page.status(report.err)
+  if is_misuse or (report.kind and report.kind ~= "internal") then say_short(report)
+  else io.stderr:write(page.page(report), "\n", report.traceback or "", "\n") end
+  if wants_json(argv) then
+    io.stdout:write(require("weft.cli.run").failure(report, status), "\n")
+  end
+  return status
+end
+
 --- Run the command line. Returns the exit status.
 ---@param argv string[]  argv[0] is the program
 function M.main(argv)
+  require "weft"             -- by which errors know the package's own files from the user's
   local is_worker = argv[1] == "--worker"
   local ok, status = xpcall(is_worker and require("weft.batch.worker").main or dispatch,
     page.capture, argv)
+  local output = package.loaded["weft.cli.output"]
+  if output then output.drop() end
   if ok then return status or 0 end
   if type(status) ~= "table" then                 -- the handler itself ran out of something
     io.stderr:write("weft: ", tostring(status), "\n")
     return 1
   end
-  if getmetatable(status.err) == args.error_meta then
-    say_short(status)
-    return USAGE
-  end
-  if status.kind and status.kind ~= "internal" then say_short(status)
-  else io.stderr:write(page.page(status), "\n", status.traceback or "", "\n") end
-  return page.status(status.err)
+  return say_failure(status, argv)
 end
 
 return M

@@ -1,6 +1,7 @@
 --- `weft report DIR | FILE... -o out.html`: a page of what was made, and how.
 local args = require "weft.cli.args"
 local host = require "weft.host"
+local output = require "weft.cli.output"
 
 local M = {}
 
@@ -34,10 +35,10 @@ function M.main(a)
   end
   local group = o.group
   if group == "none" then group = false end
-  path = require "weft.report"(what, o.out or path, { title = o.title, max_mb = max_mb,
-    inline = o.inline, link = o.link, group = group })
-  if o.json then io.write(require("weft.json").encode { file = path }, "\n")
-  else io.write(path, "\n") end
+  path = output.open("report", o.out or path, { "html", "htm" }, o)
+  require "weft.report"(what, path, { title = o.title, max_mb = max_mb,
+    inline = o.inline or output.pending ~= nil, link = o.link, group = group })
+  output.close("report", path, o)
   return 0
 end
 

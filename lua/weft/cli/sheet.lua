@@ -1,19 +1,34 @@
 --- `weft sheet DIR --x NAME --y NAME`: the pictures of a folder as one labelled picture.
 local args = require "weft.cli.args"
+local core = require "weft.core"
+local output = require "weft.cli.output"
 local paths = require "weft.paths"
 
 local M = {}
 
 local FILE = "sheet.png"
+local MARK = "weft sheet"       -- how the text inside begins, by which the next sheet knows it
 
---- Pictures of a folder but the sheet itself, with their parameters; of a video the first frame.
-local function pictures(dir, out)
+--- Does a picture say that this command made it?
+local function is_sheet(path)
+  local _, texts = core.load_image(path)
+  return (texts and texts.parameters or ""):sub(1, #MARK) == MARK
+end
+
+--- Pictures of a folder but its sheets, with their parameters; of a video the first frame. They are
+-- not replaced by the sheet.
+local function pictures(dir)
   local found, list = require("weft.report.folder").read(dir), {}
   local card, files = require "weft.report.card", require "weft.report.files"
+  local default = paths.join(dir, FILE)
   for _, path in ipairs(found.paths) do
-    local ok, kind, object, meta = pcall(files.open, path)
+    local ok, kind, object, meta = false, nil, nil, nil
+    if path ~= default and files.kind(path) == "image" then
+      ok, kind, object, meta = pcall(files.open, path)
+    end
     local job = found.jobs[path]
-    if ok and (kind == "image" or kind == "video") and paths.absolute(path) ~= out then
+    if ok and not (kind == "image" and not meta and is_sheet(path)) then
+      paths.note_read(path)
       list[#list + 1] = { image = kind == "video" and object[1] or object,
         values = card.values(meta, job and job.params),
         name = select(2, paths.split(path)) }
@@ -69,19 +84,27 @@ local function plain(list)
   return images, labels
 end
 
+--- The sheet that the options ask for.
+local function make(list, o)
+  local images, labels, columns
+  if o.x then images, labels, columns = grid(list, o.x, o.y) else images, labels = plain(list) end
+  if o.columns then columns = args.int("--columns", o.columns, 1, 1000) end
+  return require "weft.sheet"(images, { columns = columns, labels = labels, title = o.title,
+    size = o.size and args.int("--size", o.size, 8, 4096) })
+end
+
 function M.main(a)
   local o, dir = a.options, a.words[1]
   if not dir or a.words[2] then args.fail "sheet: of which folder? (weft sheet out/)" end
   if o.y and not o.x then args.fail "sheet: --y goes with --x" end
-  local path = o.out or dir:gsub("/+$", "") .. "/" .. FILE
-  local list = pictures(dir, paths.absolute(path))
-  local images, labels, columns
-  if o.x then images, labels, columns = grid(list, o.x, o.y) else images, labels = plain(list) end
-  if o.columns then columns = args.int("--columns", o.columns, 1, 1000) end
-  require "weft.sheet"(images, { columns = columns, labels = labels, title = o.title,
-    size = o.size and args.int("--size", o.size, 8, 4096) }):save(path, { overwrite = true })
-  if o.json then io.write(require("weft.json").encode { file = path }, "\n")
-  else io.write(path, "\n") end
+  dir = dir:gsub("(.)/+$", "%1")
+  local path = output.open("sheet", o.out or paths.join(dir, FILE), { "png", "jpg", "jpeg" }, o)
+  local list = pictures(dir)
+  paths.write(path)
+  local text = os.getenv "WEFT_PROVENANCE" ~= "none"
+    and ("%s\nVersion: weft %s"):format(MARK, require("weft").version)
+  core.save_image(path, make(list, o).data, 90, { parameters = text or nil }, true)
+  output.close("sheet", path, o)
   return 0
 end
 

@@ -1,5 +1,4 @@
 --- `weft status DIR`: what a batch has done so far, from its journal.
-local args = require "weft.cli.args"
 local host = require "weft.host"
 local journal = require "weft.batch.journal"
 local json = require "weft.json"
@@ -9,7 +8,8 @@ local M = {}
 function M.main(a)
   local dir = a.words[1] or "out"
   if host.stat(dir .. "/" .. journal.NAME) ~= "file" then
-    args.fail("status: %s holds no batch (%s is not there)", dir, journal.NAME)
+    require("weft.core").raise("io",
+      ("status: %s holds no batch (%s is not there)"):format(dir, journal.NAME))
   end
   local count, failed = { done = 0, failed = 0, started = 0 }, {}
   for _, e in pairs(journal.last((journal.read(dir)))) do

@@ -35,7 +35,10 @@ local endings = { image = "png", audio = "wav", video = "apng" }
 local function save(object, path, ending)
   local before = fingerprint.path(object)
   local what = object.kind == "video" and object:with_audio(nil) or object
+  local tell = paths.on_saved
+  paths.on_saved = nil
   what:save(path .. "." .. ending, { overwrite = true })
+  paths.on_saved = tell
   if what == object then fingerprint.saved(object, before) end
 end
 
