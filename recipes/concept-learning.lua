@@ -10,9 +10,9 @@ local p = weft.params {
 local m = weft.load "micro"
 
 local a = p.a ~= "" and weft.image.load(p.a)
-  or m:image { "a large plain red star at the center in the city in neon style", seed = p.seed }
+  or m:image { "a large plain red star at the center in the city in mosaic style", seed = p.seed }
 local b = p.b ~= "" and weft.image.load(p.b)
-  or m:image { "a medium dotted green dog at the left in a meadow in neon style",
+  or m:image { "a medium dotted green dog at the left in a meadow in mosaic style",
     seed = p.seed + 1 }
 local r = m:generate {
   "given the artistic style represented in", a, "and", b,

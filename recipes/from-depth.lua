@@ -10,18 +10,13 @@ local m = weft.load "micro"
 
 --- A disc near by, before a floor that comes nearer from 1 to 0.6 downwards.
 local function disc()
-  local rows = {}
-  for y = 1, 64 do
-    rows[y] = {}
-    for x = 1, 64 do
-      local is_near = (x - 32.5) ^ 2 + (y - 32.5) ^ 2 < 13 ^ 2
-      rows[y][x] = { is_near and 0.15 or 1 - 0.4 * (y - 1) / 63 }
-    end
-  end
-  return weft.image.from(weft.tensor(rows))
+  local at = weft.tensor.arange(0, 63, 1):reshape(64, 1)
+  local far = ((at - 31.5):square() + (at:t() - 31.5):square()):gt(13 ^ 2):to "f32"
+  local floor = 1 - at * (0.4 / 63)
+  return weft.image.from((floor * far + (1 - far) * 0.15):reshape(64, 64, 1))
 end
 
 local map = p.input ~= "" and weft.image.load(p.input):as(1) or disc()
 local r = m:generate { weft.depth(map), to = "image", n = p.n, guidance = p.guidance,
   steps = p.steps, seed = p.seed }
-weft.sheet({ map:as(3), unpack(r.images) }, { columns = 4 }):save(p.out)
+weft.sheet({ map:as(3), unpack(r.images) }, { columns = 4, size = 128 }):save(p.out)

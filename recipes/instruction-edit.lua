@@ -17,5 +17,5 @@ local before = p.input ~= "" and weft.image.load(p.input) or m:image { p.source,
 local guidance = p.keep ~= 1 and { p.guidance, concat = p.keep } or p.guidance
 local after = m:edit(before, { p.instruction, negative = p.negative, guidance = guidance,
   steps = p.steps, seed = p.seed })
-after:save(p.out)
 weft.image.hcat { before:as(3), after }:show()
+print(after:save(p.out))

@@ -4,26 +4,22 @@ local weft = require "weft"
 local p = weft.params {
   frames = { "", help = "pattern of the frames so far; none: three are made first" },
   shown = { "a small plain red frog at the %s in a meadow", help = "what to make then" },
-  guidance = { 3, min = 0, max = 20 }, steps = { 25, min = 1, max = 1000 }, seed = 7,
-  out = { "next.png", path = true, help = "the frames and the next; its sound beside it as WAV" },
+  guidance = 3, steps = 25, seed = 7,
+  out = { "next-frame.png", path = true, help = "the frames; the sound stands beside it as WAV" },
 }
 local m = weft.load "micro"
 
 local list, prompt, labels = {}, { "given video frames" }, {}
-for i, path in ipairs(weft.glob(p.frames, { some = true })) do
-  list[i] = weft.image.load(path)
-end
+for i, path in ipairs(weft.glob(p.frames, { some = true })) do list[i] = weft.image.load(path) end
 for i, where in ipairs(#list == 0 and { "left", "center", "right" } or {}) do
-  local words = p.shown:format(where)
-  list[i] = i == 1 and m:image { words, seed = p.seed }
-    or m:edit(list[1], { m:encode(words), seed = p.seed })
+  list[i] = i == 1 and m:image { p.shown:format(where), seed = p.seed }
+    or m:edit(list[1], { m:encode(p.shown:format(where)), seed = p.seed })
 end
 for i, frame in ipairs(list) do prompt[i + 1], labels[i] = frame, tostring(i) end
 prompt[#prompt + 1] = ", what is the next sound and image?"
-local made = m:generate(weft.with(prompt, { to = { "image", "audio" }, guidance = p.guidance,
-  steps = p.steps, seed = p.seed }))
-list[#list + 1], labels[#labels + 1] = made.image, "next"
-list[#list + 1], labels[#labels + 1] =
-  made.audio:picture { spectrogram = true, w = 64, h = 64 }, "heard"
-weft.sheet(list, { columns = #list, labels = labels }):save(p.out)
+local made = m:generate(weft.with(prompt, {
+  to = { "image", "audio" }, guidance = p.guidance, steps = p.steps, seed = p.seed }))
+local n, heard = #list, made.audio:picture { spectrogram = true, w = 64, h = 64 }
+list[n + 1], labels[n + 1], list[n + 2], labels[n + 2] = made.image, "next", heard, "heard"
+weft.sheet(list, { columns = n + 2, labels = labels }):save(p.out)
 made.audio:save((p.out:gsub("%.%w+$", "") .. ".wav"))

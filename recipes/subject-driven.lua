@@ -2,7 +2,7 @@
 --   weft run recipes/subject-driven.lua pictures="mug/*.png" kind=cat
 local weft = require "weft"
 local p = weft.params {
-  pictures = { "", help = "pattern of pictures of the subject; none: three are made first" },
+  pictures = { "", help = "pattern of pictures of the subject; none: two are made first" },
   kind = { "cat", help = "what the subject is" },
   places = { "in the snow|at night|in a meadow|on the beach", help = "with | between" },
   guidance = 3, steps = 25, seed = 4, out = { "subject.png", path = true },
@@ -10,19 +10,16 @@ local p = weft.params {
 local m = weft.load "micro"
 
 local list, labels = {}, {}
-for i, path in ipairs(weft.glob(p.pictures, { some = true })) do
-  list[i] = weft.image.load(path)
-end
-for i, where in ipairs(#list == 0 and { "at the left in the city", "at the top in a white room",
-  "at the right in the rain" } or {}) do
-  list[i] = m:image { ("a medium striped purple %s %s"):format(p.kind, where), seed = p.seed + i }
+for i, path in ipairs(weft.glob(p.pictures, { some = true })) do list[i] = weft.image.load(path) end
+for i, where in ipairs(#list == 0 and { "left in the city", "top in the sea" } or {}) do
+  list[i] = m:image { ("a large striped purple %s at the %s"):format(p.kind, where), seed = i + 4 }
 end
 local views = { unpack(list) }
-for i = 1, #views do labels[i] = "given" end
+for i in ipairs(views) do labels[i] = "given" end
 for where in p.places:gmatch "[^|]+" do
-  list[#list + 1] = m:image(weft.with({ "here is a " .. p.kind .. ":", unpack(views) },
-    { [#views + 2] = ". create a new image of this " .. p.kind .. " " .. where,
-      guidance = p.guidance, steps = p.steps, seed = p.seed }))
-  labels[#list] = where
+  list[#list + 1], labels[#labels + 1] = m:image {
+    weft.prompt { "here is a " .. p.kind .. ":", unpack(views) }
+      .. (". create a new image of this %s %s"):format(p.kind, where),
+    guidance = p.guidance, steps = p.steps, seed = p.seed }, where
 end
-weft.sheet(list, { columns = 4, labels = labels }):save(p.out)
+weft.sheet(list, { columns = 3, labels = labels }):save(p.out)

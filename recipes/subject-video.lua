@@ -11,12 +11,11 @@ local p = weft.params {
 local m = weft.load "micro"
 
 local prompt = { "here is a " .. p.kind .. ":" }
-for _, path in ipairs(weft.glob(p.pictures, { some = true })) do
-  prompt[#prompt + 1] = weft.image.load(path)
+for i, path in ipairs(weft.glob(p.pictures, { some = true })) do
+  prompt[i + 1] = weft.image.load(path)
 end
 for i, where in ipairs(#prompt == 1 and { "left in a meadow", "top at night" } or {}) do
-  prompt[i + 1] = m:image { ("a medium striped purple %s at the %s"):format(p.kind, where),
-    seed = p.seed + i }
+  prompt[i + 1] = m:image { ("a large plain red %s at the %s"):format(p.kind, where), seed = i }
 end
 prompt[#prompt + 1] = (". create a video and sound of this %s %s"):format(p.kind, p.what)
 local made = m:generate(weft.with(prompt, { to = { "video", "audio" }, guidance = p.guidance,

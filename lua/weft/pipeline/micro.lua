@@ -232,11 +232,28 @@ end
 ---@return weft.Chat
 function Micro:chat(opts) return chat.new(self, opts) end
 
+--- The replies to a prompt by o.n seeds, each as one call by its seed gives it: where the prompt
+-- leaves something open, the language model decides for each anew.
+---@return weft.Result
+local function variants(self, o)
+  local all, seeds, stopped = {}, {}, false
+  for i = 1, o.n do
+    local one = require("weft").with(o, { n = 1, seed = o.seed + i - 1 })
+    local r = respond(self, ask(o.prompt), one, "generate", o.to or "auto")
+    for _, part in ipairs(r) do all[#all + 1] = part end
+    for _, seed in ipairs(r.seeds) do seeds[#seeds + 1] = seed end
+    stopped = r.stopped
+    if stopped then break end
+  end
+  return result.new { parts = all, seeds = seeds, params = o, stopped = stopped }
+end
+
 --- Several of a kind, or of several kinds: a Result with images, audios, seeds and params. A model
 -- with the part `joint` makes a picture and a sound together, unless joint = false.
 function Micro:generate(opts)
   local o = options.check("generate", opts, self)
   if reply.reads(self, o.prompt) then
+    if (o.n or 1) > 1 then return variants(self, o) end
     return (respond(self, ask(o.prompt), o, "generate", o.to or "auto"))
   end
   local wanted, all, seeds = {}, {}, {}
