@@ -8,6 +8,7 @@ local paths = require "weft.paths"
 
 local M = {}
 local host = { device = "cpu" }      -- where sounds lie, whatever computes
+local OVER_DB = 0.01                 -- above full scale, from which on cutting peaks is told
 ---@class weft.Audio
 ---@field rate number
 ---@field channels integer
@@ -309,6 +310,11 @@ function Audio:save(path, opts)
     bits = opts.bits, quality = opts.quality, overwrite = opts.overwrite ~= false,
     texts = texts_for(self, path, opts.provenance),
   })
+  local over_db, is_float = self:peak(), opts.bits == 32 and path:lower():find "%.wav$"
+  if over_db > OVER_DB and not is_float then
+    require("weft.tools").log("weft: %s: peaks of %.1f dB above full scale were cut; "
+      .. "a:gain(%.1f) makes room", path, over_db, -over_db - 0.1)
+  end
   require("weft.fingerprint").saved(self, path)
   paths.saved(self)
   return path

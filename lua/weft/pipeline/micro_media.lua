@@ -99,8 +99,11 @@ local function vocode(m, x, seed, name)
   return audio.from(y:reshape(-1), mel.RATE_HZ)
 end
 
+--- The sound of a mel, made softer where its peaks are above full scale.
 local function write_sound(m, x, seed, o)
   local a = vocode(m, x, seed, o.vocoder)
+  local over_db = a:peak()
+  if over_db > 0 then a = a:gain(-over_db) end
   if not o.seconds or o.seconds >= LONGEST_S then return a end
   return a:slice(0, math.max(o.seconds, 1 / a.rate))
 end
