@@ -182,19 +182,6 @@ local function stops_for(self, kinds)
   return open
 end
 
---- The reply as the model wants it: words and media until it stops.
-local function reply_freely(self, run, kinds)
-  local parts, stops, n_media = {}, stops_for(self, kinds), 0
-  while true do
-    local ids = {}
-    local id = reply_words(self, run, ids, stops)
-    if ids[1] then parts[#parts + 1] = { kind = "text", text = self.tok:decode(ids) } end
-    if not stops[id] or n_media == MAX_MEDIA or run.left < 4 then return parts end
-    parts[#parts + 1] = reply_medium(self, run, stops[id])
-    n_media = n_media + 1
-  end
-end
-
 -- How the words of a plan are drawn where the call does not say: what the prompt leaves open comes
 -- out otherwise by another seed, what it says is all but certain.
 local PLAN = { temperature = 1, top_p = 0.9 }
@@ -214,7 +201,35 @@ local function plan(self, run, kind)
     ids[#ids + 1] = id
     say(self, run, id)
   end
-  return ids[1] and self.tok:decode(ids)
+  local text = ids[1] and self.tok:decode(ids)
+  if text and run.o.on_token then run.o.on_token(text) end
+  return text
+end
+
+--- Go back to where a reply was so many tokens long.
+local function rewind(run, n, out)
+  local s = run.s
+  run.left, run.out = run.left + #s.ids - n, out
+  for i = #s.ids, n + 1, -1 do s.ids[i], s.learned[i] = nil, nil end
+  run.cache:truncate(n)
+end
+
+--- The reply as the model wants it: words and media until it stops.
+local function reply_freely(self, run, kinds)
+  local parts, stops, n_media = {}, stops_for(self, kinds), 0
+  while true do
+    local ids, n, out = {}, #run.s.ids, run.out
+    local id = reply_words(self, run, ids, stops)
+    local text = ids[1] and self.tok:decode(ids)
+    if text and stops[id] then                     -- words before a tag are a plan, not an answer
+      rewind(run, n, out)
+      text = plan(self, run, stops[id])
+    end
+    if text then parts[#parts + 1] = { kind = "text", text = text } end
+    if not stops[id] or n_media == MAX_MEDIA or run.left < 4 then return parts end
+    parts[#parts + 1] = reply_medium(self, run, stops[id])
+    n_media = n_media + 1
+  end
 end
 
 --- The reply of exactly these kinds in turn.
