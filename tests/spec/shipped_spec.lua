@@ -50,6 +50,21 @@ describe("the model that ships", function()
     assert.truthy(text:find("cat.png: identical", 1, true), text)
   end)
 
+  it("decides by the seed what a prompt leaves open, and keeps what it says", function()
+    local seen, n, kept = {}, 0, 0
+    for seed = 1, 8 do
+      local r = m:generate { "a red cat", seed = seed, steps = 1, to = "auto", progress = false }
+      assert.are.equal(1, #r.images)
+      if not seen[r.text] then seen[r.text], n = true, n + 1 end
+      kept = kept + (r.text:find "red cat" and 1 or 0)
+    end
+    assert.is_true(n >= 4, n)
+    assert.is_true(kept >= 6, kept)
+    local r = m:generate { "a large plain red cat at the left in the snow", seed = 1, steps = 1,
+      to = "auto", progress = false }
+    assert.is_nil(r.text)
+  end)
+
   it("makes every kind, pictures and sounds together", function()
     local makes = {}
     for _, kind in ipairs(m.caps.output) do makes[kind] = true end

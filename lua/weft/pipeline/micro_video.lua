@@ -99,7 +99,7 @@ local medium = { unet = "unet_video", conditioner = "conditioner", denoise = M.d
 local function count_frames(o)
   local n = o.frames or o.seconds and math.floor(o.seconds * o.fps + 0.5) or M.MAX_FRAMES
   if n < 1 or n > M.MAX_FRAMES then
-    core.raise("unsupported",
+    core.raise("usage",
       ("video: %d frames, this model makes 1 to %d"):format(n, M.MAX_FRAMES),
       "go on from the last frame: m:video{ v[#v], \"moving left\" }")
   end
