@@ -64,6 +64,7 @@ end
 --- Run the command line. Returns the exit status.
 ---@param argv string[]  argv[0] is the program
 function M.main(argv)
+  require("weft.nesting").install()
   local is_worker = argv[1] == "--worker"
   local ok, status = xpcall(is_worker and require("weft.batch.worker").main or dispatch,
     page.capture, argv)
