@@ -65,6 +65,7 @@ end
 ---@param argv string[]  argv[0] is the program
 function M.main(argv)
   require("weft.nesting").install()
+  require("weft.host").set_home((debug.getinfo(1, "S").source:gsub("cli/init%.lua$", "")))
   local is_worker = argv[1] == "--worker"
   local ok, status = xpcall(is_worker and require("weft.batch.worker").main or dispatch,
     page.capture, argv)

@@ -87,6 +87,7 @@ local function terminal_loop(s)
       line.history_add(text)
       history.add(path, text)
       if handle(s, text) == "quit" then break end
+      if s.is_ended then status = EXIT_TERM break end
       io.stdout:flush()
     end
   end
@@ -104,6 +105,7 @@ function M.pipe_loop(s)
     if is_complete(s, text) then
       local result = handle(s, text)
       text = nil
+      if s.is_ended then return EXIT_TERM end
       if result == "quit" then return 0 end
       if not result then return 1 end
     end

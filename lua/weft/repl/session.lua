@@ -21,6 +21,7 @@ function M.new(opts)
     n = 1,                     -- number of the next prompt
     vars = eval.session(), results = {}, inputs = {}, kept = {},
     is_terminal = opts.is_terminal, report = nil, last_call = nil,
+    is_ended = false,          -- SIGTERM or SIGHUP came during work
   }, Session)
   rawset(s.vars, "weft", require "weft")
   return s
@@ -86,11 +87,14 @@ function Session:protected(chunk)
   local start = host.clock()
   host.signals "work"
   local ok, got = eval.run(chunk)
+  host.stop_hooks()
+  local n = host.signal_counts()
+  self.is_ended = self.is_ended or n.term + n.hup > 0
   host.signals "idle"
   self.seconds = host.clock() - start
   if ok then return true, got end
   if type(got) ~= "table" then got = { message = tostring(got), frames = {} } end
-  if got.kind == "cancelled" then self:say_stopped(got)
+  if got.kind == "cancelled" or n.int > 0 or self.is_ended then self:say_stopped(got)
   else self:say_error(got) end
   return false
 end
