@@ -60,6 +60,9 @@ local function limited_wrap(f)
 end
 
 --- Put the limit in the place of Lua's own functions, for all that this state runs.
-function M.install() coroutine.resume, coroutine.wrap = limited_resume, limited_wrap end
+function M.install()
+  rawset(coroutine, "resume", limited_resume)
+  rawset(coroutine, "wrap", limited_wrap)
+end
 
 return M

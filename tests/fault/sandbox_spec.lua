@@ -119,4 +119,48 @@ describe("weft repro", function()
     assert.is_truthy(err:find("not available here", 1, true))
     assert.is_falsy(io.open(dir .. "/stolen"))
   end)
+
+  --- A picture whose recipe does this when it is run again, fenced in.
+  local function trap(body)
+    micro.write(dir .. "/trap.lua", ([[
+      local weft = require "weft"
+      weft.image.new(4, 4):save "trap.png"
+      if not pcall(function() return io.open end) then
+        %s
+      end
+    ]]):format(body))
+    assert.are.equal(0, (weft "run trap.lua"))
+  end
+
+  local traps = {
+    loop = "while true do end",
+    pcall = "while true do pcall(function() while true do end end) end",
+    pattern = '(("a"):rep(40)):find(("a*"):rep(40) .. "b")',
+  }
+  for name, body in pairs(traps) do
+    it("ends what does not end, and takes its folder away: " .. name, function()
+      trap(body)
+      local rc, out, err = weft "repro trap.png --timeout 1s"
+      assert.are.equal(75, rc)
+      assert.are.equal("", out)
+      assert.are.equal("weft: trap.png: not made again within 1s (--timeout)\n", err)
+      for signal, wanted in pairs { INT = 130, TERM = 143, HUP = 143 } do
+        rc, out, err = shell.run(dir, ("%s repro trap.png -m %s & P=$!; sleep 1; kill -%s $P; "
+          .. "wait $P"):format(shell.program, model, signal))
+        assert.are.equal(wanted, rc)
+        assert.are.equal("", out)
+        assert.are.equal("weft: stopped\n", err)
+      end
+      assert.are.equal(dir .. "/trap.lua\n", shell.out "ls /tmp/lua_*/trap.lua")
+    end)
+  end
+  it("passes on what the recipe raised", function()
+    trap 'error("no fox")'
+    local rc, out, err = weft "repro trap.png"
+    assert.are.equal(1, rc)
+    assert.are.equal("", out)
+    assert.is_truthy(err:find('error("no fox")', 1, true))       -- with its line
+    assert.are.equal(2, (weft "repro trap.png --timeout soon"))
+    assert.are.equal(dir .. "/trap.lua\n", shell.out "ls /tmp/lua_*/trap.lua")
+  end)
 end)

@@ -9,6 +9,9 @@ local M = {}
 
 local USAGE = 2
 
+-- What the program starts itself again for.
+local processes = { ["--worker"] = "weft.batch.worker", ["--remake"] = "weft.cli.remake" }
+
 --- Is this word a recipe and no command? `weft fox.lua` is `weft run fox.lua`.
 local function is_recipe(word) return word:find("%.lua$") ~= nil end
 
@@ -66,9 +69,8 @@ end
 function M.main(argv)
   require("weft.nesting").install()
   require("weft.host").set_home((debug.getinfo(1, "S").source:gsub("cli/init%.lua$", "")))
-  local is_worker = argv[1] == "--worker"
-  local ok, status = xpcall(is_worker and require("weft.batch.worker").main or dispatch,
-    page.capture, argv)
+  local inner = processes[argv[1]]
+  local ok, status = xpcall(inner and require(inner).main or dispatch, page.capture, argv)
   if ok then return status or 0 end
   if type(status) ~= "table" then                 -- the handler itself ran out of something
     io.stderr:write("weft: ", tostring(status), "\n")
