@@ -9,8 +9,11 @@ local spec = require "weft.spec"
 local M = {
   session = {},     -- options of :set at the prompt, for calls that leave them out
   overrides = {},   -- options of :again, which win over what a call says
-  calls = 0,        -- checked calls of verbs, so that the prompt knows what generates
+  calls = {},       -- checked calls of verbs, for :again and :record: { which =, added = {} },
+                    -- with the options that no line says
 }
+
+local MAX_CALLS = 1000      -- noted: a loop that generates for days keeps no list of it
 
 local function fail(hint, fmt, ...) return core.raise("usage", fmt:format(...), hint) end
 
@@ -166,27 +169,32 @@ local function check_together(which, o)
 end
 
 --- Fill out from the model's defaults, as far as the call takes them, and draw a seed.
-local function fill(out, known, model)
+local function fill(out, known, model, call)
   for name, v in pairs(model.defaults or {}) do
     local is_idle = name == "strength" and out.init == nil       -- it says how much of init stays
       or name == "schedule" and type(out.sampler) == "table"     -- which has its own
     if out[name] == nil and known[name] and not is_idle then out[name] = v end
   end
-  if out.seed == nil and known.seed then out.seed = require("weft").seed() end
+  if out.seed == nil and known.seed then
+    out.seed = require("weft").seed()
+    if call then call.added.seed = out.seed end
+  end
   if type(out.seed) == "string" then
     out.seed = tonumber(out.seed) or fail(nil, "seed must be a number, got %s", shown(out.seed))
   end
 end
 
---- What the prompt adds to a call.
-local function from_prompt(out, known)
-  M.calls = M.calls + 1
+--- What the prompt adds to a call, which is noted.
+local function from_prompt(which, out, known)
+  local call = { which = which, added = {} }
   for name, v in pairs(M.session) do
-    if out[name] == nil and known[name] then out[name] = v end
+    if out[name] == nil and known[name] then out[name], call.added[name] = v, v end
   end
   for name, v in pairs(M.overrides) do
-    if known[name] then out[name] = v end
+    if known[name] then out[name], call.added[name] = v, v end
   end
+  M.calls[#M.calls % MAX_CALLS + 1] = call
+  return call
 end
 
 --- Check t, given to a verb or another call of weft.spec; t is neither changed nor kept.
@@ -207,9 +215,9 @@ function M.check(which, t, model)
       out[name] = M.value(which, o, v)
     end
   end
-  if spec.verbs[which] then from_prompt(out, known) end
+  local call = spec.verbs[which] and from_prompt(which, out, known)
   if spec.verbs[which] and which ~= "edit" then check_together(which, out) end
-  if model then fill(out, known, model) end
+  if model then fill(out, known, model, call) end
   out.prompt = M.prompt(which, t)
   return out
 end
