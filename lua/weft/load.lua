@@ -50,6 +50,24 @@ end
 -- Files that a tokenizer is in, by any of them.
 local tokenizer_files = { "tokenizer.json", "tokenizer.model", "spiece.model", "merges.txt" }
 
+--- Models in a folder: those that are one, or hold one as weights/.
+local function models_in(dir, list)
+  for _, name in ipairs(host.list(dir) or {}) do
+    for _, path in ipairs { dir .. "/" .. name, dir .. "/" .. name .. "/weights" } do
+      if host.stat(path .. "/model_index.json") or host.stat(path .. "/config.json") then
+        list[#list + 1] = { name = name, path = path }
+      end
+    end
+  end
+end
+
+--- The models of the search path: { name, path }.
+function M.models()
+  local list = {}
+  for _, dir in ipairs(M.search_path()) do models_in(dir, list) end
+  return list
+end
+
 local function has_tokenizer(folder)
   for _, name in ipairs(tokenizer_files) do
     if read(folder .. "/" .. name) then return true end

@@ -194,7 +194,9 @@ command("who", "", "the variables of the session", function(s)
   end
   table.sort(names)
   for _, name in ipairs(names) do
-    local text = display.text(rawget(s.vars, name)):match("^[^\n]*")
+    local v = rawget(s.vars, name)
+    local text = v == require "weft" and "the package" or display.text(v):match("^[^\n]*")
+    if text == "{" then text = ("a table of %d"):format(display.count(v)) end
     say("  %-12s %s", name, term.cut(text, math.max(20, (term.size()) - 16)))
   end
 end)
