@@ -48,6 +48,28 @@ describe("a recipe that is fenced in", function()
     assert.is_truthy(err:find("os.execute is not available here", 1, true))
     assert.is_truthy(err:find("r.lua:2", 1, true))
   end)
+  it("is told of what is left out of strings, and of the way out that there is", function()
+    for code, what in pairs {
+      ["string.dump(print)"] = "string.dump", ['local d = ("x").dump(print)'] = "string.dump",
+      ['getmetatable("").__index = nil'] = "the metatable of a string",
+    } do
+      local rc, _, err = run(code)
+      assert.are.equal(2, rc)
+      assert.is_truthy(err:find(what .. " is not available here (this recipe runs fenced in; "
+        .. "without --sandbox it has everything)", 1, true), err)
+    end
+  end)
+  it("lists its own folders only", function()
+    for _, pattern in ipairs { "/etc/*", "../*", "a/../../*", "/*", "/tmp/../etc/*" } do
+      local rc, out, err = run(("print(#weft.glob %q)"):format(pattern))
+      assert.are.equal(2, rc)
+      assert.are.equal("", out)
+      assert.is_truthy(err:find("weft.glob", 1, true))
+    end
+    local rc, out = run(('print(#weft.glob "*.lua", #weft.glob "%s/r.*")'):format(dir))
+    assert.are.equal(0, rc)
+    assert.are.equal("1\t1\n", out)
+  end)
   it("still makes, saves, loads and requires what lies beside it", function()
     micro.write(dir .. "/helper.lua", "return { side = 6 }")
     local rc, out, err = run([[
@@ -117,6 +139,7 @@ describe("weft repro", function()
     local rc, _, err = weft "repro evil.png"
     assert.are.equal(2, rc)
     assert.is_truthy(err:find("not available here", 1, true))
+    assert.is_truthy(err:find("--trust gives it everything", 1, true))
     assert.is_falsy(io.open(dir .. "/stolen"))
   end)
 
