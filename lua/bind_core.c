@@ -189,13 +189,29 @@ int lwf_check_dim(lua_State *L, int arg, const char *what, int rank)
     return (int)(d > 0 ? d - 1 : d + rank);
 }
 
+/* " f32 f64 ...": all dtypes, as a hint names them. */
+#define WF_X(name, text, bytes, block) " " text
+static const char all_dtypes[] = WF_DTYPE_MAP(WF_X);
+#undef WF_X
+
+/* name -> bytes of a value, no whole number for those that are kept in blocks. [-0, +1, m] */
+static void push_dtypes(lua_State *L)
+{
+    lua_createtable(L, 0, WF_DTYPE_COUNT);
+    for (wf_dtype t = 0; t < WF_DTYPE_COUNT; t++) {
+        lua_pushnumber(L, (double)wf_dtype_block_bytes(t) / (double)wf_dtype_block_elems(t));
+        lua_setfield(L, -2, wf_dtype_text(t));
+    }
+}
+
 wf_dtype lwf_check_dtype(lua_State *L, int arg, const char *what)
 {
     wf_dtype t = WF_DTYPE_F32;
     const char *text = lua_type(L, arg) == LUA_TSTRING ? lua_tostring(L, arg) : NULL;
-    if (!text || !wf_dtype_find(text, &t))
-        lwf_error(L, "usage", "one of f32 f64 f16 bf16 i64 i32 i8 u8 bool q8_0 q4_0",
-                  "%s: no dtype %s", what, text ? text : luaL_typename(L, arg));
+    if (text && wf_dtype_find(text, &t)) return t;
+    lua_pushfstring(L, "one of%s", all_dtypes);
+    lwf_error(L, "usage", lua_tostring(L, -1), "%s: no dtype %s", what,
+              text ? text : luaL_typename(L, arg));
     return t;
 }
 
@@ -443,6 +459,8 @@ int luaopen_weft_core(lua_State *L)
     preload_host(L);
     lua_newtable(L);
     lwf_register(L, s, functions);
+    push_dtypes(L);
+    lua_setfield(L, -2, "dtypes");
     lwf_open_tensor(L, s);
     lwf_open_index(L, s);
     lwf_open_make(L, s);

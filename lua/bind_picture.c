@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "core/base/mem.h"
+#include "core/file/bytes.h"
 #include "core/file/clip.h"
 #include "core/file/jpeg.h"
 #include "core/file/png.h"
@@ -118,12 +119,6 @@ static int l_load_image(lua_State *L)
     return 2;
 }
 
-static bool ends_in(const char *path, const char *end)
-{
-    const size_t n = strlen(path), k = strlen(end);
-    return n >= k && strcmp(path + n - k, end) == 0;
-}
-
 static wf_tensor *check_picture(lua_State *L, int arg, int rank)
 {
     wf_tensor *t = lwf_check_tensor(L, arg, "save: the picture");
@@ -151,8 +146,8 @@ static int l_save_image(lua_State *L)
     const int quality = (int)lwf_check_int(L, 3, "save: quality", 1, 100);
     const wf_meta meta = lwf_check_texts(L, 4);
     const bool overwrite = lua_toboolean(L, 5);
-    const bool is_jpeg = ends_in(path, ".jpg") || ends_in(path, ".jpeg");
-    if (!is_jpeg && !ends_in(path, ".png"))
+    const bool is_jpeg = wf_has_extension(path, ".jpg") || wf_has_extension(path, ".jpeg");
+    if (!is_jpeg && !wf_has_extension(path, ".png"))
         return lwf_error(L, "unsupported", "pictures are written as .png or .jpg", "save: %s",
                          path);
     wf_pixels p = {0};

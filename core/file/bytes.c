@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 static bool reserve(wf_bytes *b, size_t more)
 {
@@ -101,6 +102,18 @@ char *wf_copy_text(wf_ctx *c, const void *text, size_t n)
     if (n) memcpy(out, text, n);
     out[n] = '\0';
     return out;
+}
+
+bool wf_ends_with(const char *text, const char *end)
+{
+    const size_t n = strlen(text), k = strlen(end);
+    return n >= k && strcmp(text + n - k, end) == 0;
+}
+
+bool wf_has_extension(const char *path, const char *end)
+{
+    const size_t n = strlen(path), k = strlen(end);
+    return n >= k && strcasecmp(path + n - k, end) == 0;
 }
 
 /* Bytes of the valid UTF-8 sequence at p, 0 when there is none. RFC 3629, section 4. */

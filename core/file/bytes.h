@@ -1,4 +1,5 @@
-/* bytes.h - a growing run of bytes, for headers and chunks that are built before they are written.
+/* bytes.h - a growing run of bytes, for headers and chunks that are built before they are written;
+ * and what is asked of texts.
  */
 #ifndef WF_CORE_BYTES_H
 #define WF_CORE_BYTES_H
@@ -29,6 +30,8 @@ void wf_bytes_free(wf_bytes *b);
 /* A NUL-terminated copy of n bytes, for the caller to wf_mem_free; NULL once c has failed. */
 char *wf_copy_text(wf_ctx *c, const void *text, size_t n);
 
+bool wf_ends_with(const char *text, const char *end);
+bool wf_has_extension(const char *path, const char *end);   /* the same for letters of any case */
 bool wf_is_utf8(const void *text, size_t n);
 /* Text from a file or a user, safe for a terminal: control bytes and broken UTF-8 as \xNN, cut
  * at 200 bytes or at what buf holds. Returns buf. */

@@ -417,12 +417,6 @@ static wf_status open_one(wf_ctx *c, wf_tensors *f)
 
 /* ---- the set ---- */
 
-static bool ends_with(const char *text, const char *end)
-{
-    const size_t n = strlen(text), k = strlen(end);
-    return n >= k && strcmp(text + n - k, end) == 0;
-}
-
 wf_tensors *wf_tensors_open(wf_ctx *c, const char *path)
 {
     if (wf_has_failed(c)) return NULL;
@@ -430,7 +424,7 @@ wf_tensors *wf_tensors_open(wf_ctx *c, const char *path)
     if (!f) return wf_fail(c, WF_ENOMEM, "%s: no memory to open it", path);
     f->mem = wf_ctx_get_mem(c);
     memcpy(f->path, path, strlen(path) + 1);
-    const wf_status st = ends_with(path, ".json") ? open_index(c, f) : open_one(c, f);
+    const wf_status st = wf_ends_with(path, ".json") ? open_index(c, f) : open_one(c, f);
     if (st == WF_OK) return f;
     wf_tensors_close(f);
     return NULL;

@@ -3,7 +3,6 @@
 
 #include <math.h>
 #include <string.h>
-#include <strings.h>
 
 #include "core/file/bytes.h"
 #include "core/file/file_map.h"
@@ -112,18 +111,12 @@ wf_tensor *wf_image_load(wf_ctx *c, const char *path, wf_meta_found *meta)
     return t;
 }
 
-static bool ends_with(const char *path, const char *end)
-{
-    const size_t n = strlen(path), k = strlen(end);
-    return n >= k && strcasecmp(path + n - k, end) == 0;
-}
-
 wf_status wf_image_save(wf_ctx *c, const char *path, wf_tensor *x, const wf_image_options *o)
 {
     wf_pixels p;
-    const bool jpeg = ends_with(path, ".jpg") || ends_with(path, ".jpeg");
+    const bool jpeg = wf_has_extension(path, ".jpg") || wf_has_extension(path, ".jpeg");
     WF_TRY(check_image(c, x, path, 3));
-    if (!jpeg && !ends_with(path, ".png"))
+    if (!jpeg && !wf_has_extension(path, ".png"))
         return wf_fail_status(c, WF_EUNSUPPORTED, "%s: pictures are written as .png or .jpg", path);
     wf_scope *s = wf_scope_open(c);
     if (jpeg && wf_dim(x, 2) == 4) x = wf_image_to_channels(c, x, 3);

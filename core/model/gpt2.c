@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/file/bytes.h"
 #include "core/model/causal.h"
 
 typedef struct layer {
@@ -185,18 +186,12 @@ static wf_status cache(wf_ctx *c, const void *state, wf_tensor *const *in, wf_na
     return wf_causal_cache(c, &n->style, in, out, n_out);
 }
 
-static bool ends_with(const char *s, const char *end)
-{
-    const size_t n = strlen(s), k = strlen(end);
-    return n >= k && strcmp(s + n - k, end) == 0;
-}
-
 /* Older files carry the causal mask and the head, which is the embedding. The name with
  * "transformer." when it has none, and without when it has. */
 static const char *rename_tensor(const char *name, char *buf, size_t n)
 {
     static const char front[] = "transformer.";
-    if (ends_with(name, ".attn.bias") || ends_with(name, ".masked_bias") ||
+    if (wf_ends_with(name, ".attn.bias") || wf_ends_with(name, ".masked_bias") ||
         strcmp(name, "lm_head.weight") == 0)
         return NULL;
     const bool has = strncmp(name, front, sizeof front - 1) == 0;

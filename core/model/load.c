@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/file/bytes.h"
 #include "core/file/tensors.h"
 #include "core/model/model_impl.h"
 #include "core/model/q8.h"
@@ -18,21 +19,15 @@ enum { PATH_MOST = 4096 };
 
 /* ---- which file ---- */
 
-static bool ends_with(const char *s, const char *end)
-{
-    const size_t n = strlen(s), k = strlen(end);
-    return n >= k && strcmp(s + n - k, end) == 0;
-}
-
 /* How well a file of a folder suits as its weights; 0: not at all. An index comes before its
  * shards, full precision before a variant, the libraries' names before any other. */
 static int rank_file(const char *name)
 {
     const bool known =
         strncmp(name, "diffusion_pytorch_model", 23) == 0 || strncmp(name, "model", 5) == 0;
-    if (known && ends_with(name, ".safetensors.index.json"))
+    if (known && wf_ends_with(name, ".safetensors.index.json"))
         return strchr(name, '.')[1] == 's' ? 6 : 3;
-    if (!ends_with(name, ".safetensors") || strstr(name, "-of-")) return 0;
+    if (!wf_ends_with(name, ".safetensors") || strstr(name, "-of-")) return 0;
     if (!known) return 1;
     return strchr(name, '.')[1] == 's' ? 5 : 2;
 }
@@ -145,7 +140,7 @@ static bool find_normed(const reader *r, const char *name, int64_t *direction, i
         {"weight_v", "weight_g"},
         {"parametrizations.weight.original1", "parametrizations.weight.original0"}};
     char text[WF_PATH_MAX];
-    if (!ends_with(name, "weight")) return false;
+    if (!wf_ends_with(name, "weight")) return false;
     const int stem = (int)(strlen(name) - strlen("weight"));
     for (int i = 0; i < 2; i++) {
         snprintf(text, sizeof text, "%.*s%s", stem, name, ends[i][0]);

@@ -29,8 +29,10 @@ wf_status wf_lora_save(wf_ctx *c, const wf_model *m, const char *folder) WF_MUST
 
 /* Add scale times the adapters of a file (or of a folder that holds one) to the weights, for good.
  * Layouts of PEFT, diffusers (old and new names) and kohya; adapters for another part of a pipeline
- * are passed over. *n: how many were merged, which is all that were for this model: one that fits
- * no weight fails with WF_EMODEL before any is changed. */
+ * are passed over. *n: how many were merged, which is all that were for this model: when one fits
+ * no weight (WF_EMODEL), or anything else fails, no weight is changed. For that the new weights are
+ * made before the old are let go: while it works it takes as much memory again as the weights that
+ * have adapters (for good where they were mapped), and three times the largest of them in f32. */
 wf_status wf_lora_merge(wf_ctx *c, wf_model *m, const char *path, double scale,
                         int64_t *n) WF_MUST_USE;
 

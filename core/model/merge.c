@@ -3,11 +3,15 @@
  *
  * A name is a part of a pipeline, the layer, and which half it is. Layers are compared with "_" for
  * ".", which is how kohya's files write them.
+ *
+ * All pairs are found and checked first; then all new weights are made; then, where nothing can
+ * fail any more, they take the places of the old.
  */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "core/file/bytes.h"
 #include "core/file/file_map.h"
 #include "core/file/tensors.h"
 #include "core/model/lora.h"
@@ -42,12 +46,6 @@ static bool starts_with(const char *s, const char *front)
     return strncmp(s, front, strlen(front)) == 0;
 }
 
-static bool ends_with(const char *s, const char *end)
-{
-    const size_t n = strlen(s), k = strlen(end);
-    return n >= k && strcmp(s + n - k, end) == 0;
-}
-
 /* n bytes of a layer's name into buf, "_" for ".", without ".processor". */
 static void squash(const char *name, size_t n, char buf[NAME_MOST])
 {
@@ -64,8 +62,10 @@ static void squash(const char *name, size_t n, char buf[NAME_MOST])
 /* ---- pairs ---- */
 
 typedef struct pair {
-    wf_param *p;                         /* NULL: for another part of a pipeline */
-    int64_t a, b, alpha;                 /* tensors of the file; alpha may be -1 */
+    int64_t at;                          /* of the weight in the model's parameters */
+    wf_param *p;                         /* the weight */
+    int64_t a, b;                        /* tensors of the file */
+    double scale;                        /* of their product */
 } pair;
 
 typedef struct merger {
@@ -78,21 +78,23 @@ typedef struct merger {
     double scale;
     pair *pairs;
     int64_t n;
+    wf_tensor **fresh;                   /* by parameter: owned; NULL: none was made */
 } merger;
 
-static wf_param *find_layer(const merger *g, const char *name, size_t n)
+/* Which parameter is the weight of a layer; -1: none. */
+static int64_t find_layer(const merger *g, const char *name, size_t n)
 {
     char wanted[NAME_MOST], has[NAME_MOST], first[NAME_MOST + 2];
     squash(name, n, wanted);
     snprintf(first, sizeof first, "%s_0", wanted);       /* to_out is to_out.0 */
     for (int64_t i = 0; i < wf_params_get_count(g->m->params); i++) {
-        wf_param *p = wf_params_get(g->m->params, i);
+        const wf_param *p = wf_params_get(g->m->params, i);
         const size_t k = strlen(p->name);
-        if (!ends_with(p->name, ".weight")) continue;
+        if (!wf_ends_with(p->name, ".weight")) continue;
         squash(p->name, k - strlen(".weight"), has);
-        if (strcmp(has, wanted) == 0 || strcmp(has, first) == 0) return p;
+        if (strcmp(has, wanted) == 0 || strcmp(has, first) == 0) return i;
     }
-    return NULL;
+    return -1;
 }
 
 /* A tensor of the file named layer (n bytes) with end behind it. */
@@ -121,11 +123,42 @@ static wf_status check_pair(const merger *g, const pair *k)
                           k->p->name, wf_shape_text(&w, tw, sizeof tw));
 }
 
+static wf_status check_dtype(const merger *g, int64_t i)
+{
+    if (wf_tensors_get_dtype(g->f, i) != WF_DTYPE_COUNT) return WF_OK;
+    return wf_fail_status(g->c, WF_EUNSUPPORTED, "%s: tensor \"%s\": dtype %s cannot be loaded",
+                          g->path, wf_tensors_get_name(g->f, i),
+                          wf_tensors_get_dtype_text(g->f, i));
+}
+
+/* The one value of tensor i; 0 once c has failed. */
+static double read_alpha(const merger *g, int64_t i)
+{
+    const wf_shape s = wf_tensors_get_shape(g->f, i);
+    const bool is_one = wf_shape_numel(&s) == 1;
+    const double v = is_one ? wf_item(g->c, wf_tensors_get(g->c, g->f, i)) : 0.0;
+    if (is_one && isfinite(v)) return v;
+    char text[96];
+    wf_fail(g->c, WF_EMODEL, "%s: %s is %s, wanted one finite number", g->path,
+            wf_tensors_get_name(g->f, i),
+            is_one ? "not finite" : wf_shape_text(&s, text, sizeof text));
+    return 0.0;
+}
+
+/* Set the scale of a pair, whose alpha is a tensor of the file (-1: what holds for all). */
+static wf_status read_scale(const merger *g, pair *k, int64_t alpha)
+{
+    const double rank = (double)wf_tensors_get_shape(g->f, k->a).dims[0];
+    const double v = alpha >= 0 ? read_alpha(g, alpha) : g->alpha != 0.0 ? g->alpha : rank;
+    k->scale = g->scale * v / (g->by_root ? sqrt(rank) : rank);
+    return wf_get_status(g->c);
+}
+
 /* Layer of the tensor's first half: its bytes, and how it ends; -1: no first half. */
 static int split_name(const char *name, size_t *n)
 {
     for (int i = 0; i < N_ENDS; i++)
-        if (ends_with(name, ends[i].a)) {
+        if (wf_ends_with(name, ends[i].a)) {
             *n = strlen(name) - strlen(ends[i].a);
             return i;
         }
@@ -135,8 +168,8 @@ static int split_name(const char *name, size_t *n)
 static bool is_known(const char *name)
 {
     for (int i = 0; i < N_ENDS; i++)
-        if (ends_with(name, ends[i].b)) return true;
-    return ends_with(name, ".alpha");
+        if (wf_ends_with(name, ends[i].b)) return true;
+    return wf_ends_with(name, ".alpha");
 }
 
 static wf_status add_pair(merger *g, int64_t i)
@@ -149,8 +182,8 @@ static wf_status add_pair(merger *g, int64_t i)
                               g->path, name);
     if (end < 0) return WF_OK;
     pair *k = &g->pairs[g->n];
-    *k = (pair){.a = i, .b = find_half(g, name, n, ends[end].b),
-                .alpha = find_half(g, name, n, ".alpha")};
+    *k = (pair){.a = i, .b = find_half(g, name, n, ends[end].b)};
+    const int64_t alpha = find_half(g, name, n, ".alpha");
     for (int f = 0; f < N_FRONTS; f++) {
         const size_t front = strlen(fronts[f].front);
         if (n <= front || !starts_with(name, fronts[f].front)) continue;
@@ -159,23 +192,20 @@ static wf_status add_pair(merger *g, int64_t i)
         n -= front;
         break;
     }
-    k->p = find_layer(g, layer, n);
+    k->at = find_layer(g, layer, n);
+    k->p = wf_params_get(g->m->params, k->at);
     if (!k->p || k->b < 0)
         return wf_fail_status(g->c, WF_EMODEL, "%s: %s: %s", g->path, name,
                               k->p ? "its other half is missing"
                                    : "the model has no layer of that name");
     g->n++;
-    return check_pair(g, k);
+    WF_TRY(check_pair(g, k));
+    WF_TRY(check_dtype(g, k->a));
+    WF_TRY(check_dtype(g, k->b));
+    return read_scale(g, k, alpha);
 }
 
 /* ---- adding ---- */
-
-static double scale_of(const merger *g, const pair *k, int64_t rank)
-{
-    double alpha = g->alpha != 0.0 ? g->alpha : (double)rank;
-    if (k->alpha >= 0) alpha = wf_item(g->c, wf_tensors_get(g->c, g->f, k->alpha));
-    return g->scale * alpha / (g->by_root ? sqrt((double)rank) : (double)rank);
-}
 
 /* [N,K] or, of a convolution, permuted to our layout. */
 static wf_tensor *product_of(const merger *g, const pair *k)
@@ -186,23 +216,51 @@ static wf_tensor *product_of(const merger *g, const pair *k)
     wf_tensor *b = wf_cast(c, wf_to_device(c, wf_tensors_get(c, g->f, k->b), at), WF_DTYPE_F32);
     const int64_t R = wf_dim(a, 0), N = k->p->shape.dims[0];
     wf_tensor *d = wf_matmul(c, wf_reshape2(c, b, N, R), wf_reshape2(c, a, R, -1), false, false);
-    d = wf_scale(c, d, scale_of(g, k, R));
+    d = wf_scale(c, d, k->scale);
     return k->p->shape.rank == 2 ? d : wf_param_from_public(c, k->p, d);
 }
 
-static wf_status merge_pair(const merger *g, const pair *k)
+/* Make the new weight of a pair, of a second one for the same layer from what the first made. */
+static wf_status make_weight(const merger *g, const pair *k)
 {
     wf_ctx *c = g->c;
+    wf_tensor **fresh = &g->fresh[k->at], *from = *fresh ? *fresh : k->p->t;
     wf_scope *s = wf_scope_open(c);
-    wf_tensor *w = wf_add(c, wf_cast(c, k->p->t, WF_DTYPE_F32), product_of(g, k));
+    wf_tensor *w = wf_add(c, wf_cast(c, from, WF_DTYPE_F32), product_of(g, k));
     wf_tensor *own = wf_take_owned(c, wf_cast(c, w, wf_get_dtype(k->p->t)));
-    if (own && !wf_has_failed(c)) {
-        wf_release(k->p->t);
-        k->p->t = own;
-        k->p->is_mapped = false;
+    if (own) {
+        wf_release(*fresh);
+        *fresh = own;
     }
     wf_scope_close(c, s, NULL);
     return wf_get_status(c);
+}
+
+static void swap_in(const merger *g)
+{
+    for (int64_t i = 0; i < wf_params_get_count(g->m->params); i++) {
+        if (!g->fresh[i]) continue;
+        wf_param *p = wf_params_get(g->m->params, i);
+        wf_release(p->t);
+        p->t = g->fresh[i];
+        p->is_mapped = false;
+    }
+}
+
+static wf_status merge_pairs(merger *g)
+{
+    wf_mem *mem = wf_ctx_get_mem(g->c);
+    const int64_t n = wf_params_get_count(g->m->params);
+    g->fresh = wf_mem_calloc(mem, (size_t)n * sizeof *g->fresh);
+    if (!g->fresh) return wf_fail_status(g->c, WF_ENOMEM, "%s: no memory", g->path);
+    for (int64_t i = 0; i < g->n && !wf_has_failed(g->c); i++) {
+        const wf_status st = make_weight(g, &g->pairs[i]);
+        (void)st;                        /* the failure stands in c */
+    }
+    if (!wf_has_failed(g->c)) swap_in(g);
+    for (int64_t i = 0; i < n && wf_has_failed(g->c); i++) wf_release(g->fresh[i]);
+    wf_mem_free(mem, g->fresh);
+    return wf_get_status(g->c);
 }
 
 /* ---- the file ---- */
@@ -212,7 +270,7 @@ static wf_status find_file(wf_ctx *c, const char *path, char *file, char *config
 {
     static const char *const names[] = {"adapter_model.safetensors",
                                         "pytorch_lora_weights.safetensors"};
-    const bool is_file = ends_with(path, ".safetensors");
+    const bool is_file = wf_ends_with(path, ".safetensors");
     const char *slash = strrchr(path, '/');
     snprintf(file, PATH_MOST, "%s", path);
     for (int i = 0; i < 2 && !is_file; i++) {
@@ -252,8 +310,7 @@ static wf_status merge_all(merger *g)
     if (g->n == 0)
         return wf_fail_status(g->c, WF_EMODEL, "%s: holds no low-rank adapter for a %s", g->path,
                               g->m->arch->name);
-    for (int64_t i = 0; i < g->n; i++) WF_TRY(merge_pair(g, &g->pairs[i]));
-    return wf_get_status(g->c);
+    return merge_pairs(g);
 }
 
 wf_status wf_lora_merge(wf_ctx *c, wf_model *m, const char *path, double scale, int64_t *n)

@@ -33,18 +33,14 @@ wf_attn wf_attn_declare(wf_builder *b, const char *name, int64_t width, int64_t 
     return a;
 }
 
-/* [B,T,N*D] -> [B,T,N,D], a view */
-static wf_tensor *split_heads(wf_ctx *c, wf_tensor *x, int64_t N)
-{
-    return wf_reshape4(c, x, wf_dim(x, 0), wf_dim(x, 1), N, wf_dim(x, 2) / N);
-}
-
 static wf_tensor *attend(wf_ctx *c, const wf_attn *a, wf_tensor *x, wf_tensor *k, wf_tensor *v,
                          wf_tensor *bias)
 {
     const int64_t N = a->n_heads, B = wf_dim(k, 0), width = wf_dim(x, 2);
-    wf_tensor *q = split_heads(c, wf_reshape3(c, wf_linear_run(c, &a->q, x), B, -1, width), N);
-    wf_tensor *y = wf_attention(c, q, split_heads(c, k, N), split_heads(c, v, N), bias, 0.0, false);
+    wf_tensor *q = wf_split_heads(c, wf_reshape3(c, wf_linear_run(c, &a->q, x), B, -1, width), N);
+    k = wf_split_heads(c, k, N);
+    v = wf_split_heads(c, v, N);
+    wf_tensor *y = wf_attention(c, q, k, v, bias, 0.0, false);
     return wf_linear_run(c, &a->out, wf_reshape3(c, y, wf_dim(x, 0), wf_dim(x, 1), wf_dim(x, 2)));
 }
 

@@ -35,18 +35,12 @@ wf_encoder wf_encoder_declare(wf_builder *b, const wf_encoder_style *style)
     return e;
 }
 
-/* [B,T,N*D] -> [B,T,N,D], a view */
-static wf_tensor *split_heads(wf_ctx *c, wf_tensor *x, int64_t N)
-{
-    return wf_reshape4(c, x, wf_dim(x, 0), wf_dim(x, 1), N, wf_dim(x, 2) / N);
-}
-
 static wf_tensor *attend(wf_ctx *c, const wf_encoder_layer *l, int64_t N, wf_tensor *x,
                          wf_tensor *bias, bool causal)
 {
-    wf_tensor *q = split_heads(c, wf_linear_run(c, &l->q, x), N);
-    wf_tensor *k = split_heads(c, wf_linear_run(c, &l->k, x), N);
-    wf_tensor *v = split_heads(c, wf_linear_run(c, &l->v, x), N);
+    wf_tensor *q = wf_split_heads(c, wf_linear_run(c, &l->q, x), N);
+    wf_tensor *k = wf_split_heads(c, wf_linear_run(c, &l->k, x), N);
+    wf_tensor *v = wf_split_heads(c, wf_linear_run(c, &l->v, x), N);
     wf_tensor *y = wf_attention(c, q, k, v, bias, 0.0, causal);
     return wf_linear_run(c, &l->out, wf_reshape3(c, y, wf_dim(x, 0), wf_dim(x, 1), wf_dim(x, 2)));
 }

@@ -226,6 +226,11 @@ wf_tensor *wf_to_dtype_of(wf_ctx *c, wf_tensor *x, const wf_tensor *like)
     return like && x ? wf_cast(c, x, wf_get_dtype(like)) : x;
 }
 
+wf_tensor *wf_split_heads(wf_ctx *c, wf_tensor *x, int64_t N)
+{
+    return wf_reshape4(c, x, wf_dim(x, 0), wf_dim(x, 1), N, wf_dim(x, 2) / N);
+}
+
 wf_tensor *wf_stack_states(wf_ctx *c, wf_tensor *const *states, int64_t n)
 {
     wf_tensor *all = NULL, *part[WF_OP_MAX_IN];

@@ -86,6 +86,8 @@ wf_tensor *wf_time_mlp_run(wf_ctx *c, const wf_time_mlp *l, wf_tensor *x);
 wf_tensor *wf_to_activation(wf_ctx *c, wf_tensor *x);
 /* x in the dtype of like, when that is another float. */
 wf_tensor *wf_to_dtype_of(wf_ctx *c, wf_tensor *x, const wf_tensor *like);
+/* [B,T,N*D] -> [B,T,N,D], a view where possible */
+wf_tensor *wf_split_heads(wf_ctx *c, wf_tensor *x, int64_t N);
 /* n states [B,T,C] -> [n,B,T,C] */
 wf_tensor *wf_stack_states(wf_ctx *c, wf_tensor *const *states, int64_t n);
 

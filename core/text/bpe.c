@@ -197,20 +197,6 @@ static void split(word *w, size_t n)
 
 /* ---- to ids ---- */
 
-static void give_unknown(const wf_bpe *b, const char *p, size_t n, bool *was_unk, wf_idbuf *out)
-{
-    bool has_bytes = b->byte_fallback;
-    for (size_t i = 0; has_bytes && i < n; i++) has_bytes = b->vocab->byte_ids[(uint8_t)p[i]] >= 0;
-    for (size_t i = 0; has_bytes && i < n; i++)
-        wf_idbuf_add(out, b->vocab->byte_ids[(uint8_t)p[i]]);
-    if (has_bytes) {
-        *was_unk = false;
-        return;
-    }
-    if (b->unk >= 0 && !(*was_unk && b->fuse_unk)) wf_idbuf_add(out, b->unk);
-    *was_unk = true;
-}
-
 static bool is_given(const wf_bpe *b, int64_t id)
 {
     if (id < 0) return false;
@@ -224,7 +210,8 @@ static void give_all(const word *w, wf_idbuf *out)
     for (int64_t i = w->n ? 0 : -1; i >= 0; i = w->s[i].next) {
         const symbol *s = &w->s[i];
         if (!is_given(w->b, s->id)) {
-            give_unknown(w->b, w->p + s->at, s->bytes, &was_unk, out);
+            wf_vocab_give_unknown(w->b->vocab, &w->b->unknown, w->p + s->at, s->bytes, &was_unk,
+                                  out);
             continue;
         }
         wf_idbuf_add(out, s->id);

@@ -14,8 +14,7 @@ typedef struct wf_bpe {
     wf_merge *table;             /* hash of pairs, left -1 free; NULL: a pair is merged when its
                                   * text is a piece, the highest score first (sentencepiece) */
     size_t cap;
-    int64_t unk;                 /* -1: what has no piece is left out */
-    bool byte_fallback, fuse_unk;
+    wf_unknown unknown;
     bool whole_first;            /* a word that is a piece is not taken apart */
     bool has_user;               /* pieces of kind USER are found before merging */
     const char *suffix;          /* of a word's last character, "</w>"; "" for none. Borrowed. */

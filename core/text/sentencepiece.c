@@ -227,8 +227,8 @@ static wf_status read_model(wf_ctx *c, wf_tokenizer *t, wf_cursor all, const cha
     t->is_bpe = s.model == 2;
     WF_TRY(read_pieces(c, t, all, path));
     WF_TRY(make_steps(c, t, &s, path));
-    t->bpe.byte_fallback = t->unigram.byte_fallback = s.byte_fallback;
-    t->bpe.fuse_unk = t->unigram.fuse_unk = true;
+    t->bpe.unknown.byte_fallback = t->unigram.unknown.byte_fallback = s.byte_fallback;
+    t->bpe.unknown.fuse_unk = t->unigram.unknown.fuse_unk = true;
     t->decoder = (wfi_decoder){.spaces = true, .bytes = s.byte_fallback, .fold = s.fold,
                                .strip_piece = s.prefix || s.fold, .unknown = " \xe2\x81\x87 "};
     return read_ends(c, t, &s, path);

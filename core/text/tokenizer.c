@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/file/bytes.h"
 #include "core/file/file_map.h"
 #include "core/text/tokenizer_impl.h"
 
@@ -83,7 +84,7 @@ wf_status wfi_tokenizer_finish(wf_ctx *c, wf_tokenizer *t, int64_t unk)
 {
     wf_vocab_finish(&t->vocab);
     t->bpe.vocab = t->unigram.vocab = &t->vocab;
-    t->bpe.unk = t->unigram.unk = unk;
+    t->bpe.unknown.unk = t->unigram.unknown.unk = unk;
     t->bpe.suffix = t->suffix;
     for (int64_t i = 0; i < t->n_added; i++)
         t->first_added[(uint8_t)wf_vocab_get(&t->vocab, t->added[i].id)[0]] = 1;
@@ -101,12 +102,6 @@ void wf_tokenizer_free(wf_tokenizer *t)
 }
 
 /* ---- which file ---- */
-
-static bool ends_with(const char *s, const char *end)
-{
-    const size_t n = strlen(s), k = strlen(end);
-    return n >= k && strcmp(s + n - k, end) == 0;
-}
 
 /* The file of that name in folder, into buf; false when there is none. */
 static bool find_in(const char *folder, const char *name, char *buf, size_t n)
@@ -137,8 +132,9 @@ wf_tokenizer *wf_tokenizer_load(wf_ctx *c, const char *path)
 {
     wf_tokenizer *t = wfi_tokenizer_new(c, path);
     if (!t) return NULL;
-    const wf_status st = ends_with(path, ".json")    ? wfi_tokenizer_read_json(c, t, path)
-                         : ends_with(path, ".model") ? wfi_tokenizer_read_sentencepiece(c, t, path)
+    const bool is_json = wf_ends_with(path, ".json"), is_model = wf_ends_with(path, ".model");
+    const wf_status st = is_json    ? wfi_tokenizer_read_json(c, t, path)
+                         : is_model ? wfi_tokenizer_read_sentencepiece(c, t, path)
                                                      : read_folder(c, t, path);
     if (st == WF_OK && !wf_has_failed(c)) return t;
     wf_tokenizer_free(t);

@@ -149,8 +149,8 @@ static wf_status read_bpe(const reader *r)
     const wf_json *merges = wf_json_find(r->model, "merges");
     const char *suffix = wf_json_get_text(c, r->model, "end_of_word_suffix", "");
     const char *prefix = wf_json_get_text(c, r->model, "continuing_subword_prefix", "");
-    b->byte_fallback = wf_json_get_bool(c, r->model, "byte_fallback", false);
-    b->fuse_unk = wf_json_get_bool(c, r->model, "fuse_unk", false);
+    b->unknown.byte_fallback = wf_json_get_bool(c, r->model, "byte_fallback", false);
+    b->unknown.fuse_unk = wf_json_get_bool(c, r->model, "fuse_unk", false);
     b->whole_first = wf_json_get_bool(c, r->model, "ignore_merges", false);
     if (wf_has_failed(c)) return wf_get_status(c);
     if (strlen(suffix) >= WFI_SUFFIX_MAX || *prefix)
@@ -184,8 +184,8 @@ static wf_status read_model(const reader *r, const wf_json *doc)
     if (!t->is_bpe && !is(type, "Unigram")) return refuse(r, "model", type);
     WF_TRY(read_vocabulary(r, doc));
     WF_TRY(wfi_tokenizer_finish(r->c, t, read_unknown(r)));
-    t->unigram.byte_fallback = wf_json_get_bool(r->c, r->model, "byte_fallback", false);
-    t->unigram.fuse_unk = t->unigram.reads_bytes = true;
+    t->unigram.unknown.byte_fallback = wf_json_get_bool(r->c, r->model, "byte_fallback", false);
+    t->unigram.unknown.fuse_unk = t->unigram.reads_bytes = true;
     return t->is_bpe ? read_bpe(r) : wf_get_status(r->c);
 }
 
@@ -417,7 +417,7 @@ static wf_status default_ends(const reader *r, const wf_json *doc)
     const int64_t eos = wf_vocab_find(&t->vocab, "</s>", 4);
     if (!wf_json_find(doc, "decoder")) {
         t->decoder.spaces = true;
-        t->decoder.bytes = t->unigram.byte_fallback || t->bpe.byte_fallback;
+        t->decoder.bytes = t->unigram.unknown.byte_fallback || t->bpe.unknown.byte_fallback;
         for (int i = 0; i < t->n_steps; i++) {
             wf_step *s = &t->steps[i];
             s->unless_space = s->kind == WF_STEP_PREPEND;

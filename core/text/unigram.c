@@ -47,16 +47,6 @@ static void step_from(const wf_unigram *u, const char *p, size_t n, size_t at, s
     if (!has_char) improve(&s[at + k], s[at].score + v->worst - UNKNOWN_PENALTY, -1, k);
 }
 
-static void give_unknown(const wf_unigram *u, const char *p, size_t n, bool *was_unk, wf_idbuf *out)
-{
-    bool has_bytes = u->byte_fallback;
-    for (size_t i = 0; has_bytes && i < n; i++) has_bytes = u->vocab->byte_ids[(uint8_t)p[i]] >= 0;
-    for (size_t i = 0; has_bytes && i < n; i++)
-        wf_idbuf_add(out, u->vocab->byte_ids[(uint8_t)p[i]]);
-    if (!has_bytes && u->unk >= 0 && !(*was_unk && u->fuse_unk)) wf_idbuf_add(out, u->unk);
-    *was_unk = !has_bytes;
-}
-
 static void give_path(const wf_unigram *u, const char *p, size_t n, step *s, wf_idbuf *out)
 {
     bool was_unk = false;
@@ -64,7 +54,7 @@ static void give_path(const wf_unigram *u, const char *p, size_t n, step *s, wf_
     for (size_t at = 0; at < n; at = (size_t)s[at].score) {
         const step *next = &s[(size_t)s[at].score];
         if (next->id < 0) {
-            give_unknown(u, p + at, next->bytes, &was_unk, out);
+            wf_vocab_give_unknown(u->vocab, &u->unknown, p + at, next->bytes, &was_unk, out);
         } else {
             wf_idbuf_add(out, next->id);
             was_unk = false;

@@ -6,9 +6,7 @@
 
 typedef struct wf_unigram {
     const wf_vocab *vocab;
-    int64_t unk;                 /* -1: what has no piece is left out */
-    bool byte_fallback;
-    bool fuse_unk;               /* neighbours without a piece are one unknown piece */
+    wf_unknown unknown;
     bool reads_bytes;            /* pieces "<0x0A>" stand for that text too */
 } wf_unigram;
 

@@ -99,3 +99,14 @@ const char *wf_vocab_get(const wf_vocab *v, int64_t id)
 {
     return id >= 0 && id < v->n && v->pieces[id].bytes >= 0 ? text_of(v, id) : NULL;
 }
+
+void wf_vocab_give_unknown(const wf_vocab *v, const wf_unknown *how, const char *p, size_t n,
+                           bool *was_unk, wf_idbuf *out)
+{
+    bool has_bytes = how->byte_fallback;
+    for (size_t i = 0; has_bytes && i < n; i++) has_bytes = v->byte_ids[(uint8_t)p[i]] >= 0;
+    for (size_t i = 0; has_bytes && i < n; i++) wf_idbuf_add(out, v->byte_ids[(uint8_t)p[i]]);
+    const bool is_fused = *was_unk && how->fuse_unk;
+    if (!has_bytes && how->unk >= 0 && !is_fused) wf_idbuf_add(out, how->unk);
+    *was_unk = !has_bytes;
+}

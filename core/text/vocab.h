@@ -49,6 +49,18 @@ void wf_vocab_free(wf_vocab *v);
 const char *wf_vocab_get(const wf_vocab *v, int64_t id);
 int64_t wf_vocab_find(const wf_vocab *v, const char *text, size_t bytes);      /* -1: none */
 
+/* What a stretch of a word becomes that has no piece. */
+typedef struct wf_unknown {
+    int64_t unk;             /* -1: it is left out */
+    bool byte_fallback;      /* pieces of its bytes, where there are all of them */
+    bool fuse_unk;           /* neighbours without a piece are one unknown piece */
+} wf_unknown;
+
+/* Append what n bytes without a piece become; *was_unk: whether the piece before was the unknown
+ * one, and whether this is. */
+void wf_vocab_give_unknown(const wf_vocab *v, const wf_unknown *how, const char *p, size_t n,
+                           bool *was_unk, wf_idbuf *out);
+
 /* Hashes of a text byte by byte: start, then one step a byte; find by the hash so far. */
 static inline uint64_t wf_vocab_hash_start(void) { return UINT64_C(1469598103934665603); }
 static inline uint64_t wf_vocab_hash_step(uint64_t h, char ch)

@@ -121,7 +121,7 @@ function Chat:save(path)
       local kind = kind_of(part)
       out.parts[k] = { [kind] = kind == "text" and part or name_of(part) }
       local source = turn.sources and turn.sources[k]
-      out.sources[k] = source and name_of(source) or false
+      out.sources[k] = source and { [source.kind] = name_of(source) } or false
     end
     document.turns[i] = out
   end
@@ -145,6 +145,14 @@ local function load_part(folder, path, part, known)
   return known[value]
 end
 
+--- What a reply's medium was made from, a part or the bare name of a medium of the reply's kind;
+-- false for nothing. It need not be a part of any turn.
+local function load_source(folder, path, source, kind, known)
+  if not source then return false end
+  if type(source) == "string" then source = { [kind] = source } end
+  return load_part(folder, path, source, known)
+end
+
 --- One saved turn.
 local function load_turn(folder, path, turn, i, known)
   local role = i % 2 == 1 and "user" or "model"
@@ -154,8 +162,8 @@ local function load_turn(folder, path, turn, i, known)
   local out = { role = role, parts = {}, sources = {} }
   for k, part in ipairs(turn.parts) do
     out.parts[k] = load_part(folder, path, part, known)
-    local source = type(turn.sources) == "table" and turn.sources[k]
-    out.sources[k] = source and known[source] or false
+    out.sources[k] = load_source(folder, path, type(turn.sources) == "table" and turn.sources[k],
+      kind_of(out.parts[k]), known)
   end
   return out
 end

@@ -1,11 +1,12 @@
 --- weft: make and edit images, sound, video and text from Lua.
 -- The package table. Parts load on first touch and are also requirable (`require "weft.train"`).
 local core = require "weft.core"
+local host = require "weft.host"
 
 local here = debug.getinfo(1, "S").source
 core.set_home((here:gsub("init%.lua$", "")))
 
-local weft = { version = "0.1.0", core = core }
+local weft = { version = host.version, core = core }
 
 --- The package's folder, with a slash at its end: what ships is found relative to it.
 weft.home = here:gsub("init%.lua$", ""):gsub("^@", "")

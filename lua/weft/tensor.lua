@@ -242,14 +242,9 @@ end
 function methods.contiguous(t) return t:is_contiguous() and t or ops.copy(t) end
 function methods.clone(t) return ops.copy(t) end
 
-local dtypes = {}
-for name in ("f32 f64 f16 bf16 i64 i32 i8 u8 bool q8_0 q4_0"):gmatch "%S+" do
-  dtypes[name] = true
-end
-
 --- Another dtype or device; t itself when it already is.
 function methods.to(t, what)
-  if dtypes[what] then return t.dtype == what and t or ops.cast(t, { dtype = what }) end
+  if core.dtypes[what] then return t.dtype == what and t or ops.cast(t, { dtype = what }) end
   if what == t.device then return t end
   return core.to_device(t, what)
 end
@@ -265,9 +260,10 @@ function methods.apply(t, f)
   return core.from_table(walk(t:totable()), t.dtype):to(t.device)
 end
 
+-- What is no plain byte to C.
 local c_types = {
   f32 = "float *", f64 = "double *", f16 = "uint16_t *", bf16 = "uint16_t *", i64 = "int64_t *",
-  i32 = "int32_t *", i8 = "int8_t *", u8 = "uint8_t *", bool = "uint8_t *",
+  i32 = "int32_t *", i8 = "int8_t *",
 }
 
 --- The first value's address for LuaJIT's ffi ("float *" for f32 ...), of a contiguous tensor in
@@ -318,10 +314,6 @@ local function bytes_text(n)
   return ("%.1f GB"):format(n)
 end
 
-local item_bytes = {
-  f32 = 4, f64 = 8, f16 = 2, bf16 = 2, i64 = 8, i32 = 4, i8 = 1, u8 = 1, bool = 1,
-}
-
 local function statistics(t)
   return core.scope(function()
     local x = t:to("f32"):reshape(-1)
@@ -366,12 +358,13 @@ end
 --- Header, statistics and a corner of the data, never all of it.
 local function text(t)
   if t:is_dead() then return "Tensor (freed)" end
-  local size = item_bytes[t.dtype]
+  local size = core.dtypes[t.dtype]
+  local is_plain = size == math.floor(size)     -- not kept in blocks
   local lines = { ("Tensor %s [%s] %s  %d elements%s%s"):format(t.dtype,
     table.concat(t:size(), " "), t.device, t:numel(),
-    size and " " .. bytes_text(size * t:numel()) or "",
+    is_plain and " " .. bytes_text(size * t:numel()) or "",
     t:is_contiguous() and "  contiguous" or "") }
-  if t:numel() == 0 or not size then return lines[1] end
+  if t:numel() == 0 or not is_plain then return lines[1] end
   if t.dtype ~= "bool" then lines[2] = statistics(t) end
   if t.rank == 0 then lines[#lines + 1] = "  " .. short(t:item())
   else core.scope(corner, t, lines) end

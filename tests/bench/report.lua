@@ -138,22 +138,51 @@ local function memory_table()
   return out
 end
 
-local function machine_lines()
-  local h, fma, bf16, read, dates, level = saved.host, 0, 0, 0, {}, ""
+--- A host and the level of weft's kernels on it, in words.
+local function host_text(row)
+  local h = row.host or saved.host     -- at the head of the file: that of rows without one
+  return ("%s (model %s; %s), %d processors; weft's kernels for %s, PyTorch %s"):format(h.name,
+    h.model, table.concat(h.has, " "), h.processors, row.machine.level, h.torch)
+end
+
+--- Rows by the host that they were measured on, in the order in which hosts appear.
+---@return { text: string, rows: table[] }[]
+local function hosts()
+  local out = {}
   for _, row in ipairs(saved.rows) do
+    local text = host_text(row)
+    local host = out[text]
+    if not host then
+      host = { text = text, rows = {} }
+      out[text], out[#out + 1] = host, host
+    end
+    host.rows[#host.rows + 1] = row
+  end
+  return out
+end
+
+--- What was measured beside the rows of one host, at best; and when.
+local function host_lines(host, is_only)
+  local fma, bf16, read, names, days = 0, 0, 0, {}, {}
+  for i, row in ipairs(host.rows) do
     local m = row.machine
     fma, bf16 = math.max(fma, m.fma_gflops), math.max(bf16, m.bf16_gflops)
-    read, level = math.max(read, m.read_gbytes_s), m.level
-    dates[row.date] = true
+    read, names[i] = math.max(read, m.read_gbytes_s), row.name
+    if not days[row.date] then days[row.date], days[#days + 1] = true, row.date end
   end
-  local days = {}
-  for d in pairs(dates) do days[#days + 1] = d end
   table.sort(days)
-  return { ("%s (model %s; %s), %d processors; weft's kernels for %s, PyTorch %s; measured on %s."):
-      format(h.name, h.model, table.concat(h.has, " "), h.processors, level, h.torch,
-        table.concat(days, ", ")),
+  return ("%s; measured on %s%s."):format(host.text, table.concat(days, ", "),
+      is_only and "" or ": " .. table.concat(names, "; ")),
     ("Measured beside: f32 multiply-adds %.0f GFLOP/s, products of bf16 %.0f, memory read at "
-      .. "%.1f GB/s."):format(fma, bf16, read) }
+      .. "%.1f GB/s."):format(fma, bf16, read)
+end
+
+local function machine_lines()
+  local list, out = hosts(), {}
+  for _, host in ipairs(list) do
+    out[#out + 1], out[#out + 2] = host_lines(host, #list == 1)
+  end
+  return out
 end
 
 local function tables(name)

@@ -140,6 +140,25 @@ describe("the small model's language model", function()
       assert.equal("image", loaded { "make it small" }.image.kind)
     end)
 
+    it("keeps a source that is no part of a turn", function()
+      local chat, other = new(), m:image(quick { "a dog" })
+      chat { "a red cat", concat = other }
+      local path = dir .. "/source.json"
+      chat:save(path)
+      local function check_source()
+        local source = weft.chat.load(path, m)[2].sources[1]
+        assert.equal("image", source and source.kind)
+        assert.is_true(differ(other, source) <= 1 / 255)
+      end
+      check_source()
+      -- a bare name is of the reply's kind
+      local text = assert(io.open(path)):read "*a"
+      local bare, n = text:gsub('"sources":%[{"image":("[^"]*")}%]', '"sources":[%1]')
+      assert.equal(1, n)
+      micro.write(path, bare)
+      check_source()
+    end)
+
     it("refuses a damaged file by name", function()
       local path = dir .. "/damaged.json"
       local model = '{"role":"model","parts":[]}'

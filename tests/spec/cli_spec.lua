@@ -72,6 +72,14 @@ describe("weft", function()
     assert.matches("did you mean 'batch'", err)
   end)
 
+  it("is of the version that scripts and its sources name", function()
+    local f = assert(io.open "core/base/version.h")
+    local stated = f:read("*a"):match 'WF_VERSION "([^"]*)"'
+    f:close()
+    assert.equal(stated, require("weft").version)
+    assert.matches("weft " .. stated:gsub("%.", "%%."), select(2, weft(dir, "--version")))
+  end)
+
   it("refuses unknown commands and options with the nearest", function()
     local rc, _, err = weft(dir, "btch")
     assert.equal(2, rc)
@@ -186,6 +194,30 @@ describe("weft batch", function()
     assert.equal(2, rc)
     assert.matches("is in use by another weft batch", err)
   end)
+
+  it("can be stopped, and has its limits, while a recipe hangs before it says its parameters",
+    function()
+      write(dir .. "/hangs.lua", "while true do end\nrequire('weft').params { a = 1 }\n")
+      local guarded = "timeout -s KILL 15 " .. weft_bin .. " batch hangs.lua "
+      local function batch(options) return sh(dir, guarded .. options) end
+      local rc, _, err = batch "--timeout 1s"
+      assert.equal(3, rc)
+      assert.matches("hangs.lua: took longer than 1s", err)
+      rc, _, err = batch "jobs/a.lua seed=1 --stall 1s"
+      assert.equal(3, rc)
+      assert.matches("hangs.lua: no progress for 1.* %(%-%-stall%)", err)
+      assert.matches("1 done, 1 failed", err)
+      rc, _, err = batch "--max-time 1s"
+      assert.equal(75, rc)
+      assert.matches("stopped before the first job", err)
+      for name, status in pairs { INT = 130, TERM = 143 } do
+        rc, _, err = sh(dir, ("%s batch hangs.lua & p=$!; "
+          .. "(sleep 15; kill -KILL $p) >/dev/null 2>&1 & guard=$!; "
+          .. "sleep 1; kill -%s $p; wait $p; rc=$?; kill $guard; exit $rc"):format(weft_bin, name))
+        assert.equal(status, rc)
+        assert.matches("stopped before the first job", err)
+      end
+    end)
 
   it("goes on after a kill, with nothing half written", function()
     sh(dir, ("%s batch jobs --sweep seed=1,9,2 & sleep 1; kill -KILL $!; wait"):format(weft_bin))

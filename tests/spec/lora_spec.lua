@@ -48,6 +48,20 @@ local function renamed(lora, f, more)
   return path
 end
 
+--- Change the one dtype of a file's header, without a change of its bytes of data.
+local function retype(path, from, to)
+  local text = assert(io.open(path, "rb")):read "*a"
+  local n = text:byte(1) + 256 * text:byte(2)
+  local header, count = text:sub(9, 8 + n):gsub(('"dtype":"%s"'):format(from),
+    ('"dtype":"%s"'):format(to))
+  assert.are.equal(1, count)
+  header = header .. (" "):rep(-#header % 8)
+  local file = assert(io.open(path, "wb"))
+  file:write(string.char(#header % 256, math.floor(#header / 256), 0, 0, 0, 0, 0, 0), header,
+    text:sub(9 + n))
+  file:close()
+end
+
 describe("adapters", function()
   local lm = model()
   local plain = lm{ ids = ids }.logits
@@ -139,11 +153,76 @@ describe("adapters", function()
       ["model.layers.0.mlp.up_proj.lora_A.weight"] = T.zeros(2, 25),
       ["model.layers.0.mlp.up_proj.lora_B.weight"] = T.zeros(40, 2),
     })
+    fails("q_proj.alpha is [2], wanted one finite number", same, {
+      ["model.layers.1.self_attn.q_proj.alpha"] = T.full({ 2 }, 8),
+    })
+    fails("q_proj.alpha is not finite", same, {
+      ["model.layers.1.self_attn.q_proj.alpha"] = T.full({ 1 }, 1 / 0),
+    })
     fails("holds no low-rank adapter for a llama", function(m, half)
       return same("text_encoder." .. m, half)
     end)
     local _, e = pcall(lm.merge, lm, "/nowhere")
     assert.is_truthy(tostring(e):find("holds no adapter_model.safetensors", 1, true), tostring(e))
+  end)
+
+  it("leave the weights alone when a half is of no dtype that can be loaded", function()
+    local half = "base_model.model.model.layers.1.self_attn.v_proj.lora_A.weight"
+    local at, other = folder(), model()
+    lora:save(at)
+    local list = T.load(at .. "/adapter_model.safetensors")
+    for name, t in pairs(list) do list[name] = t:clone() end
+    list[half] = list[half]:to "u8"
+    local path = folder() .. ".safetensors"
+    T.save(path, list)
+    retype(path, "U8", "F8_E4M3")
+    local _, e = pcall(other.merge, other, path)
+    assert.is_truthy(tostring(e):find('v_proj.lora_A.weight": dtype F8_E4M3 cannot be loaded', 1,
+      true), tostring(e))
+    assert.are.equal(0, far(plain, other{ ids = ids }.logits))
+  end)
+
+  it("leave the weights alone wherever memory ends", function()
+    local at, other, n = folder(), model(), 0
+    lora:save(at)
+    local function is_same()
+      for name, t in other:parameters() do
+        if far(t, before[name]) > 0 then return false end
+      end
+      return true
+    end
+    repeat
+      n = n + 1
+      weft.core.fail_alloc(n)
+      local ok, e = pcall(other.merge, other, at)
+      weft.core.fail_alloc(0)
+      assert.is_true(ok or tostring(e):find("out of memory", 1, true) ~= nil, tostring(e))
+      assert.is_true(ok or is_same(), ("after allocation %d failed"):format(n))
+    until ok
+    assert.is_true(n > 50)
+    assert.is_true(far(adapted, other{ ids = ids }.logits) < CLOSE)
+  end)
+
+  it("add up when a layer has two", function()
+    local twice, once = model(), model()
+    local path = renamed(lora, function(m, half) return ("%s.lora_%s.weight"):format(m, half) end)
+    local list = T.load(path)
+    for name, t in pairs(list) do list[name] = t:clone() end
+    for _, name in ipairs { "q_proj.lora_A", "q_proj.lora_B" } do
+      name = ("model.layers.0.self_attn.%s.weight"):format(name)
+      list["base_model.model." .. name] = list[name]
+    end
+    local both = folder() .. ".safetensors"
+    T.save(both, list)
+    assert.are.equal("applied 9/9", tostring(twice:merge(both)))
+    once:merge(path)
+    local old, new = {}, {}
+    for name, t in once:parameters() do old[name] = t end
+    for name, t in twice:parameters() do new[name] = t end
+    local q = "model.layers.0.self_attn.q_proj.weight"
+    assert.is_true(far(old[q] * 2 - before[q], new[q]) < 1e-6)
+    new[q], old[q] = nil, nil
+    for name, t in pairs(new) do assert.are.equal(0, far(t, old[name])) end
   end)
 
   it("refuse targets that name nothing, and a second set", function()

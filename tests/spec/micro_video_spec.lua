@@ -98,6 +98,18 @@ describe("m:video", function()
     assert.are.equal(8, meta.call.options.frames)
     assert.are.equal(3, meta.seed)
   end)
+  it("carries the hash of the model, whatever was made before", function()
+    local fresh, n = micro.new("micro", m.parts), 0
+    fresh.hash = function()       -- what weft.load leaves of a folder
+      n = n + 1
+      return "c0ffee"
+    end
+    for _ = 1, 2 do
+      local v = fresh:video { TEXT, seed = 3, steps = 1, frames = 1, progress = false }
+      assert.are.equal("c0ffee", v.meta.model.sha256)
+    end
+    assert.are.equal(1, n)
+  end)
   it("hears the words of motion, and the rest of the text", function()
     local v = make()
     assert.is_true(differ(v, make { "a small red cat in the snow moving right" }) > 1e-4)
@@ -150,6 +162,13 @@ describe("m:video", function()
 end)
 
 describe("the training", function()
+  it("makes folders of any name, and says when it cannot", function()
+    local made = folder .. "/mother's/first child"
+    require("run").mkdir(made)
+    assert.are.equal("dir", require("weft.host").stat(made))
+    assert.truthy(error_of(require("run").mkdir, folder .. "/unet/config.json/below")
+      :find("config.json", 1, true))
+  end)
   it("moves what lies over frames alone while the rest is frozen", function()
     local command = "./weft run --threads 1 recipes/micro/train/unet_video.lua steps=2 batch=1 "
       .. "freeze=%g out='%s' work='%s/work' >/dev/null 2>&1"

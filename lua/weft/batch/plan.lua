@@ -144,8 +144,8 @@ local function job_of(entry, given, declared, o, start_dir)
   return job
 end
 
---- All jobs in order, each once.
----@param declare fun(path: string): table   { rows, sweep } of a recipe, or { error }
+--- All jobs in order, each once; nil and what declare said when it was stopped.
+---@param declare fun(path: string): table   { rows, sweep } of a recipe, or { error }, or { stop }
 function M.jobs(words, o, declare)
   local out, seen, start_dir = {}, {}, assert(host.cwd())
   local function add(job)
@@ -155,6 +155,7 @@ function M.jobs(words, o, declare)
   end
   for _, entry in ipairs(entries(words)) do
     local declared = entry.recipe and not entry.error and declare(entry.recipe) or {}
+    if declared.stop then return nil, declared.stop end
     local message = entry.error or declared.error
     if message then
       add(failed_job(entry, message))

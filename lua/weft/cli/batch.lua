@@ -18,19 +18,66 @@ local MAX_JOBS = 256
 local STALL_S = 600        -- a worker that says nothing for so long hangs
 local may_get_better = { oom = true, device = true, died = true }
 
+-- ---- workers that take too long ----
+
+--- Why a worker is to be ended: it is at its job for too long, or hangs (then is_stall); nil while
+-- it may go on.
+---@return string? reason
+---@return boolean? is_stall
+local function find_excess(w, limits)
+  local now = host.clock()
+  if limits.timeout and now - w.since > limits.timeout then
+    return ("took longer than %s"):format(limits.timeout_text)
+  elseif limits.stall > 0 and now - w.heard > limits.stall then
+    return ("no progress for %s (--stall)"):format(term.duration(limits.stall)), true
+  end
+  return nil
+end
+
+--- End a worker that is past hope.
+local function put_down(w, reason)
+  w.end_reason, w.is_dying = reason, true
+  host.kill(w.pid, "kill")
+end
+
 -- ---- what a recipe declares, asked of a worker ----
 
---- A function that asks the pool for a recipe's declaration: { rows, sweep, sha256 } or { error }.
-local function asker(workers)
+--- The exit status that a signal or --max-time asks for while no job runs yet; nil to go on.
+local function find_stop(limits)
+  local n = host.signal_counts()
+  if n.term + n.hup > 0 then return EXIT_TERM end
+  if n.int > 0 then return EXIT_INT end
+  if n.usr1 > 0 or (limits.deadline and host.clock() > limits.deadline) then return EXIT_EARLY end
+  return nil
+end
+
+--- A worker's answer about its recipe; nil and an exit status when the batch is to stop, which
+-- leaves the worker busy.
+local function await_params(workers, w, limits)
+  local got
+  while not got do
+    workers:listen(LISTEN_S, function(x, t)
+      local is_answer = t.event == "params" or t.event == "bad" or t.event == "died"
+      if x == w and is_answer then got = t end
+    end)
+    local stop = find_stop(limits)
+    if stop then return nil, stop end
+    local excess = not got and not w.is_dying and find_excess(w, limits)
+    if excess then put_down(w, excess) end
+  end
+  if got.event == "died" then got.message = w.end_reason or got.message end
+  return got
+end
+
+--- A function that asks the pool for a recipe's declaration: { rows, sweep, sha256 } or { error },
+-- or { stop } with an exit status.
+local function asker(workers, limits)
   return function(path)
-    local w, got = workers:idle() or workers:start(), nil
+    local w = workers:idle() or workers:start()
     local full = paths.absolute(path)
     pool.order(w, { ["do"] = "params", recipe = full }, { recipe = full })
-    while not got do
-      workers:listen(LISTEN_S, function(_, t)
-        if t.event == "params" or t.event == "bad" or t.event == "died" then got = t end
-      end)
-    end
+    local got, stop = await_params(workers, w, limits)
+    if stop then return { stop = stop } end
     w.job = nil
     if got.event ~= "params" then
       local where = got.line and (":%d"):format(got.line) or ""
@@ -53,7 +100,7 @@ end
 local function limits_of(o)
   return {
     retries = number_of(o, "retries", 0, 100) or 0,
-    timeout = o.timeout and args.time("--timeout", o.timeout),
+    timeout = o.timeout and args.time("--timeout", o.timeout), timeout_text = o.timeout,
     stall = o.stall and args.time("--stall", o.stall) or STALL_S,
     deadline = o["max-time"] and host.clock() + args.time("--max-time", o["max-time"]),
     workers = number_of(o, "jobs", 1, MAX_JOBS) or 1,
@@ -177,23 +224,15 @@ local function hand_out(self)
   end
 end
 
---- End a worker that is past hope.
-local function put_down(w, reason)
-  w.end_reason, w.is_dying = reason, true
-  host.kill(w.pid, "kill")
-end
-
 --- Jobs that take too long or hang, and a batch that takes too long.
 local function watch_clock(self)
-  local now, limits = host.clock(), self.limits
+  local now = host.clock()
   for _, w in ipairs(self.workers.workers) do
-    if w.job and not w.end_reason then
-      if limits.timeout and now - w.since > limits.timeout then
-        put_down(w, ("took longer than %s"):format(self.options.timeout))
-      elseif limits.stall > 0 and now - w.heard > limits.stall then
-        w.has_stalled = true
-        put_down(w, ("no progress for %s (--stall)"):format(term.duration(limits.stall)))
-      end
+    local reason, is_stall
+    if w.job and not w.end_reason then reason, is_stall = find_excess(w, self.limits) end
+    if reason then
+      w.has_stalled = is_stall
+      put_down(w, reason)
     end
   end
   if self.limits.deadline and now > self.limits.deadline and not self.is_closing then
@@ -288,7 +327,13 @@ function M.main(a)
   o.params = a.params
   local workers = pool.new(config_of(o))
   host.signals "idle"
-  local jobs = plan.jobs(a.words, o, asker(workers))
+  local jobs, stop = plan.jobs(a.words, o, asker(workers, limits))
+  if not jobs then
+    workers:close()
+    tools.log("weft: stopped before the first job: the recipes were still being asked for their "
+      .. "parameters")
+    return stop
+  end
   local dir = o.out or "out"
   local self = setmetatable({
     options = o, limits = limits, dir = dir, journal = journal.open(dir), workers = workers,

@@ -17,7 +17,6 @@ local media = require "weft.pipeline.micro_media"
 local options = require "weft.options"
 local parts = require "weft.pipeline.micro_parts"
 local prompts = require "weft.pipeline.micro_prompt"
-local provenance = require "weft.provenance"
 local reply = require "weft.pipeline.micro_reply"
 local result = require "weft.result"
 local runs = require "weft.pipeline.micro_run"
@@ -28,11 +27,9 @@ local Micro = {}
 Micro.__index = Micro
 M.class = Micro
 
-M.SIDE_PX = media.SIDE_PX
-
 M.defaults = {
-  steps = 25, guidance = parts.SCALE, sampler = "ddim", schedule = "discrete", size = { 64, 64 },
-  strength = 0.6, negative = "",
+  steps = 25, guidance = parts.SCALE, sampler = "ddim", schedule = "discrete",
+  size = { parts.SIDE_PX, parts.SIDE_PX }, strength = 0.6, negative = "",
 }
 
 --- What any sampler must know of the noise that the denoiser was trained with.
@@ -111,20 +108,10 @@ end
 
 -- ---- making ----
 
---- What a file made from this call carries.
-local function describe(self, o, fn, i)
-  self.sha256 = self.sha256 or self.hash and self.hash()
-  return provenance.new {
-    model = { name = self.name, sha256 = self.sha256 }, call = options.describe(fn, o),
-    seed = o.seed + i - 1, index = i, rng = provenance.generator(o.rng),
-    device = provenance.device(self.device), dtype = self.dtype,
-  }
-end
-
 --- What was decoded, as pictures or sounds of the call.
 local function finish(self, medium, x, o, fn)
   local list = runs.write(self, medium, x, o)
-  for i, made in ipairs(list) do made.meta = describe(self, o, fn, i) end
+  for i, made in ipairs(list) do made.meta = runs.describe(self, o, fn, i) end
   return list
 end
 

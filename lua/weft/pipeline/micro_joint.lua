@@ -14,7 +14,7 @@ local sampler = require "weft.sampler"
 
 local M = {}
 
-local CHANNELS = 8
+local CHANNELS = parts.LATENT_CHANNELS
 local image, audio = media.media.image, media.media.audio
 
 ---@class weft.MicroWanted
@@ -70,7 +70,7 @@ local function denoiser(m, medium, o, n, item)
   end)
   local concat = item.concat
   if concat == nil then concat = o.concat end
-  return (runs.denoiser(m, medium, o, n, feature, concat))
+  return (runs.side(m, medium, o, n, feature, concat))
 end
 
 --- Latents of a picture and of a sound side by side [n,16,16,16], apart.

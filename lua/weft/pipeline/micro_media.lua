@@ -5,12 +5,12 @@ local audio = require "weft.audio"
 local check = require "weft.check"
 local image = require "weft.image"
 local mel = require "weft.pipeline.micro_mel"
+local parts = require "weft.pipeline.micro_parts"
 local reader = require "weft.pipeline.reader"
 
 local M = {}
 
-M.SIDE_PX = 64
-local LATENT_SIDE = 16
+local SIDE_PX, LATENT_SIDE = parts.SIDE_PX, parts.LATENT_SIDE
 
 ---@class weft.MicroMedium
 ---@field kind string    "image", "audio"
@@ -19,6 +19,7 @@ local LATENT_SIDE = 16
 ---@field vae string     the parts that draw it
 ---@field unet string
 ---@field conditioner string
+---@field denoise fun(...): weft.Tensor  how the unet is called: weft.pipeline.micro_parts.denoise
 ---@field is fun(v: any): boolean
 ---@field read fun(m: weft.Micro, v: any): weft.Tensor  [1,64,64,C] on the model's device, what
 --- encoder and vae take
@@ -32,12 +33,11 @@ local LATENT_SIDE = 16
 
 --- Pixels in -1 ... 1 of any picture, of so many channels; another size is resized and noted.
 local function read_pixels(m, im, channels)
-  local side = M.SIDE_PX
-  if im.width ~= side or im.height ~= side then
-    m:warn("picture of %dx%d resized to %dx%d", im.width, im.height, side, side)
-    im = im:resize(side, side, { fit = "cover", filter = "bicubic" })
+  if im.width ~= SIDE_PX or im.height ~= SIDE_PX then
+    m:warn("picture of %dx%d resized to %dx%d", im.width, im.height, SIDE_PX, SIDE_PX)
+    im = im:resize(SIDE_PX, SIDE_PX, { fit = "cover", filter = "bicubic" })
   end
-  return (im:as(channels):tensor() * 2 - 1):reshape(1, side, side, channels):to(m.device)
+  return (im:as(channels):tensor() * 2 - 1):reshape(1, SIDE_PX, SIDE_PX, channels):to(m.device)
 end
 
 local function read_picture(m, im) return read_pixels(m, im, 3) end
@@ -47,9 +47,9 @@ local function write_picture(_, x)
 end
 
 local function check_picture(what, o)
-  local side = M.SIDE_PX
-  if o.size and (o.size[1] ~= side or o.size[2] ~= side) then
-    check.fail("%s: this model makes %dx%d, not %dx%d", what, side, side, o.size[1], o.size[2])
+  if o.size and (o.size[1] ~= SIDE_PX or o.size[2] ~= SIDE_PX) then
+    check.fail("%s: this model makes %dx%d, not %dx%d", what, SIDE_PX, SIDE_PX, o.size[1],
+      o.size[2])
   end
 end
 
@@ -118,13 +118,13 @@ end
 M.media = {
   image = {
     kind = "image", word = "picture", encoder = "image_encoder", vae = "vae", unet = "unet",
-    conditioner = "conditioner", is = image.is, read = read_picture, write = write_picture,
-    mask = picture_mask, check = check_picture,
+    conditioner = "conditioner", denoise = parts.denoise, is = image.is, read = read_picture,
+    write = write_picture, mask = picture_mask, check = check_picture,
   },
   audio = {
     kind = "audio", word = "sound", encoder = "audio_encoder", vae = "audio_vae",
-    unet = "audio_unet", conditioner = "audio_conditioner", is = audio.is, read = read_sound,
-    write = write_sound, mask = sound_mask, check = check_sound,
+    unet = "audio_unet", conditioner = "audio_conditioner", denoise = parts.denoise, is = audio.is,
+    read = read_sound, write = write_sound, mask = sound_mask, check = check_sound,
     length = function(a) return math.min(a.seconds, LONGEST_S) end,
   },
 }
@@ -154,18 +154,18 @@ function M.find_part(v) return M.find(v) or M.depth.is(v) and M.depth or nil end
 --- Kinds that a model's parts can hear or see, and those that they can make.
 ---@return string[] input
 ---@return string[] output
-function M.kinds(parts)
+function M.kinds(list)
   local input, output = { "text" }, {}
   for _, kind in ipairs(M.order) do
     local medium = M.media[kind]
-    if parts[medium.encoder] then input[#input + 1] = kind end
-    if parts[medium.vae] and parts[medium.unet] and parts[medium.conditioner] then
+    if list[medium.encoder] then input[#input + 1] = kind end
+    if list[medium.vae] and list[medium.unet] and list[medium.conditioner] then
       output[#output + 1] = kind
     end
   end
-  if parts[M.depth.encoder] then input[#input + 1] = M.depth.kind end
-  if parts.unet_video then output[#output + 1] = "video" end
-  if reader.is_in(parts) then output[#output + 1] = "text" end
+  if list[M.depth.encoder] then input[#input + 1] = M.depth.kind end
+  if list.unet_video then output[#output + 1] = "video" end
+  if reader.is_in(list) then output[#output + 1] = "text" end
   return input, output
 end
 

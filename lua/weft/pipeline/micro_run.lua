@@ -1,37 +1,49 @@
---- One run of the small model: conditions of the branches, guidance, the sampler's loop.
+--- One run of the small model: conditions of the branches, guidance, the sampler's loop. Videos
+-- (micro_video) and pictures with their sounds (micro_joint) have loops of their own, of the same.
 local check = require "weft.check"
 local guidance = require "weft.guidance"
 local ops = require "weft.ops"
+local options = require "weft.options"
 local parts = require "weft.pipeline.micro_parts"
 local prompts = require "weft.pipeline.micro_prompt"
+local provenance = require "weft.provenance"
 local sampler = require "weft.sampler"
 local tensor = require "weft.tensor"
 
 local M = {}
 
-local LATENT_SIDE, LATENT_CHANNELS = 16, 8
+local LATENT_SIDE, LATENT_CHANNELS = parts.LATENT_SIDE, parts.LATENT_CHANNELS
+
+--- The words of a prompt.
+local function text_of(prompt)
+  return type(prompt) == "table" and (prompts.split(prompt)) or prompt
+end
+
+---@class weft.MicroTold
+---@field feature weft.Tensor  [1,128] what to make
+---@field words string         in the cross-attention of the branch with the feature
+---@field source? weft.Tensor  [1,16,16,8] what the denoiser sees beside its sample
 
 --- Conditions of each branch for one sample: { class_labels, context, mask, map, source }. The
--- negative prompt stands in the branches without the feature (the paper's reading) or, with mode =
--- "code", in all of them, as the official code has it: then they differ in the feature only.
-local function conditions(m, medium, o, feature, source)
-  local negative = type(o.negative) == "table" and prompts.split(o.negative) or o.negative
-  local empty, empty_mask = prompts.words(m, "")
-  local words, mask = prompts.words(m, negative)
+-- negative prompt stands in the branches without the feature.
+---@param told weft.MicroTold
+local function conditions(m, medium, o, told)
+  local said, said_mask = prompts.words(m, told.words)
+  local unsaid, unsaid_mask = prompts.words(m, text_of(o.negative))
   local zero, none = tensor.zeros({ 1, prompts.width(m) }, { device = m.device }),
     tensor.zeros({ 1, LATENT_SIDE, LATENT_SIDE, LATENT_CHANNELS }, { device = m.device })
   local function branch(f, w, k, s)
     local c = parts.condition(m.parts[medium.conditioner], f, w, k)
-    c.source = s
+    c.source = s or none
     return c
   end
+  local source = told.source
   local three = source and type(o.guidance) ~= "number"
     and (type(o.guidance) == "function" or o.guidance.concat)
   return {
-    full = o.mode == "code" and branch(feature, words, mask, source or none)
-      or branch(feature, empty, empty_mask, source or none),
-    source = branch(zero, words, mask, source or none),
-    none = branch(zero, words, mask, source and not three and source or none),
+    full = branch(told.feature, said, said_mask, source),
+    source = branch(zero, unsaid, unsaid_mask, source),
+    none = branch(zero, unsaid, unsaid_mask, not three and source or nil),
   }
 end
 
@@ -67,16 +79,22 @@ local function connected(names, mid_kv)
   return ops.cat(list, 1)
 end
 
---- The denoiser with guidance: (z [n,...], t, st, mid_kv?) -> v.
-local function denoiser(unet, o, by_name, n, has_source)
+--- The denoiser with guidance of a checked call, for n samples: (z [n,...], t, st, mid_kv?) -> v,
+-- where mid_kv is what the connectors tell of another medium.
+---@param medium { unet: string, conditioner: string, denoise: fun(...): weft.Tensor }  names of the
+--- parts, and what calls the unet, as micro_parts.denoise does
+---@param told weft.MicroTold
+---@return fun(z: weft.Tensor, t: number, st: table, mid_kv: weft.Tensor?): weft.Tensor
+function M.denoiser(m, medium, o, n, told)
+  local unet, has_source = m.parts[medium.unet], told.source ~= nil
   local guide = guidance(o.guidance, parts.RESCALE, parts.SCALE)
-  local stacked = batches(guide, by_name, n, has_source)
+  local stacked = batches(guide, conditions(m, medium, o, told), n, has_source)
   return function(z, t, st, mid_kv)
     local at = st.steps > 1 and (st.step - 1) / (st.steps - 1) or 0
     local names = guide:branches(at, has_source)
     local c, list = stacked[table.concat(names, " ")], {}
     for i = 1, #names do list[i] = z end
-    local v = parts.denoise(unet, #names > 1 and ops.cat(list, 1) or z, t, c.source, c,
+    local v = medium.denoise(unet, #names > 1 and ops.cat(list, 1) or z, t, c.source, c,
       mid_kv and connected(names, mid_kv))
     local p = {}
     for i, name in ipairs(names) do p[name] = v:narrow(1, (i - 1) * n + 1, n) end
@@ -84,30 +102,37 @@ local function denoiser(unet, o, by_name, n, has_source)
   end
 end
 
---- Unit noise [n,16,16,8], or of several media [n,media,16,16,8], of which the first is that of one
--- alone: sample i depends on seed + i - 1. PyTorch's generators draw it channels first, as its
--- pipelines do.
----@param o table  rng, seed
----@param n_media? integer
-function M.noise(o, n, n_media)
-  local list, is_torch, k = {}, o.rng and o.rng ~= "philox", n_media or 1
-  local sizes = is_torch and { k, LATENT_CHANNELS, LATENT_SIDE, LATENT_SIDE }
-    or { k, LATENT_SIDE, LATENT_SIDE, LATENT_CHANNELS }
+--- Unit noise of n samples, a list: sample i depends on seed + i - 1. PyTorch's generators draw it
+-- channels first, as its pipelines do.
+---@param o table          rng, seed
+---@param sizes integer[]  of one, { k, ..., 8 }
+local function draw(o, n, sizes)
+  local list, is_torch = {}, o.rng and o.rng ~= "philox"
+  local drawn, order = { sizes[1], sizes[#sizes] }, { 1 }
+  for d = 2, #sizes - 1 do drawn[d + 1], order[d] = sizes[d], d + 1 end
+  order[#sizes] = 2
   for i = 1, n do
-    local x = tensor.randn(sizes, { seed = o.seed + i - 1, rng = o.rng })
-    list[i] = is_torch and x:permute(1, 3, 4, 2):contiguous() or x
+    local x = tensor.randn(is_torch and drawn or sizes, { seed = o.seed + i - 1, rng = o.rng })
+    list[i] = is_torch and x:permute(order):contiguous() or x
   end
-  return n_media and ops.stack(list, 1) or ops.cat(list, 1)
+  return list
 end
 
---- The noise that a run starts from.
-local function first_noise(m, o, n)
-  if not o.latents then return M.noise(o, n):to(m.device) end
-  local want = { n, LATENT_SIDE, LATENT_SIDE, LATENT_CHANNELS }
-  local got = table.concat(o.latents:size(), ",")
-  if got ~= table.concat(want, ",") then
-    check.fail("latents are [%s], wanted [%s]", got, table.concat(want, ","))
+--- Unit noise of n samples of several media side by side, [n,media,16,16,8], of which the first is
+-- that of one alone.
+function M.noise(o, n, n_media)
+  return ops.stack(draw(o, n, { n_media, LATENT_SIDE, LATENT_SIDE, LATENT_CHANNELS }), 1)
+end
+
+--- The noise that a run starts from: what the call gives, else drawn.
+---@param sizes integer[]  { n, ..., 8 }
+---@return weft.Tensor z   of these sizes
+function M.first_noise(m, o, sizes)
+  if not o.latents then
+    return ops.cat(draw(o, sizes[1], { 1, unpack(sizes, 2) }), 1):to(m.device)
   end
+  local got, want = table.concat(o.latents:size(), ","), table.concat(sizes, ",")
+  if got ~= want then check.fail("latents are [%s], wanted [%s]", got, want) end
   return o.latents:to(m.device)
 end
 
@@ -139,16 +164,18 @@ local function mask_of(m, medium, mask)
   return medium.mask(mask):to(m.device)
 end
 
---- One medium's side of a checked call: its denoiser with guidance, (z [n,16,16,8], t, st, mid_kv?)
--- -> v, where mid_kv is what the connectors tell of another medium; and its source's latents.
+--- One medium's side of a checked call: its denoiser, as M.denoiser says, and its source's latents.
+-- Beside the feature stand no words (the paper's reading) or, with mode = "code", the negative
+-- prompt, as the official code has it: then the branches differ in the feature only.
+---@param medium weft.MicroMedium
 ---@param feature weft.Tensor  [1,128] what to make
 ---@param concat any  what the denoiser sees beside its sample; nil or false for nothing
 ---@return fun(z: weft.Tensor, t: number, st: table, mid_kv: weft.Tensor?): weft.Tensor
 ---@return weft.Tensor? source  [1,16,16,8]
-function M.denoiser(m, medium, o, n, feature, concat)
+function M.side(m, medium, o, n, feature, concat)
   local source = latents_of(m, medium, "concat", concat)
-  local by_name = conditions(m, medium, o, feature, source)
-  return denoiser(m.parts[medium.unet], o, by_name, n, source ~= nil), source
+  local words = o.mode == "code" and text_of(o.negative) or ""
+  return M.denoiser(m, medium, o, n, { feature = feature, words = words, source = source }), source
 end
 
 --- n latents of a checked call, and whether a callback ended the run early.
@@ -159,13 +186,13 @@ end
 ---@return weft.Tensor z  [n,16,16,8]
 ---@return boolean stopped
 function M.sample(m, medium, o, n, feature, concat)
-  local denoise, source = M.denoiser(m, medium, o, n, feature, concat)
+  local denoise, source = M.side(m, medium, o, n, feature, concat)
   local start = source and o.init == concat and source or latents_of(m, medium, "init", o.init)
   local s = sampler.of(o.sampler, o.schedule, m.noise)
-  local stopped = false
+  local sizes, stopped = { n, LATENT_SIDE, LATENT_SIDE, LATENT_CHANNELS }, false
   local z = s:run {
-    steps = o.steps, latents = first_noise(m, o, n), seed = o.seed, noise = step_noise(m, o),
-    init = start and start:expand(n, LATENT_SIDE, LATENT_SIDE, LATENT_CHANNELS):contiguous(),
+    steps = o.steps, latents = M.first_noise(m, o, sizes), seed = o.seed,
+    noise = step_noise(m, o), init = start and start:expand(unpack(sizes)):contiguous(),
     strength = start and o.strength, mask = start and mask_of(m, medium, o.mask),
     denoise = denoise, progress = o.progress,
     on_step = o.on_step and function(st)
@@ -188,6 +215,18 @@ function M.write(m, medium, x, o)
   local out = {}
   for i = 1, x:size(1) do out[i] = medium.write(m, x:select(1, i), o.seed + i - 1, o) end
   return out
+end
+
+--- What the file of the ith medium that a call makes carries.
+---@param o table   what options.check returned
+---@param fn string  the verb
+function M.describe(m, o, fn, i)
+  m.sha256 = m.sha256 or m.hash and m.hash()
+  return provenance.new {
+    model = { name = m.name, sha256 = m.sha256 }, call = options.describe(fn, o),
+    seed = o.seed + i - 1, index = i, rng = provenance.generator(o.rng),
+    device = provenance.device(m.device), dtype = m.dtype,
+  }
 end
 
 return M

@@ -7,21 +7,19 @@
 local core = require "weft.core"
 local check = require "weft.check"
 local embedding = require "weft.embedding"
-local guidance = require "weft.guidance"
 local image = require "weft.image"
+local media = require "weft.pipeline.micro_media"
 local options = require "weft.options"
 local ops = require "weft.ops"
 local parts = require "weft.pipeline.micro_parts"
-local prompts = require "weft.pipeline.micro_prompt"
-local provenance = require "weft.provenance"
+local runs = require "weft.pipeline.micro_run"
 local sampler = require "weft.sampler"
-local tensor = require "weft.tensor"
 local video = require "weft.video"
 
 local M = {}
 
 M.MAX_FRAMES, M.FPS = 8, 8
-local SIDE, CHANNELS, SIDE_PX = 16, 8, 64
+local SIDE, CHANNELS = parts.LATENT_SIDE, parts.LATENT_CHANNELS
 
 -- Where what moves begins in a description.
 local MOTIONS = { "staying still", "moving left", "moving right", "moving up", "moving down",
@@ -61,16 +59,16 @@ end
 
 --- What a prompt says: its text, what becomes the feature, and its first picture.
 local function read_prompt(prompt)
-  local texts, media, picture = {}, {}, nil
+  local texts, others, picture = {}, {}, nil
   for _, part in ipairs(prompt) do
     local inner = type(part) == "table" and part.weft_weight and part.part or part
     if type(inner) == "string" then texts[#texts + 1] = inner
-    else media[#media + 1] = part end
+    else others[#others + 1] = part end
     if image.is(inner) then picture = picture or inner end
   end
   local text = table.concat(texts):gsub("^%s+", ""):gsub("%s+$", "")
   local scene = M.split(text)
-  return text, { scene, unpack(media) }, picture
+  return text, { scene, unpack(others) }, picture
 end
 
 --- The picture that is the first frame; nil for none.
@@ -94,43 +92,8 @@ local function with_feature(model, prompt, picture, pixels)
   return out
 end
 
---- Conditions of each branch, the ones of both samplers' batches: context, map, first frame.
-local function conditions(model, o, text, feature, source)
-  local none = tensor.zeros({ 1, SIDE, SIDE, CHANNELS }, { device = model.device })
-  local three = source and type(o.guidance) ~= "number"
-    and (type(o.guidance) == "function" or o.guidance.concat)
-  local function branch(f, words, s)
-    local states, mask = model:words(words)
-    local c = parts.condition(model.parts.conditioner, f, states, mask)
-    c.source = s or none
-    return c
-  end
-  local negative = type(o.negative) == "table" and read_prompt(o.negative) or o.negative
-  local zero = tensor.zeros({ 1, prompts.width(model) }, { device = model.device })
-  return {
-    full = branch(feature, text, source), source = branch(zero, negative, source),
-    none = branch(zero, negative, not three and source or nil),
-  }
-end
-
---- The denoiser with guidance: (z [1,L,...], t, st) -> v.
-local function denoiser(model, o, by_name, has_source)
-  local guide = guidance(o.guidance, parts.RESCALE, parts.SCALE)
-  return function(z, t, st)
-    local at = st.steps > 1 and (st.step - 1) / (st.steps - 1) or 0
-    local names, p, c = guide:branches(at, has_source), {}, {}
-    for _, key in ipairs { "class_labels", "context", "mask", "map", "source" } do
-      local list = {}
-      for i, name in ipairs(names) do list[i] = by_name[name][key] end
-      c[key] = ops.cat(list, 1)
-    end
-    local list = {}
-    for i = 1, #names do list[i] = z end
-    local v = M.denoise(model.parts.unet_video, ops.cat(list, 1), t, c.source, c)
-    for i, name in ipairs(names) do p[name] = v:narrow(1, i, 1) end
-    return guide:combine(p)
-  end
-end
+-- The parts of its denoiser, as micro_run asks for those of a medium.
+local medium = { unet = "unet_video", conditioner = "conditioner", denoise = M.denoise }
 
 --- How many frames, of the options.
 local function count_frames(o)
@@ -149,46 +112,22 @@ local function pictures(model, z)
   return ((t + 1) * 0.5):clamp(0, 1)
 end
 
---- Unit noise [1,L,16,16,8].
-local function first_noise(o)
-  local sizes = { 1, o.frames, SIDE, SIDE, CHANNELS }
-  if not o.latents and o.rng and o.rng ~= "philox" then
-    local x = tensor.randn({ 1, CHANNELS, o.frames, SIDE, SIDE }, { seed = o.seed, rng = o.rng })
-    return x:permute(1, 3, 4, 5, 2):contiguous()
-  end
-  if not o.latents then return tensor.randn(sizes, { seed = o.seed }) end
-  local got = table.concat(o.latents:size(), ",")
-  if got ~= table.concat(sizes, ",") then
-    check.fail("video: latents are [%s], wanted [%s]", got, table.concat(sizes, ","))
-  end
-  return o.latents
-end
-
 local function sample(model, o, feature)
   local text, prompt, picture = read_prompt(o.prompt)
   local start = first_frame(o, picture)
   local pixels = start and model:pixels(start)
   local source = pixels and parts.latents(model.parts.vae, pixels)
   if start and start == picture then prompt = with_feature(model, prompt, start, pixels) end
-  local by_name = conditions(model, o, text, feature or model:feature(prompt), source)
+  local told = { feature = feature or model:feature(prompt), words = text, source = source }
   local s = sampler.of(o.sampler, o.schedule, model.noise)
   return s:run {
     steps = o.steps, seed = o.seed, progress = o.progress,
-    latents = first_noise(o):to(model.device),
-    denoise = denoiser(model, o, by_name, source ~= nil),
+    latents = runs.first_noise(model, o, { 1, o.frames, SIDE, SIDE, CHANNELS }),
+    denoise = runs.denoiser(model, medium, o, 1, told),
     on_step = o.on_step and function(st)
       st.preview = function() return video.from(pictures(model, st:x0()), o.fps):strip() end
       return o.on_step(st)
     end,
-  }
-end
-
---- What a file made from this call carries.
-local function describe(model, o, fn)
-  return provenance.new {
-    model = { name = model.name, sha256 = model.sha256 }, call = options.describe(fn, o),
-    seed = o.seed, index = 1, rng = provenance.generator(o.rng),
-    device = provenance.device(model.device), dtype = model.dtype,
   }
 end
 
@@ -197,10 +136,7 @@ local function settle(o)
   for _, name in ipairs { "init", "mask", "noise" } do
     if o[name] ~= nil then check.fail("video: this model takes no '%s'", name) end
   end
-  if o.size[1] ~= SIDE_PX or o.size[2] ~= SIDE_PX then
-    check.fail("video: this model makes %dx%d, not %dx%d", SIDE_PX, SIDE_PX, o.size[1],
-      o.size[2])
-  end
+  media.media.image.check("video", o)
   o.fps = o.fps or M.FPS
   o.frames = count_frames(o)
 end
@@ -218,7 +154,7 @@ function M.make(model, o, fn, feature)
   local v = video.from(core.scope(function()
     return pictures(model, (sample(model, o, feature)))
   end), o.fps)
-  v.meta = describe(model, o, fn)
+  v.meta = runs.describe(model, o, fn, 1)
   return v
 end
 

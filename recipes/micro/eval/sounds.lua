@@ -43,7 +43,6 @@ local function make(i, prompt)
   local a = m:audio(weft.with(options(i, prompt), { vocoder = p.vocoder }))
   if p.out ~= "" and kept < 32 then
     kept = kept + 1
-    os.execute(("mkdir -p '%s'"):format(p.out))
     a:save(("%s/%02d.wav"):format(p.out, kept))
   end
   return a

@@ -2,6 +2,7 @@
 -- the loop that logs, saves every five minutes and goes on where it stopped.
 local weft = require "weft"
 local configs = require "configs"
+local paths = require "weft.paths"
 local tokenizer = require "weft.tokenizer"
 local train = weft.train
 
@@ -45,7 +46,8 @@ function M.params(defaults)
   return p
 end
 
-function M.mkdir(path) os.execute(("mkdir -p '%s'"):format(path)) end
+--- Make a folder and those above it.
+M.mkdir = paths.make_dir
 
 --- A part of the small model with random weights.
 function M.model(name, seed)

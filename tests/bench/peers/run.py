@@ -24,6 +24,7 @@ sys.dont_write_bytecode = True
 import models
 import ops
 import train
+from saved import save
 
 DTYPES = {"f32": torch.float32, "bf16": torch.bfloat16, "f16": torch.float16}
 SAMPLE_S = 0.03
@@ -148,7 +149,7 @@ class Unit:
         r = self.row
         keep = {k: r[k] for k in ("group", "name", "flops", "bytes", "items", "unit") if k in r}
         return {**keep, "date": datetime.date.today().isoformat(), "command": command,
-                "machine": machine, "load": os.getloadavg()[0],
+                "host": processor(), "machine": machine, "load": os.getloadavg()[0],
                 "parties": {p.name: p.result() for p in self.parties}}
 
 
@@ -169,19 +170,6 @@ def read_options(words):
     if unknown:
         sys.exit(f"unknown: {' '.join(unknown)}")
     return options
-
-
-def save(path, results):
-    saved = {"rows": []}
-    if os.path.exists(path):
-        with open(path) as f:
-            saved = json.load(f)
-    rows = {(r["group"], r["name"]): r for r in saved["rows"] + results}
-    saved = {"host": processor(), "rows": list(rows.values())}
-    with open(path + ".part", "w") as f:
-        json.dump(saved, f, indent=1)
-        f.write("\n")
-    os.rename(path + ".part", path)
 
 
 def run_each(units, samples, machine, finish):
