@@ -77,6 +77,16 @@ local function must(what, o, v)
   return fail(nil, "%s: %s must be %s, got %s", what, o.name, spec.domain(o), shown(v))
 end
 
+--- A table of weights has names, and numbers from 0.
+local function check_weights(what, o, v)
+  for k, w in pairs(v) do
+    if type(k) == "number" or type(w) ~= "number" or not (w >= 0 and w < math.huge) then
+      fail("numbers from 0, by kind: mix = { text = 0.5 }", "%s: %s.%s cannot be %s", what, o.name,
+        tostring(k), shown(w))
+    end
+  end
+end
+
 --- The value as weft keeps it: choices in their own spelling, sizes as lists. Raises when it is
 -- wrong.
 function M.value(what, o, v)
@@ -92,6 +102,10 @@ function M.value(what, o, v)
   end
   if o.size then return M.size(v) or must(what, o, v) end
   if o.keys and type(v) == "table" then M.keys(what .. ": " .. o.name, v, o.keys) end
+  if o.weights then check_weights(what, o, v) end
+  if o.list and type(v) == "table" and #v == 0 then
+    return fail(spec.domain(o), "%s: %s names nothing", what, o.name)
+  end
   if not o.choices or type(v) ~= "string" then return v end
   local c = choice(o, v)
   if c then return c end
@@ -140,7 +154,15 @@ function M.prompt(which, t)
     end
     out[i] = t[i]
   end
-  return require("weft.prompt").flat(out)
+  out = require("weft.prompt").flat(out)
+  for i, part in ipairs(out) do
+    local text = type(part) == "table" and part.weft_weight and part.part or part
+    if type(text) == "string" and not check.is_utf8(text) then
+      fail("weft reads and writes text as UTF-8", "%s: prompt part %d is not UTF-8",
+        which, i)
+    end
+  end
+  return out
 end
 
 --- What cannot be together, said before any work.
@@ -267,14 +289,30 @@ local function describe_value(o, v)
   return v
 end
 
---- A call for provenance: { fn, n, prompt = { {text=} ... }, options = {...} }, defaults included.
+--- Does an option say anything of what a call makes?
+local function is_of_kinds(row, kinds)
+  if not row.to then return true end
+  for _, kind in ipairs(kinds) do
+    for _, taken in ipairs(row.to) do
+      if taken == kind then return true end
+    end
+  end
+  return false
+end
+
+--- A call for provenance: { fn, n, prompt = { {text=} ... }, options = {...} }, defaults included,
+-- as far as they are for the kinds that the call makes.
 ---@param fn string     the verb
 ---@param o table       what check returned
-function M.describe(fn, o)
+---@param kind? string  what the file is; nil to keep all options
+function M.describe(fn, o, kind)
+  local to = o.to
+  local kinds = type(to) == "table" and to or { to ~= "auto" and to or kind }
   local call = { fn = fn, n = o.n, prompt = describe_prompt(o.prompt or {}), options = {} }
   for name, v in pairs(o) do
     local row = spec.by_name[name]
-    if row and name ~= "seed" and name ~= "n" then call.options[name] = describe_value(row, v) end
+    local is_said = row and name ~= "seed" and name ~= "n" and (not kind or is_of_kinds(row, kinds))
+    if is_said then call.options[name] = describe_value(row, v) end
   end
   return call
 end

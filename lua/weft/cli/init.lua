@@ -36,6 +36,22 @@ local function apply_common(o)
   if o.quiet then require("weft.tools").is_quiet = true end
 end
 
+-- What a variable of the environment may be; empty is as if it were not there.
+local variables = {
+  WEFT_CPU = { "amx", "avx512bf16", "avx512", "avx2", "plain" },
+  WEFT_TERM = { "kitty", "blocks", "ascii", "none" },
+}
+
+local function check_environment()
+  for name, choices in pairs(variables) do
+    local v, is_known = os.getenv(name) or "", false
+    for _, c in ipairs(choices) do is_known = is_known or c == v end
+    if v ~= "" and not is_known then
+      args.fail("%s=%s: must be one of %s", name, term.safe(v), table.concat(choices, " "))
+    end
+  end
+end
+
 local function run_version()
   io.write(("weft %s  %s\n"):format(require("weft.host").version, jit.version))
   return 0
@@ -48,6 +64,7 @@ local function run_eval(argv)
 end
 
 local function dispatch(argv)
+  check_environment()
   local name, from = choose(argv)
   if name == "version" then return run_version() end
   if name == "eval" then return run_eval(argv) end
