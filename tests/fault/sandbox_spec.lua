@@ -120,6 +120,28 @@ describe("weft repro", function()
     end
     assert.are.equal("b.png\nc.png\nr.lua\nsheet.png\n", shell.out("ls " .. dir))
   end)
+  it("makes sounds of weft make again, in every format", function()
+    local sounds = micro.make(micro.temp(), { narrow = true, sounds = true })
+    for _, ending in ipairs { "wav", "flac", "ogg", "opus" } do
+      local name = "s." .. ending
+      assert.are.equal(0, (shell.weft(dir, ("make audio 'a high meow' -o %s steps=2 seed=1 -m %s")
+        :format(name, sounds))))
+      local rc, out = shell.weft(dir, ("repro %s -m %s"):format(name, sounds))
+      assert.are.equal(name .. ": identical\n", out)
+      assert.are.equal(0, rc)
+      local _, info = shell.weft(dir, "info --json " .. name)
+      assert.is_falsy(info:find("Size", 1, true) or info:find('"size"', 1, true)
+        or info:find('"fps"', 1, true), info)
+    end
+    micro.remove(sounds)
+  end)
+  it("makes each of several pictures again", function()
+    assert.are.equal(0, (weft "make image 'a cat' n=2 steps=2 seed=4 -o n.png"))
+    for _, name in ipairs { "n-4.png", "n-5.png" } do
+      local _, out = weft("repro " .. name)
+      assert.are.equal(name .. ": identical\n", out)
+    end
+  end)
   it("says what differs and why", function()
     local other = micro.make(micro.temp(), { narrow = true, seed = 6 })
     assert.are.equal(0, (weft "make image 'a cat' steps=2 seed=1 -o d.png"))

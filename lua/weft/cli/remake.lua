@@ -87,6 +87,18 @@ local function run_recipe(meta, dir, folder, is_trusted)
   return out
 end
 
+local SOUNDS = { wav = true, flac = true, ogg = true, oga = true, opus = true }
+local CLIPS = { apng = true, webm = true, mp4 = true, mkv = true, mov = true, avi = true,
+  gif = true }
+
+--- The part of a result that a file with this ending holds; an animated PNG may end as a picture.
+local function part_of(result, ending)
+  local extension = ending:sub(2)
+  local kind = SOUNDS[extension] and "audio" or CLIPS[extension] and "video" or "image"
+  return result[kind] or kind == "image" and result.video
+    or require("weft.core").raise("model", "the call made no " .. kind)
+end
+
 --- Make the one call again: for files that no recipe made.
 local function run_call(meta, dir, ending)
   local weft = require "weft"
@@ -99,9 +111,8 @@ local function run_call(meta, dir, ending)
     o[i] = type(part) == "table" and part.text or part
   end
   local m = weft.load(meta.model and meta.model.name or "micro")
-  local fn = meta.call.fn
-  if fn == "generate" then fn, o.to = o.to or "image", nil end
-  local made = m[fn](m, o)
+  local made = m[meta.call.fn](m, o)
+  if meta.call.fn == "generate" then made = part_of(made, ending) end
   made.meta.call, made.meta.index = meta.call, meta.index
   made:save(dir .. "/again" .. ending)
   return dir

@@ -218,12 +218,13 @@ function M.write(m, medium, x, o)
 end
 
 --- What the file of the ith medium that a call makes carries.
----@param o table   what options.check returned
----@param fn string  the verb
-function M.describe(m, o, fn, i)
+---@param o table     what options.check returned
+---@param fn string   the verb
+---@param kind string  of the medium
+function M.describe(m, o, fn, i, kind)
   m.sha256 = m.sha256 or m.hash and m.hash()
   return provenance.new {
-    model = { name = m.name, sha256 = m.sha256 }, call = options.describe(fn, o),
+    model = { name = m.name, sha256 = m.sha256 }, call = options.describe(fn, o, kind),
     seed = o.seed + i - 1, index = i, rng = provenance.generator(o.rng),
     device = provenance.device(m.device), dtype = m.dtype,
   }
