@@ -66,7 +66,9 @@ describe("the prompt on a terminal", function()
     keys('m:image{ "x", steps = 1000 }', "Enter")
     expect "step %d+/1000"
     keys "C-c"
-    expect "\nstopped at step %d+/1000"
+    expect "\nstopped at step %d+/1000 .*; partial picture in _\n"
+    keys(":show", "Enter")
+    expect "\nImage 64x64 rgb  seed %d+\n"
     keys("while true do end", "Enter")
     os.execute "sleep 0.5"
     keys "C-c"

@@ -122,16 +122,19 @@ local function make(self, medium, o, fn, feature, concat)
   media.need(self, fn, medium, { "unet", "conditioner", "vae" })
   medium.check(fn, o)
   if concat == nil then concat = o.concat end
-  local stopped
+  local stopped, err
   local x = core.scope(function()
     local z
     feature = finite.check("reading the prompt", function()
       return feature or prompts.feature(self, o.prompt, o.mix)
     end)
-    z, stopped = runs.sample(self, medium, o, o.n or 1, feature, concat)
+    z, stopped, err = runs.sample(self, medium, o, o.n or 1, feature, concat)
     return parts.pictures(self.parts[medium.vae], z)
   end)
-  return finish(self, medium, x, o, fn), stopped
+  local list = finish(self, medium, x, o, fn)
+  if not err then return list, stopped end
+  err.partial, list[1].meta.stopped = list[1], true
+  return error(err, 0)
 end
 
 --- All that a checked call wants, a list for each; and whether a callback ended a run early. A

@@ -120,6 +120,7 @@ end
 --- Run a session, after a recipe if one is given. Returns the exit status.
 function M.run(recipe_path, given)
   jit.off()                               -- compiled loops look at no hook: Ctrl-C must work
+  require("weft.config").keeps_partial = true
   local is_terminal = host.isatty(0) and host.isatty(1) and not term.plain
   local s = session.new{ is_terminal = is_terminal }
   if recipe_path then
