@@ -52,7 +52,7 @@ static void forget_stop(lua_State *L)
     if (now.cancel) *now.cancel = 0;
 }
 
-/* The stop is known to Lua. Work that ends here may still use the engine, for what it has so far. */
+/* The stop is known to Lua. Work that ends here may use the engine, for what it has so far. */
 static void note_raised(void)
 {
     now.is_raised = 1;

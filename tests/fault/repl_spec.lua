@@ -109,6 +109,20 @@ describe("the prompt on a terminal", function()
     keys "C-c"
     expect "stopped\nweft:4>"
   end)
+  it("takes changes back, and moves by line in an entry of several", function()
+    if not has_tmux then
+      pending "tmux is not here"
+      return
+    end
+    start_again()
+    keys("1 + 41", "C-w", "C-_", "Enter")
+    expect "\n42\n"
+    keys("abc", "C-_", "C-_", "C-_", "7", "Enter")
+    expect "\n7\n"
+    keys("do", "Escape", "Enter", "x=5", "Escape", "Enter", "print(x)", "Escape", "Enter",
+      "en", "d", "Up", "Up", "6", "Enter")             -- tmux has a key of the name end
+    expect "\n56\n"
+  end)
   it("ends with its terminal, whatever runs", function()
     if not has_tmux then
       pending "tmux is not here"
