@@ -203,6 +203,16 @@ static int l_sha256_file(lua_State *L)
     return ok ? push_hash(L, h) : fail_os(L, path);
 }
 
+/* host.stack_bytes() -> bytes of the C stack in use since this module was opened */
+static int l_stack_bytes(lua_State *L)
+{
+    const char here = 0;
+    const uintptr_t base = (uintptr_t)lua_touserdata(L, lua_upvalueindex(1));
+    const uintptr_t now = (uintptr_t)&here;
+    lua_pushnumber(L, base > now ? (lua_Number)(base - now) : 0);
+    return 1;
+}
+
 int luaopen_weft_host(lua_State *L)
 {
     const luaL_Reg list[] = {
@@ -214,6 +224,9 @@ int luaopen_weft_host(lua_State *L)
     };
     lua_newtable(L);
     luaL_setfuncs(L, list, 0);
+    lua_pushlightuserdata(L, (void *)(uintptr_t)&list);
+    lua_pushcclosure(L, l_stack_bytes, 1);
+    lua_setfield(L, -2, "stack_bytes");
     lwf_open_signal(L);
     lwf_open_process(L);
     lua_pushliteral(L, WF_VERSION);

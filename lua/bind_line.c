@@ -34,6 +34,12 @@ static struct {
     volatile sig_atomic_t is_resized;
 } ed = {.complete_ref = LUA_NOREF, .hint_ref = LUA_NOREF};
 
+enum { UNDO_MAX = 200 };
+static struct {
+    char *lines[UNDO_MAX];               /* of the entry so far; the last is what is shown */
+    int n;
+} undo;
+
 static void on_resize(int sig)
 {
     (void)sig;
@@ -108,6 +114,39 @@ static void draw_hint(void)
     lua_settop(L, top);
 }
 
+/* ---- undo: the line as it was before each change ---- */
+
+/* Note the line before the next key, if it is another than at the one before. */
+static void note_line(void)
+{
+    const LineInfo *li = el_line(ed.el);
+    const size_t n = (size_t)(li->lastchar - li->buffer);
+    const char *top = undo.n ? undo.lines[undo.n - 1] : "";
+    if (strlen(top) == n && memcmp(top, li->buffer, n) == 0) return;
+    if (undo.n == UNDO_MAX) {
+        free(undo.lines[0]);
+        memmove(undo.lines, undo.lines + 1, (UNDO_MAX - 1) * sizeof *undo.lines);
+        undo.n--;
+    }
+    char *copy = malloc(n + 1);
+    if (!copy) return;
+    memcpy(copy, li->buffer, n);
+    copy[n] = '\0';
+    undo.lines[undo.n++] = copy;
+}
+
+static void forget_lines(void)
+{
+    while (undo.n) free(undo.lines[--undo.n]);
+}
+
+static int characters_of(const char *p, const char *end)
+{
+    int n = 0;
+    for (; p < end; p++) n += ((unsigned char)*p & 0xC0) != 0x80;
+    return n;
+}
+
 /* ---- reading characters ---- */
 
 /* Wait for a byte. 1: there is one, 0: interrupted by Ctrl-C. */
@@ -131,6 +170,7 @@ static int get_char(EditLine *el, wchar_t *out)
     mbstate_t state;
     memset(&state, 0, sizeof state);
     (void)el;
+    note_line();
     draw_hint();
     for (;;) {
         if (!wait_byte()) {
@@ -205,6 +245,61 @@ static unsigned char complete(EditLine *el, int ch)
     return result;
 }
 
+/* The line on top is the one that is shown; what lies below it comes back. */
+static unsigned char undo_change(EditLine *el, int ch)
+{
+    (void)ch;
+    if (!undo.n) return CC_ERROR;
+    free(undo.lines[--undo.n]);
+    const LineInfo *li = el_line(el);
+    el_cursor(el, characters_of(li->cursor, li->lastchar));
+    li = el_line(el);
+    el_deletestr(el, characters_of(li->buffer, li->lastchar));
+    if (undo.n) el_insertstr(el, undo.lines[undo.n - 1]);
+    return CC_REFRESH;
+}
+
+/* ---- up and down: by line in an entry of several, else through history ---- */
+
+/* Move to the line above or below, as far along as the cursor is. false: there is none. */
+static bool move_line(EditLine *el, bool is_up)
+{
+    const LineInfo *li = el_line(el);
+    const char *start = li->cursor, *to = NULL, *end = NULL;
+    while (start > li->buffer && start[-1] != '\n') start--;
+    if (is_up && start == li->buffer) return false;
+    if (is_up) {
+        end = start - 1;
+        for (to = end; to > li->buffer && to[-1] != '\n'; to--) {}
+    } else {
+        const char *nl = memchr(li->cursor, '\n', (size_t)(li->lastchar - li->cursor));
+        if (!nl) return false;
+        to = nl + 1;
+        end = memchr(to, '\n', (size_t)(li->lastchar - to));
+        if (!end) end = li->lastchar;
+    }
+    for (int n = characters_of(start, li->cursor); n > 0 && to < end; n--)
+        for (to++; to < end && ((unsigned char)*to & 0xC0) == 0x80; to++) {}
+    el_cursor(el, is_up ? -characters_of(to, li->cursor) : characters_of(li->cursor, to));
+    return true;
+}
+
+static unsigned char line_up(EditLine *el, int ch)
+{
+    (void)ch;
+    if (move_line(el, true)) return CC_CURSOR;
+    el_push(el, "\020");                          /* as if ^P were typed */
+    return CC_NORM;
+}
+
+static unsigned char line_down(EditLine *el, int ch)
+{
+    (void)ch;
+    if (move_line(el, false)) return CC_CURSOR;
+    el_push(el, "\016");
+    return CC_NORM;
+}
+
 static void bind_keys(EditLine *el)
 {
     el_set(el, EL_EDITOR, "emacs");
@@ -216,7 +311,14 @@ static void bind_keys(EditLine *el)
     el_set(el, EL_BIND, "\033\n", "weft-newline", NULL);
     el_set(el, EL_BIND, "\033[200~", "weft-paste", NULL);
     el_set(el, EL_BIND, "^R", "em-inc-search-prev", NULL);
-    el_set(el, EL_BIND, "^_", "vi-undo", NULL);
+    el_set(el, EL_ADDFN, "weft-undo", "undo the last change", undo_change);
+    el_set(el, EL_ADDFN, "weft-up", "line above, or history", line_up);
+    el_set(el, EL_ADDFN, "weft-down", "line below, or history", line_down);
+    el_set(el, EL_BIND, "^_", "weft-undo", NULL);
+    el_set(el, EL_BIND, "\033[A", "weft-up", NULL);
+    el_set(el, EL_BIND, "\033OA", "weft-up", NULL);
+    el_set(el, EL_BIND, "\033[B", "weft-down", NULL);
+    el_set(el, EL_BIND, "\033OB", "weft-down", NULL);
     el_set(el, EL_BIND, "\033[1;5C", "em-next-word", NULL);
     el_set(el, EL_BIND, "\033[1;5D", "ed-prev-word", NULL);
     el_set(el, EL_BIND, "\033[3~", "ed-delete-next-char", NULL);
@@ -266,6 +368,7 @@ static int l_line_read(lua_State *L)
     ed.L = L;
     ed.is_interrupted = ed.is_hint_drawn = false;
     int n = 0;
+    forget_lines();
     fputs(PASTE_ON, stdout);
     fflush(stdout);
     const char *text = el_gets(ed.el, &n);

@@ -5,9 +5,13 @@
  * the Lua state. Which of them, depends on the mode that Lua chose with host.signals(mode):
  *
  *   idle     count only (the prompt, the supervisor: they look at the counts themselves)
- *   work     SIGINT stops the work; a third one leaves with 130
+ *   work     SIGINT stops the work, SIGTERM and SIGHUP for good; a third SIGINT leaves with 130
  *   run      SIGINT, SIGTERM and SIGHUP stop the work for good; a second one leaves at once
  *   worker   SIGTERM stops the work for good; SIGINT is the supervisor's business
+ *
+ * The hook stays until Lua says that the stop was seen: after the first "cancelled", which may come
+ * anywhere, it raises in every line of the user's, so that no pcall of theirs swallows it, and lets
+ * weft's own lines tidy up. The next signal stops those too.
  *
  * A stop for good that Lua does not follow within some seconds (a loop compiled by the JIT looks at
  * no hook) leaves too. Leaving at once is safe because files appear under their final name only
@@ -21,7 +25,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { EXIT_INT = 130, EXIT_TERM = 143, HOOK_EVERY = 10000, GRACE_S = 5 };
+enum { EXIT_INT = 130, EXIT_TERM = 143, GRACE_S = 5, HOME_MAX = 4096 };
 typedef enum signal_mode { IDLE, WORK, RUN, WORKER } signal_mode;
 
 static const char *const mode_names[] = {"idle", "work", "run", "worker", NULL};
@@ -36,6 +40,8 @@ static struct {
     volatile sig_atomic_t *cancel;   /* the engine's flag, in the lwf_state */
     lua_State *L;                    /* the state to stop */
     pthread_t owner;                 /* the thread that runs it */
+    volatile sig_atomic_t is_raised; /* "cancelled" was raised since the last signal */
+    char home[HOME_MAX];             /* chunk names that start so are weft's own; "": none */
     bool is_installed;
 } now;
 
@@ -46,36 +52,44 @@ static void forget_stop(lua_State *L)
     if (now.cancel) *now.cancel = 0;
 }
 
-/* Raise "cancelled" in whatever Lua code runs. When the stop is for good the hook comes again, so
- * that pcall cannot swallow it; the pause between lets handlers of the error run. */
+/* The stop is known to Lua. Work that ends here may use the engine, for what it has so far. */
+static void note_raised(void)
+{
+    now.is_raised = 1;
+    if (now.mode == WORK && now.cancel) *now.cancel = 0;
+}
+
+/* Does this line stand in the user's code? */
+static bool is_user_line(lua_State *L, lua_Debug *ar)
+{
+    if (!lua_getinfo(L, "S", ar) || ar->what[0] == 'C') return false;
+    return !now.home[0] || strncmp(ar->source, now.home, strlen(now.home)) != 0;
+}
+
 static void stop_hook(lua_State *L, lua_Debug *ar)
 {
-    (void)ar;
-    if (now.mode == WORK) {
-        lua_sethook(L, NULL, 0, 0);
-        if (now.cancel) *now.cancel = 0;
-    } else {
-        lua_sethook(L, stop_hook, LUA_MASKCOUNT, HOOK_EVERY);
-    }
+    if (now.is_raised && !is_user_line(L, ar)) return;
+    note_raised();
     lwf_error(L, "cancelled", NULL, "stopped");
 }
 
 void lwf_signal_seen(lua_State *L)
 {
-    if (!now.L || !lua_gethook(now.L)) return;
-    if (now.mode == WORK) forget_stop(L);
-    else lua_sethook(L, stop_hook, LUA_MASKCOUNT, HOOK_EVERY);
+    if (now.L && lua_gethook(L)) note_raised();
 }
 
 static void stop_work(void)
 {
+    now.is_raised = 0;
     if (now.cancel) *now.cancel = 1;
     if (now.L) lua_sethook(now.L, stop_hook, LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1);
 }
 
 static void on_alarm(int sig)
 {
+    static const char text[] = "weft: stopped; files that were complete are kept\n";
     (void)sig;
+    if (write(STDERR_FILENO, text, sizeof text - 1) < 0) errno = 0;
     _exit(now.exit_status);
 }
 
@@ -94,7 +108,8 @@ static void act(int sig, int count)
     case WORK:
         if (is_int && count > 2) _exit(EXIT_INT);
         if (is_end && count > 1) _exit(EXIT_TERM);
-        if (is_int || is_end) stop_work();
+        if (is_end) stop_for_good(EXIT_TERM);
+        else if (is_int) stop_work();
         break;
     case RUN:
         if ((is_int || is_end) && count > 1) _exit(is_int ? EXIT_INT : EXIT_TERM);
@@ -153,6 +168,7 @@ static int l_signals(lua_State *L)
     forget_stop(L);
     for (int i = 0; i < N_CAUGHT; i++) now.counts[i] = 0;
     now.mode = mode;
+    now.is_raised = 0;
     if (!now.is_installed) install();
     return 0;
 }
@@ -161,6 +177,15 @@ static int l_signals(lua_State *L)
 static int l_stop_hooks(lua_State *L)
 {
     forget_stop(L);
+    return 0;
+}
+
+/* host.set_home(prefix): chunk names that start with it belong to weft */
+static int l_set_home(lua_State *L)
+{
+    const char *home = luaL_checkstring(L, 1);
+    if (strlen(home) >= sizeof now.home) return luaL_error(L, "set_home: too long");
+    strcpy(now.home, home);
     return 0;
 }
 
@@ -179,7 +204,7 @@ void lwf_open_signal(lua_State *L)
 {
     const luaL_Reg list[] = {
         {"signals", l_signals}, {"stop_hooks", l_stop_hooks}, {"signal_counts", l_signal_counts},
-        {NULL, NULL},
+        {"set_home", l_set_home}, {NULL, NULL},
     };
     luaL_setfuncs(L, list, 0);
 }

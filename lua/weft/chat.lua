@@ -25,6 +25,7 @@ local VERSION = 1
 --- A conversation; options are the defaults of every round.
 ---@param model any  one with respond(turns, fn, options)
 function M.new(model, options)
+  if options ~= nil then check.type("chat: options", options, "table") end
   return setmetatable({ model = model, defaults = options or {}, turns_made = {} }, Chat)
 end
 

@@ -85,6 +85,22 @@ function M.choice(what, v, default, choices)
     near and ("did you mean '%s'?"):format(near) or "one of " .. table.concat(choices, " "))
 end
 
+--- Is text well-formed UTF-8?
+function M.is_utf8(text)
+  local at = 1
+  while true do
+    at = text:find("[\128-\255]", at)
+    if not at then return true end
+    local a, b = text:byte(at, at + 1)
+    local n = a >= 0xC2 and a <= 0xDF and 1 or a >= 0xE0 and a <= 0xEF and 2
+      or a >= 0xF0 and a <= 0xF4 and 3
+    local is_odd = not n or not b or a == 0xE0 and b < 0xA0 or a == 0xED and b > 0x9F
+      or a == 0xF0 and b < 0x90 or a == 0xF4 and b > 0x8F
+    if is_odd or not text:find("^" .. ("[\128-\191]"):rep(n), at + 1) then return false end
+    at = at + n + 1
+  end
+end
+
 --- v must be of this Lua type.
 function M.type(what, v, kind)
   if type(v) ~= kind then M.fail("%s must be a %s, got %s", what, kind, type(v)) end

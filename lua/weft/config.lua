@@ -3,5 +3,6 @@
 return {
   model = nil,     -- name, from -m
   device = nil,    -- from -d
+  keeps_partial = false,  -- at the prompt: a picture that is stopped is decoded as far as it is
   recipe = nil,    -- { name, sha256, text } of what runs, for provenance
 }

@@ -65,8 +65,8 @@ end
 
 --- A picture of one colour (black).
 function M.new(width, height, colour)
-  check.int("image.new: width", width, nil, 1, 65535)
-  check.int("image.new: height", height, nil, 1, 65535)
+  check.int("image.new: width", check.type("image.new: width", width, "number"), nil, 1, 65535)
+  check.int("image.new: height", check.type("image.new: height", height, "number"), nil, 1, 65535)
   local c = T.from(colour_of(colour or "black"), host)
   return wrap(c:expand(height, width, -1):clone())
 end

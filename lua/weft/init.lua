@@ -46,6 +46,9 @@ function weft.info(path) return require("weft.provenance").read(path) end
 
 --- A merged copy: more wins over opts.
 function weft.with(opts, more)
+  local check = require "weft.check"
+  check.type("with: the options", opts, "table")
+  check.type("with: what wins over them", more, "table")
   local out = {}
   for k, v in pairs(opts) do out[k] = v end
   for k, v in pairs(more) do out[k] = v end
@@ -75,6 +78,7 @@ local stream = nil
 --- The run's seed stream: `weft.seed(n)` starts it at n, `weft.seed()` draws the next seed.
 function weft.seed(n)
   if n then
+    require("weft.check").int("seed", n, nil, 0, 2 ^ 53 - 1)
     stream, draws = n, 0
     return n
   end

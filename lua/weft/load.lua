@@ -50,6 +50,24 @@ end
 -- Files that a tokenizer is in, by any of them.
 local tokenizer_files = { "tokenizer.json", "tokenizer.model", "spiece.model", "merges.txt" }
 
+--- Models in a folder: those that are one, or hold one as weights/.
+local function models_in(dir, list)
+  for _, name in ipairs(host.list(dir) or {}) do
+    for _, path in ipairs { dir .. "/" .. name, dir .. "/" .. name .. "/weights" } do
+      if host.stat(path .. "/model_index.json") or host.stat(path .. "/config.json") then
+        list[#list + 1] = { name = name, path = path }
+      end
+    end
+  end
+end
+
+--- The models of the search path: { name, path }.
+function M.models()
+  local list = {}
+  for _, dir in ipairs(M.search_path()) do models_in(dir, list) end
+  return list
+end
+
 local function has_tokenizer(folder)
   for _, name in ipairs(tokenizer_files) do
     if read(folder .. "/" .. name) then return true end
@@ -109,6 +127,15 @@ local function load_file(path, opts)
     { config = config, dtype = opts.dtype, device = opts.device })
 end
 
+--- A tokenizer must not give ids that a model has no row of its embedding for.
+local function check_rows(tokenizer, tokenizer_path, model, model_path)
+  local rows = type(model) == "table" and model.config and tonumber(model.config.vocab_size)
+  if rows and tokenizer:size() > rows then
+    core.raise("model", ("%s: the tokenizer has %d pieces, but the embedding of %s has %d rows")
+      :format(tokenizer_path, tokenizer:size(), model_path, rows))
+  end
+end
+
 --- One part of a pipeline folder. A model that lies with its tokenizer has it as `m.tokenizer`.
 local function load_part(folder, opts)
   if host.stat(folder) == "file" then return load_file(folder, opts) end
@@ -116,7 +143,10 @@ local function load_part(folder, opts)
   if holds_tokenizer and not holds_model then return require("weft.tokenizer").load(folder) end
   if read(folder .. "/scheduler_config.json") then return require("weft.sampler").load(folder) end
   local model = require("weft.model").load(folder, { dtype = opts.dtype, device = opts.device })
-  if holds_tokenizer then model.tokenizer = require("weft.tokenizer").load(folder) end
+  if holds_tokenizer then
+    model.tokenizer = require("weft.tokenizer").load(folder)
+    check_rows(model.tokenizer, folder, model, folder)
+  end
   return model
 end
 
@@ -147,6 +177,12 @@ local function load_pipeline(folder, index, opts)
   for _, name in ipairs(opts.parts or names) do
     check.choice("load: each of parts", name, nil, names)
     list[name] = load_part(folder .. "/" .. name, opts)
+  end
+  for number, tokenizer in pairs { [""] = list.tokenizer, _2 = list.tokenizer_2 } do
+    for _, reader in ipairs { "text_encoder" .. number, "language_model" .. number } do
+      check_rows(tokenizer, ("%s/tokenizer%s"):format(folder, number), list[reader],
+        ("%s/%s"):format(folder, reader))
+    end
   end
   local name = index._name or folder:match "([^/]+)/*$"
   if module then return require(module).new(name, list, opts.device) end

@@ -9,8 +9,11 @@ local spec = require "weft.spec"
 local M = {
   session = {},     -- options of :set at the prompt, for calls that leave them out
   overrides = {},   -- options of :again, which win over what a call says
-  calls = 0,        -- checked calls of verbs, so that the prompt knows what generates
+  calls = {},       -- checked calls of verbs, for :again and :record: { which =, added = {} },
+                    -- with the options that no line says
 }
+
+local MAX_CALLS = 1000      -- noted: a loop that generates for days keeps no list of it
 
 local function fail(hint, fmt, ...) return core.raise("usage", fmt:format(...), hint) end
 
@@ -74,6 +77,16 @@ local function must(what, o, v)
   return fail(nil, "%s: %s must be %s, got %s", what, o.name, spec.domain(o), shown(v))
 end
 
+--- A table of weights has names, and numbers from 0.
+local function check_weights(what, o, v)
+  for k, w in pairs(v) do
+    if type(k) == "number" or type(w) ~= "number" or not (w >= 0 and w < math.huge) then
+      fail("numbers from 0, by kind: mix = { text = 0.5 }", "%s: %s.%s cannot be %s", what, o.name,
+        tostring(k), shown(w))
+    end
+  end
+end
+
 --- The value as weft keeps it: choices in their own spelling, sizes as lists. Raises when it is
 -- wrong.
 function M.value(what, o, v)
@@ -89,6 +102,10 @@ function M.value(what, o, v)
   end
   if o.size then return M.size(v) or must(what, o, v) end
   if o.keys and type(v) == "table" then M.keys(what .. ": " .. o.name, v, o.keys) end
+  if o.weights then check_weights(what, o, v) end
+  if o.list and type(v) == "table" and #v == 0 then
+    return fail(spec.domain(o), "%s: %s names nothing", what, o.name)
+  end
   if not o.choices or type(v) ~= "string" then return v end
   local c = choice(o, v)
   if c then return c end
@@ -137,7 +154,15 @@ function M.prompt(which, t)
     end
     out[i] = t[i]
   end
-  return require("weft.prompt").flat(out)
+  out = require("weft.prompt").flat(out)
+  for i, part in ipairs(out) do
+    local text = type(part) == "table" and part.weft_weight and part.part or part
+    if type(text) == "string" and not check.is_utf8(text) then
+      fail("weft reads and writes text as UTF-8", "%s: prompt part %d is not UTF-8",
+        which, i)
+    end
+  end
+  return out
 end
 
 --- What cannot be together, said before any work.
@@ -166,27 +191,32 @@ local function check_together(which, o)
 end
 
 --- Fill out from the model's defaults, as far as the call takes them, and draw a seed.
-local function fill(out, known, model)
+local function fill(out, known, model, call)
   for name, v in pairs(model.defaults or {}) do
     local is_idle = name == "strength" and out.init == nil       -- it says how much of init stays
       or name == "schedule" and type(out.sampler) == "table"     -- which has its own
     if out[name] == nil and known[name] and not is_idle then out[name] = v end
   end
-  if out.seed == nil and known.seed then out.seed = require("weft").seed() end
+  if out.seed == nil and known.seed then
+    out.seed = require("weft").seed()
+    if call then call.added.seed = out.seed end
+  end
   if type(out.seed) == "string" then
     out.seed = tonumber(out.seed) or fail(nil, "seed must be a number, got %s", shown(out.seed))
   end
 end
 
---- What the prompt adds to a call.
-local function from_prompt(out, known)
-  M.calls = M.calls + 1
+--- What the prompt adds to a call, which is noted.
+local function from_prompt(which, out, known)
+  local call = { which = which, added = {} }
   for name, v in pairs(M.session) do
-    if out[name] == nil and known[name] then out[name] = v end
+    if out[name] == nil and known[name] then out[name], call.added[name] = v, v end
   end
   for name, v in pairs(M.overrides) do
-    if known[name] then out[name] = v end
+    if known[name] then out[name], call.added[name] = v, v end
   end
+  M.calls[#M.calls % MAX_CALLS + 1] = call
+  return call
 end
 
 --- Check t, given to a verb or another call of weft.spec; t is neither changed nor kept.
@@ -207,9 +237,9 @@ function M.check(which, t, model)
       out[name] = M.value(which, o, v)
     end
   end
-  if spec.verbs[which] then from_prompt(out, known) end
+  local call = spec.verbs[which] and from_prompt(which, out, known)
   if spec.verbs[which] and which ~= "edit" then check_together(which, out) end
-  if model then fill(out, known, model) end
+  if model then fill(out, known, model, call) end
   out.prompt = M.prompt(which, t)
   return out
 end
@@ -259,14 +289,30 @@ local function describe_value(o, v)
   return v
 end
 
---- A call for provenance: { fn, n, prompt = { {text=} ... }, options = {...} }, defaults included.
+--- Does an option say anything of what a call makes?
+local function is_of_kinds(row, kinds)
+  if not row.to then return true end
+  for _, kind in ipairs(kinds) do
+    for _, taken in ipairs(row.to) do
+      if taken == kind then return true end
+    end
+  end
+  return false
+end
+
+--- A call for provenance: { fn, n, prompt = { {text=} ... }, options = {...} }, defaults included,
+-- as far as they are for the kinds that the call makes.
 ---@param fn string     the verb
 ---@param o table       what check returned
-function M.describe(fn, o)
+---@param kind? string  what the file is; nil to keep all options
+function M.describe(fn, o, kind)
+  local to = o.to
+  local kinds = type(to) == "table" and to or { to ~= "auto" and to or kind }
   local call = { fn = fn, n = o.n, prompt = describe_prompt(o.prompt or {}), options = {} }
   for name, v in pairs(o) do
     local row = spec.by_name[name]
-    if row and name ~= "seed" and name ~= "n" then call.options[name] = describe_value(row, v) end
+    local is_said = row and name ~= "seed" and name ~= "n" and (not kind or is_of_kinds(row, kinds))
+    if is_said then call.options[name] = describe_value(row, v) end
   end
   return call
 end

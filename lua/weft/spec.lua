@@ -20,12 +20,13 @@ local drawn = { "image", "audio", "video" }
 local sound = { "audio", "video" }
 
 --- Options of the generation verbs, in the order in which people meet them. types: what is
--- accepted; min, max: of numbers; choices: of strings; to: the outputs it makes sense for (nil:
+-- accepted; min, max: of numbers; list: a table of it names one or more; weights: a table of it
+-- has numbers from 0; choices: of strings; to: the outputs it makes sense for (nil:
 -- all); verbs: only these verbs take it; default: as text, for help.
 M.options = {
   { name = "to", types = { "string", "table" },
     choices = { "image", "audio", "video", "text", "auto" },
-    verbs = { "generate", "chat", "edit" }, default = '"auto"',
+    verbs = { "generate", "chat", "edit" }, default = '"auto"', list = true,
     help = "what to make: a kind, a list of kinds, or \"auto\"" },
   { name = "seed", types = { "integer", "string" }, min = 0, max = MAX_SEED, default = "drawn",
     help = "start of the random numbers; the same seed gives the same bytes" },
@@ -68,6 +69,7 @@ M.options = {
     default = "true where the model can",
     help = "make a picture and its sound together, each with an eye on the other" },
   { name = "mix", types = { "table" }, keys = { "text", "image", "audio", "video" }, to = drawn,
+    weights = true,
     default = "1 each", help = "weight of each kind of input: { text=, image=, audio=, video= }" },
   { name = "latents", types = { "tensor" }, to = drawn, default = "drawn",
     help = "first noise, [B,H,W,C], instead of the seed's" },

@@ -40,6 +40,7 @@ end
 local function constant(name, value)
   return function(...)
     local sizes, opts = sizes_of(name, { "dtype", "device" }, ...)
+    for _, size in ipairs(sizes) do check.int(name .. ": each size", size, nil, 0) end
     return on_device(core.full(sizes, value, opts.dtype), opts)
   end
 end

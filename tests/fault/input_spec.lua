@@ -371,3 +371,83 @@ describe("a wrong command line", function()
     says("run code.lua", 4, "code.lua is compiled Lua, not source")
   end)
 end)
+
+describe("a wrong argument", function()
+  it("is said at the line that gives it", function()
+    for code, says in pairs {
+      ["weft.with(1)"] = "with: the options must be a table, got number",
+      ["weft.with({}, 2)"] = "with: what wins over them must be a table, got number",
+      ["weft.image.new(2)"] = "image.new: height must be a number, got nil",
+      ["weft.tensor.zeros { -1 }"] = "zeros: each size must be in 0 ... inf, got -1",
+      ["weft.tensor.ones(2, 0.5)"] = "ones: each size must be a whole number, got 0.5",
+      ["weft.seed(-1)"] = "seed must be in 0 ",
+      ['weft.seed "x"'] = "seed must be a number, got string",
+    } do
+      fails(code, 2, says)
+      local _, _, err = shell.run(dir, shell.program .. " run r.lua")
+      assert.is_truthy(err:find("r.lua:2\n", 1, true), err)
+      assert.is_truthy(err:find("    2 | " .. code, 1, true), err)
+    end
+  end)
+  it("is said by models before they work", function()
+    local on = ('local m = weft.load "%s"\n'):format(model)
+    for code, says in pairs {
+      ["m:edit(weft.image.new(4, 4))"] = "edit: options must be a table, got nil",
+      ['m:image { "a", mix = { text = "a" } }'] = 'image: mix.text cannot be "a"',
+      ['m:image { "a", mix = { text = -1 } }'] = "image: mix.text cannot be -1",
+      ['m:image { "a", mix = { 1, 2 } }'] = "image: mix.1 cannot be 1",
+      ["m:chat(3)"] = "chat: options must be a table, got number",
+      ['m:generate { "a cat", to = {} }'] = "generate: to names nothing",
+      ['m:image { "\\255\\254 cat" }:save "u.png"'] = "image: prompt part 1 is not UTF-8",
+      ['m:image { "a ", weft.weigh("\\237\\160\\128", 2) }'] = "image: prompt part 2 is not UTF-8",
+    } do
+      fails(on .. code, 2, says)
+    end
+  end)
+  it("is no text that is UTF-8", function()
+    local check = require "weft.check"
+    for _, text in ipairs { "", "a", "\195\164", "\226\130\172 x", "\240\159\166\138" } do
+      assert.is_true(check.is_utf8(text))
+    end
+    for _, text in ipairs { "\255", "a\195", "\192\128", "\224\128\128", "\237\160\128",
+      "\244\144\128\128", "\226\130", "\128", "\240\159\166" } do
+      assert.is_false(check.is_utf8(text))
+    end
+  end)
+  it("of the environment is named with what it may be", function()
+    for name, says in pairs {
+      WEFT_CPU = "WEFT_CPU=foo: must be one of amx avx512bf16 avx512 avx2 plain",
+      WEFT_TERM = "WEFT_TERM=foo: must be one of kitty blocks ascii none",
+    } do
+      local rc, _, err = shell.run(dir, name .. "=foo " .. shell.program .. " models")
+      assert.are.equal(2, rc)
+      assert.is_truthy(err:find(says, 1, true), err)
+      assert.are.equal(0, (shell.run(dir, name .. "= " .. shell.program .. " models")))
+    end
+  end)
+  it("of weft -e shows the code", function()
+    local rc, _, err = shell.weft(dir, "-e 'print(('")
+    assert.are.equal(1, rc)
+    assert.is_truthy(err:find("  command line:1\n    1 | print((", 1, true), err)
+    rc, _, err = shell.weft(dir, "-e 'local x = 1\nerror(\"hm\")'")
+    assert.are.equal(1, rc)
+    local page = 'error: hm\n  command line:2\n    1 | local x = 1\n    2 | error("hm")'
+    assert.is_truthy(err:find(page, 1, true), err)
+  end)
+end)
+
+describe("a tokenizer", function()
+  it("that has more pieces than the model has rows is refused at load", function()
+    os.execute(("cp -r %s %s/wide && rm -r %s/wide/text_encoder"):format(model, dir, dir))
+    local config = weft.with(micro.config("text_encoder", true), { vocab_size = 100,
+      eos_token_id = 2 })
+    weft.model.new(require "configs".micro.text_encoder.arch, config)
+      :save(dir .. "/wide/text_encoder")
+    local n = #weft.tokenizer.load(model .. "/tokenizer")
+    local ok, err = pcall(weft.load, dir .. "/wide")
+    assert.is_false(ok)
+    assert.are.equal("model", err.kind)
+    assert.is_truthy(err.message:find(("wide/tokenizer: the tokenizer has %d pieces, but the "
+      .. "embedding of %s/wide/text_encoder has 100 rows"):format(n, dir), 1, true), err.message)
+  end)
+end)

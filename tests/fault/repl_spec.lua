@@ -43,6 +43,11 @@ describe("the prompt on a terminal", function()
     expect "weft:1>"
   end
 
+  local function start_again()
+    os.execute(tmux .. " kill-server 2>/dev/null; sleep 0.5")
+    start()
+  end
+
   it("completes, shows pictures, survives Ctrl-C with its model, and remembers", function()
     if not has_tmux then
       pending "tmux is not here"
@@ -61,7 +66,9 @@ describe("the prompt on a terminal", function()
     keys('m:image{ "x", steps = 1000 }', "Enter")
     expect "step %d+/1000"
     keys "C-c"
-    expect "\nstopped at step %d+/1000"
+    expect "\nstopped at step %d+/1000 .*; partial picture in _\n"
+    keys(":show", "Enter")
+    expect "\nImage 64x64 rgb  seed %d+\n"
     keys("while true do end", "Enter")
     os.execute "sleep 0.5"
     keys "C-c"
@@ -83,5 +90,54 @@ describe("the prompt on a terminal", function()
     start()
     keys("Up", "Up")
     expect "weft:1> kept %+ 1"
+  end)
+
+  local LOOP = "loop = function() while true do pcall(function() while true do end end) end end"
+
+  it("stops a loop that swallows errors at the first Ctrl-C", function()
+    if not has_tmux then
+      pending "tmux is not here"
+      return
+    end
+    start_again()
+    keys(LOOP, "Enter", "loop()", "Enter")
+    os.execute "sleep 0.5"
+    keys "C-c"
+    expect "weft:2> loop%(%)\nstopped\nweft:3>"
+    keys("coroutine.wrap(loop)()", "Enter")
+    os.execute "sleep 0.5"
+    keys "C-c"
+    expect "stopped\nweft:4>"
+  end)
+  it("takes changes back, and moves by line in an entry of several", function()
+    if not has_tmux then
+      pending "tmux is not here"
+      return
+    end
+    start_again()
+    keys("1 + 41", "C-w", "C-_", "Enter")
+    expect "\n42\n"
+    keys("abc", "C-_", "C-_", "C-_", "7", "Enter")
+    expect "\n7\n"
+    keys("do", "Escape", "Enter", "x=5", "Escape", "Enter", "print(x)", "Escape", "Enter",
+      "en", "d", "Up", "Up", "6", "Enter")             -- tmux has a key of the name end
+    expect "\n56\n"
+  end)
+  it("ends with its terminal, whatever runs", function()
+    if not has_tmux then
+      pending "tmux is not here"
+      return
+    end
+    start_again()
+    local pid = shell.out(tmux .. " list-panes -F '#{pane_pid}'"):match "%d+"
+    keys(LOOP, "Enter", "loop()", "Enter")
+    os.execute "sleep 0.5"
+    os.execute(tmux .. " kill-server")
+    for _ = 1, PATIENCE do
+      if not io.open("/proc/" .. pid .. "/stat") then return end
+      os.execute "sleep 0.2"
+    end
+    os.execute("kill -9 " .. pid)
+    error "it runs on"
   end)
 end)

@@ -48,6 +48,28 @@ describe("a recipe that is fenced in", function()
     assert.is_truthy(err:find("os.execute is not available here", 1, true))
     assert.is_truthy(err:find("r.lua:2", 1, true))
   end)
+  it("is told of what is left out of strings, and of the way out that there is", function()
+    for code, what in pairs {
+      ["string.dump(print)"] = "string.dump", ['local d = ("x").dump(print)'] = "string.dump",
+      ['getmetatable("").__index = nil'] = "the metatable of a string",
+    } do
+      local rc, _, err = run(code)
+      assert.are.equal(2, rc)
+      assert.is_truthy(err:find(what .. " is not available here (this recipe runs fenced in; "
+        .. "without --sandbox it has everything)", 1, true), err)
+    end
+  end)
+  it("lists its own folders only", function()
+    for _, pattern in ipairs { "/etc/*", "../*", "a/../../*", "/*", "/tmp/../etc/*" } do
+      local rc, out, err = run(("print(#weft.glob %q)"):format(pattern))
+      assert.are.equal(2, rc)
+      assert.are.equal("", out)
+      assert.is_truthy(err:find("weft.glob", 1, true))
+    end
+    local rc, out = run(('print(#weft.glob "*.lua", #weft.glob "%s/r.*")'):format(dir))
+    assert.are.equal(0, rc)
+    assert.are.equal("1\t1\n", out)
+  end)
   it("still makes, saves, loads and requires what lies beside it", function()
     micro.write(dir .. "/helper.lua", "return { side = 6 }")
     local rc, out, err = run([[
@@ -98,6 +120,28 @@ describe("weft repro", function()
     end
     assert.are.equal("b.png\nc.png\nr.lua\nsheet.png\n", shell.out("ls " .. dir))
   end)
+  it("makes sounds of weft make again, in every format", function()
+    local sounds = micro.make(micro.temp(), { narrow = true, sounds = true })
+    for _, ending in ipairs { "wav", "flac", "ogg", "opus" } do
+      local name = "s." .. ending
+      assert.are.equal(0, (shell.weft(dir, ("make audio 'a high meow' -o %s steps=2 seed=1 -m %s")
+        :format(name, sounds))))
+      local rc, out = shell.weft(dir, ("repro %s -m %s"):format(name, sounds))
+      assert.are.equal(name .. ": identical\n", out)
+      assert.are.equal(0, rc)
+      local _, info = shell.weft(dir, "info --json " .. name)
+      assert.is_falsy(info:find("Size", 1, true) or info:find('"size"', 1, true)
+        or info:find('"fps"', 1, true), info)
+    end
+    micro.remove(sounds)
+  end)
+  it("makes each of several pictures again", function()
+    assert.are.equal(0, (weft "make image 'a cat' n=2 steps=2 seed=4 -o n.png"))
+    for _, name in ipairs { "n-4.png", "n-5.png" } do
+      local _, out = weft("repro " .. name)
+      assert.are.equal(name .. ": identical\n", out)
+    end
+  end)
   it("says what differs and why", function()
     local other = micro.make(micro.temp(), { narrow = true, seed = 6 })
     assert.are.equal(0, (weft "make image 'a cat' steps=2 seed=1 -o d.png"))
@@ -117,6 +161,51 @@ describe("weft repro", function()
     local rc, _, err = weft "repro evil.png"
     assert.are.equal(2, rc)
     assert.is_truthy(err:find("not available here", 1, true))
+    assert.is_truthy(err:find("--trust gives it everything", 1, true))
     assert.is_falsy(io.open(dir .. "/stolen"))
+  end)
+
+  --- A picture whose recipe does this when it is run again, fenced in.
+  local function trap(body)
+    micro.write(dir .. "/trap.lua", ([[
+      local weft = require "weft"
+      weft.image.new(4, 4):save "trap.png"
+      if not pcall(function() return io.open end) then
+        %s
+      end
+    ]]):format(body))
+    assert.are.equal(0, (weft "run trap.lua"))
+  end
+
+  local traps = {
+    loop = "while true do end",
+    pcall = "while true do pcall(function() while true do end end) end",
+    pattern = '(("a"):rep(40)):find(("a*"):rep(40) .. "b")',
+  }
+  for name, body in pairs(traps) do
+    it("ends what does not end, and takes its folder away: " .. name, function()
+      trap(body)
+      local rc, out, err = weft "repro trap.png --timeout 1s"
+      assert.are.equal(75, rc)
+      assert.are.equal("", out)
+      assert.are.equal("weft: trap.png: not made again within 1s (--timeout)\n", err)
+      for signal, wanted in pairs { INT = 130, TERM = 143, HUP = 143 } do
+        rc, out, err = shell.run(dir, ("%s repro trap.png -m %s & P=$!; sleep 1; kill -%s $P; "
+          .. "wait $P"):format(shell.program, model, signal))
+        assert.are.equal(wanted, rc)
+        assert.are.equal("", out)
+        assert.are.equal("weft: stopped\n", err)
+      end
+      assert.are.equal(dir .. "/trap.lua\n", shell.out "ls /tmp/lua_*/trap.lua")
+    end)
+  end
+  it("passes on what the recipe raised", function()
+    trap 'error("no fox")'
+    local rc, out, err = weft "repro trap.png"
+    assert.are.equal(1, rc)
+    assert.are.equal("", out)
+    assert.is_truthy(err:find('error("no fox")', 1, true))       -- with its line
+    assert.are.equal(2, (weft "repro trap.png --timeout soon"))
+    assert.are.equal(dir .. "/trap.lua\n", shell.out "ls /tmp/lua_*/trap.lua")
   end)
 end)

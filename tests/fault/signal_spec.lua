@@ -81,14 +81,35 @@ describe("weft run", function()
     local rc = stop("run spin.lua", "INT INT", 0.5)
     assert.are.equal(130, rc)
   end)
-  it("stops a loop that swallows errors", function()
-    micro.write(dir .. "/eat.lua", [[
-      local weft = require "weft"
-      local x = weft.tensor.ones(2)
-      while true do pcall(function() x = x + 1 end) end
-    ]])
-    local rc, _, seconds = stop("run eat.lua", "TERM", 0.6)
-    assert.are.equal(143, rc)
+  it("stops loops that swallow errors, at the first signal", function()
+    local loops = {
+      engine = [[
+        local x = require("weft").tensor.ones(2)
+        while true do pcall(function() x = x + 1 end) end ]],
+      model = [[
+        local m = require("weft").load "micro"
+        while true do pcall(m.image, m, { "a cat", steps = 20, progress = false }) end ]],
+      coroutine = [[
+        local function work()
+          while true do xpcall(function() return { tostring(1) } end, function() end) end
+        end
+        while true do coroutine.resume(coroutine.create(work)) end ]],
+    }
+    for name, code in pairs(loops) do
+      micro.write(dir .. "/eat.lua", code)
+      for signal, code_wanted in pairs(codes) do
+        local rc, err, seconds = stop("run eat.lua", signal, 0.8)
+        assert.are.equal(code_wanted, rc)
+        assert.is_truthy(err:find("weft: stopped; files that were complete are kept", 1, true))
+        assert.is_true(seconds < 4, name)             -- less than it is given before it is killed
+      end
+    end
+  end)
+  it("stops a loop that the JIT compiled after some seconds, and says so", function()
+    micro.write(dir .. "/eat.lua", "while true do pcall(function() while true do end end) end")
+    local rc, err, seconds = stop("run eat.lua", "INT", 0.6)
+    assert.are.equal(130, rc)
+    assert.is_truthy(err:find("weft: stopped; files that were complete are kept", 1, true))
     assert.is_true(seconds < 5 + LATE_S)
   end)
 end)

@@ -65,6 +65,22 @@ describe("the model that ships", function()
     assert.is_nil(r.text)
   end)
 
+  it("reads the prompt of a video as that of every kind, and makes its file again", function()
+    local a = m:video { "a cat", seed = 1, steps = 2, progress = false }
+    local b = m:generate { "a cat", to = "video", seed = 1, steps = 2, progress = false }.video
+    assert.are.equal(0, (a:tensor() - b:tensor()):abs():max():item())
+    local path = os.tmpname()
+    for name, v in pairs { ["-a.apng"] = a, ["-b.apng"] = b } do
+      v:save(path .. name)
+      local rc, out, err = shell.weft(".", "repro " .. path .. name)
+      os.remove(path .. name)
+      assert.are.equal("", err)
+      assert.are.equal(path .. name .. ": identical\n", out)
+      assert.are.equal(0, rc)
+    end
+    os.remove(path)
+  end)
+
   it("makes every kind, pictures and sounds together", function()
     local makes = {}
     for _, kind in ipairs(m.caps.output) do makes[kind] = true end

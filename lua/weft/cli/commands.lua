@@ -94,10 +94,13 @@ M.list = {
   { name = "repro", group = "Fix", args = "FILE",
     help = "make a file again and compare the bytes",
     options = { out, model, device, threads,
+      { name = "timeout", value = "TIME",
+        help = "longest time it may take: 90s, 2h (10m; 0 for ever)" },
       { name = "trust", help = "run the file's recipe with everything" } },
     more = "A file may carry the recipe that made it. It runs in a folder of its own, fenced in:\n"
       .. "without programs, native code, and files anywhere else. Exit status: 0 identical,\n"
-      .. "1 differs, 4 the file or something it needs is missing." },
+      .. "1 differs, 4 the file or something it needs is missing, 75 it took longer than\n"
+      .. "--timeout, 130 Ctrl-C, 143 SIGTERM." },
   { name = "doctor", group = "Fix", args = "", help = "what this machine has, one line a problem",
     options = {} },
   { name = "models", group = "Setup", args = "", help = "models in the search path", options = {} },

@@ -9,6 +9,9 @@ local M = {}
 
 local USAGE = 2
 
+-- What the program starts itself again for.
+local processes = { ["--worker"] = "weft.batch.worker", ["--remake"] = "weft.cli.remake" }
+
 --- Is this word a recipe and no command? `weft fox.lua` is `weft run fox.lua`.
 local function is_recipe(word) return word:find("%.lua$") ~= nil end
 
@@ -33,6 +36,22 @@ local function apply_common(o)
   if o.quiet then require("weft.tools").is_quiet = true end
 end
 
+-- What a variable of the environment may be; empty is as if it were not there.
+local variables = {
+  WEFT_CPU = { "amx", "avx512bf16", "avx512", "avx2", "plain" },
+  WEFT_TERM = { "kitty", "blocks", "ascii", "none" },
+}
+
+local function check_environment()
+  for name, choices in pairs(variables) do
+    local v, is_known = os.getenv(name) or "", false
+    for _, c in ipairs(choices) do is_known = is_known or c == v end
+    if v ~= "" and not is_known then
+      args.fail("%s=%s: must be one of %s", name, term.safe(v), table.concat(choices, " "))
+    end
+  end
+end
+
 local function run_version()
   io.write(("weft %s  %s\n"):format(require("weft.host").version, jit.version))
   return 0
@@ -45,6 +64,7 @@ local function run_eval(argv)
 end
 
 local function dispatch(argv)
+  check_environment()
   local name, from = choose(argv)
   if name == "version" then return run_version() end
   if name == "eval" then return run_eval(argv) end
@@ -87,9 +107,10 @@ end
 ---@param argv string[]  argv[0] is the program
 function M.main(argv)
   require "weft"             -- by which errors know the package's own files from the user's
-  local is_worker = argv[1] == "--worker"
-  local ok, status = xpcall(is_worker and require("weft.batch.worker").main or dispatch,
-    page.capture, argv)
+  require("weft.nesting").install()
+  require("weft.host").set_home((debug.getinfo(1, "S").source:gsub("cli/init%.lua$", "")))
+  local inner = processes[argv[1]]
+  local ok, status = xpcall(inner and require(inner).main or dispatch, page.capture, argv)
   local output = package.loaded["weft.cli.output"]
   if output then output.drop() end
   if ok then return status or 0 end

@@ -11,6 +11,9 @@ local term = require "weft.term"
 
 local M = {}
 
+-- Code that lies in no file, by the name that Lua gives it: "command line".
+M.sources = {}
+
 local MAX_FRAMES, LOOK_LINES = 6, 12
 
 --- Exit status of each kind of error; errors without a kind are the recipe's own.
@@ -39,7 +42,8 @@ local function user_frames(level)
     local is_file = f.source:sub(1, 1) == "@"
     if f.currentline > 0 and not (is_file and is_ours(f.source)) then
       out[#out + 1] = {
-        path = is_file and f.source:sub(2) or nil, text = not is_file and f.source or nil,
+        path = is_file and f.source:sub(2) or nil,
+        text = not is_file and (M.sources[f.short_src] or f.source) or nil,
         short = f.short_src, line = f.currentline, name = f.name, what = f.what,
       }
     end
@@ -93,7 +97,7 @@ end
 -- ---- the page ----
 
 local function lines_of(r)
-  local text = r.text or (r.path and paths.slurp(r.path))
+  local text = r.text or M.sources[r.short] or (r.path and paths.slurp(r.path))
   if not text then return nil end
   local out = {}
   for line in (text .. "\n"):gmatch("(.-)\r?\n") do out[#out + 1] = line end

@@ -1,4 +1,6 @@
---- `weft repro FILE`: make a file again from what it says about itself, and compare.
+--- `weft repro FILE`: make a file again from what it says about itself, and compare. It is made in
+-- a process of its own (weft.cli.remake), so that whatever a file's recipe does can be ended, and
+-- its folder is taken away in every case.
 local args = require "weft.cli.args"
 local host = require "weft.host"
 local json = require "weft.json"
@@ -7,7 +9,8 @@ local provenance = require "weft.provenance"
 
 local M = {}
 
-local SAME, DIFFERS = 0, 1
+local SAME, DIFFERS, FAULT = 0, 1, 70
+local TIMEOUT = "10m"
 
 local function remove_tree(dir)
   for _, name in ipairs(host.list(dir) or {}) do
@@ -21,103 +24,6 @@ local function fresh_folder()
   local path = os.tmpname()
   os.remove(path)
   return paths.make_dir(path)
-end
-
-local function files_under(dir, out)
-  for _, name in ipairs(host.list(dir) or {}) do
-    local path = dir .. "/" .. name
-    if host.stat(path) == "dir" then files_under(path, out) else out[#out + 1] = path end
-  end
-  return out
-end
-
---- Was it made by the same call with the same seed? What no call made is known by its file's name.
-local function is_same(meta, other, has_name)
-  if not meta.call then return has_name and not other.call end
-  return json.encode(other.call) == json.encode(meta.call) and other.seed == meta.seed
-    and other.index == meta.index
-end
-
---- The file among what a recipe made that is the one called name, which has this provenance.
-local function find_made(dir, meta, name)
-  local best
-  for _, path in ipairs(files_under(dir, {})) do
-    local ok, other = pcall(provenance.read, path)
-    local has_name = select(2, paths.split(path)) == name
-    if ok and other and is_same(meta, other, has_name) and (has_name or not best) then
-      best = path
-    end
-  end
-  return best
-end
-
---- The parameters that the file was made with. Of paths only the names are known: an input is
--- looked for beside the file, or else here; what was written is written anew.
-local function given_params(meta, recipe_path, folder, base)
-  local given, here = {}, assert(host.cwd())
-  for k, v in pairs(meta.params or {}) do given[k] = v end
-  for _, row in ipairs((require("weft.recipe").read_params(recipe_path, base))) do
-    local name = row.path and given[row.name]
-    if name and name == select(2, paths.split(row.default or "")) then given[row.name] = nil
-    elseif name and not host.stat(paths.join(folder, name))
-      and host.stat(paths.join(here, name)) == "file" then
-      given[row.name] = paths.join(here, name)
-    end
-  end
-  return given
-end
-
---- What print says, for stderr: stdout holds the verdict.
-local function words(...)
-  local out = {}
-  for i = 1, select("#", ...) do out[i] = tostring((select(i, ...))) end
-  return table.concat(out, "\t")
-end
-
---- Run the recipe that the file carries, in a folder of its own.
-local function run_recipe(meta, dir, folder, is_trusted)
-  local path = dir .. "/" .. meta.recipe.name
-  local file = assert(io.open(path, "wb"))
-  file:write(meta.recipe.text)
-  file:close()
-  local out = paths.make_dir(dir .. "/out")
-  local params = require "weft.params"
-  local recipe, config = require "weft.recipe", require "weft.config"
-  local base = not is_trusted and require("weft.sandbox").globals() or nil
-  params.start(given_params(meta, path, folder, base), false)
-  config.recipe = { name = meta.recipe.name, sha256 = meta.recipe.sha256, text = meta.recipe.text }
-  local here = assert(host.cwd())
-  paths.start_dir, params.keeps_paths = paths.absolute(folder), true
-  assert(host.chdir(out))
-  local env = recipe.environment(base)
-  rawset(env, "print", function(...) io.stderr:write(words(...), "\n") end)
-  local _, ok, err = recipe.with_folder(dir, env, function()
-    return pcall(recipe.compile(meta.recipe.text, path, env))
-  end)
-  assert(host.chdir(here))
-  require("weft.core").fence(false)
-  if not ok then error(err, 0) end
-  return out
-end
-
---- Make the one call again: for files that no recipe made.
-local function run_call(meta, dir, ending)
-  local weft = require "weft"
-  local o = weft.with(meta.call.options or {}, { seed = meta.seed })
-  for i, part in ipairs(meta.call.prompt or {}) do
-    if type(part) == "table" and not part.text then
-      require("weft.core").raise("io", "the prompt holds media that are not in the file",
-        "run the recipe that made it")
-    end
-    o[i] = type(part) == "table" and part.text or part
-  end
-  local m = weft.load(meta.model and meta.model.name or "micro")
-  local fn = meta.call.fn
-  if fn == "generate" then fn, o.to = o.to or "image", nil end
-  local made = m[fn](m, o)
-  made.meta.call, made.meta.index = meta.call, meta.index
-  made:save(dir .. "/again" .. ending)
-  return dir
 end
 
 --- Why bytes may differ although the call is the same.
@@ -150,30 +56,87 @@ local function compare(path, again, meta)
   return DIFFERS, why ~= "" and text .. " (" .. why .. ")" or text
 end
 
+--- Wait for the process that makes the file again. Returns what it answered, and its exit status;
+-- or nil and why it was ended: "time", "int", "term".
+local function watch(pid, answers, seconds)
+  local text, start = "", host.clock()
+  while true do
+    local n = host.signal_counts()
+    local why = n.int > 0 and "int" or n.term + n.hup > 0 and "term"
+      or seconds > 0 and host.clock() - start > seconds and "time"
+    if why then return nil, why end
+    if host.poll({ answers }, 0.1)[1] then
+      local got = host.read(answers) or ""
+      if got == "" then break end
+      text = text .. got
+    end
+  end
+  local how, code
+  repeat
+    how, code = host.wait(pid)
+    if not how then host.sleep(0.01) end
+  until how or host.signal_counts().int > 0
+  return text, how == "exit" and code or FAULT
+end
+
+--- Make the file again in dir, in a process that can be ended. Returns as watch does.
+local function make_again(path, dir, o, seconds)
+  host.signals "idle"
+  local pid, orders, answers = host.spawn({ "--remake",
+    json.encode { path = path, dir = dir, options = o } }, -1)
+  if not pid then require("weft.core").raise("io", "cannot start a process: " .. orders) end
+  local text, status = watch(pid, answers, seconds)
+  if not text then
+    host.kill(pid, "kill")
+    while not host.wait(pid) do host.sleep(0.01) end
+  end
+  host.close(orders)
+  host.close(answers)
+  return text, status
+end
+
+--- Move the new file into a folder; across file systems it is copied.
+local function keep(again, folder, name)
+  local target = paths.make_dir(folder) .. "/" .. name
+  if os.rename(again, target) then return target end
+  local file, err = io.open(target, "wb")
+  if not file then require("weft.core").raise("io", err) end
+  file:write((assert(paths.slurp(again))))
+  file:close()
+  return target
+end
+
+local stops = { int = 130, term = 143, time = 75 }
+
+--- Say why nothing was compared, and give the exit status.
+local function say_stopped(path, why, limit)
+  local text = why == "time" and ("%s: not made again within %s (--timeout)"):format(path, limit)
+  io.stderr:write("weft: ", text or "stopped", "\n")
+  return stops[why]
+end
+
+--- Make it again and compare: exit status and verdict, or a status alone when there is none.
+local function try(path, meta, dir, o)
+  local limit = o.timeout or TIMEOUT
+  local again, status = make_again(path, dir, o, args.time("--timeout", limit))
+  if not again then return say_stopped(path, status, limit) end
+  if status ~= 0 then return status end
+  if again == "" then return DIFFERS, "the recipe made no such file" end
+  if o.out then again = keep(again, o.out, select(2, paths.split(path))) end
+  return compare(path, again, meta)
+end
+
 function M.main(a)
   local path = a.words[1] or args.fail "repro: which file? (weft repro fox.png)"
   local meta = provenance.read(path)
   if not meta then
     require("weft.core").raise("format", path .. ": does not say how it was made")
   end
-  require("weft.cli.run").apply_engine_options(a.options)
   local dir = fresh_folder()
-  local ok, status, text = pcall(function()
-    local has_recipe = meta.recipe and meta.recipe.text
-    local out = has_recipe
-      and run_recipe(meta, dir, (paths.split(path)), a.options.trust)
-      or run_call(meta, dir, "." .. paths.extension(path))
-    local again = find_made(out, meta, select(2, paths.split(path)))
-    if not again then return DIFFERS, "the recipe made no such file" end
-    if a.options.out then
-      local target = paths.make_dir(a.options.out) .. "/" .. select(2, paths.split(path))
-      assert(os.rename(again, target))
-      again = target
-    end
-    return compare(path, again, meta)
-  end)
+  local ok, status, text = pcall(try, path, meta, dir, a.options)
   remove_tree(dir)
   if not ok then error(status, 0) end
+  if not text then return status end
   if a.options.json then
     io.write(json.encode { file = path, same = status == SAME, result = text }, "\n")
   else

@@ -119,7 +119,13 @@ end
 function M.chunk(code)
   M.enter_out(nil)
   params.start({}, true)
-  return M.execute(function(env) return assert(load(code, "=command line", "t", env)) end, ".", {})
+  page.sources["command line"] = code
+  local function compile(env)
+    local chunk, err = load(code, "=command line", "t", env)
+    if not chunk then error(err, 0) end
+    return chunk
+  end
+  return M.execute(compile, ".", {})
 end
 
 --- Note in provenance what runs.

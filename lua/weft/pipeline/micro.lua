@@ -111,7 +111,7 @@ end
 --- What was decoded, as pictures or sounds of the call.
 local function finish(self, medium, x, o, fn)
   local list = runs.write(self, medium, x, o)
-  for i, made in ipairs(list) do made.meta = runs.describe(self, o, fn, i) end
+  for i, made in ipairs(list) do made.meta = runs.describe(self, o, fn, i, medium.kind) end
   return list
 end
 
@@ -122,16 +122,19 @@ local function make(self, medium, o, fn, feature, concat)
   media.need(self, fn, medium, { "unet", "conditioner", "vae" })
   medium.check(fn, o)
   if concat == nil then concat = o.concat end
-  local stopped
+  local stopped, err
   local x = core.scope(function()
     local z
     feature = finite.check("reading the prompt", function()
       return feature or prompts.feature(self, o.prompt, o.mix)
     end)
-    z, stopped = runs.sample(self, medium, o, o.n or 1, feature, concat)
+    z, stopped, err = runs.sample(self, medium, o, o.n or 1, feature, concat)
     return parts.pictures(self.parts[medium.vae], z)
   end)
-  return finish(self, medium, x, o, fn), stopped
+  local list = finish(self, medium, x, o, fn)
+  if not err then return list, stopped end
+  err.partial, list[1].meta.stopped = list[1], true
+  return error(err, 0)
 end
 
 --- All that a checked call wants, a list for each; and whether a callback ended a run early. A
@@ -207,8 +210,15 @@ local function kinds_of(self, to)
 end
 
 --- A video, for models with the part `unet_video`; see weft.pipeline.micro_video.
+---@param opts table  the prompt, then options; see weft.spec
 ---@return weft.Video
-function Micro:video(opts) return require("weft.pipeline.micro_video").video(self, opts) end
+function Micro:video(opts)
+  local o = options.check("video", opts, self)
+  if reply.reads(self, o.prompt) then
+    return respond(self, ask(o.prompt), o, "video", "video")[1]
+  end
+  return require("weft.pipeline.micro_video").make(self, o, "video")
+end
 
 --- An answer in words.
 ---@return string
@@ -276,6 +286,7 @@ function Micro:edit(src, opts)
   if not medium then
     check.fail("edit: the source must be a picture or a sound, got %s", type(src))
   end
+  if type(opts) ~= "table" then options.check("edit", opts) end
   local more = { concat = opts.concat == nil and src or opts.concat }
   if opts.strength or opts.mask then more.init = opts.init or src end
   if medium.length then more.seconds = opts.seconds or medium.length(src) end

@@ -178,6 +178,33 @@ function M.side(m, medium, o, n, feature, concat)
   return M.denoiser(m, medium, o, n, { feature = feature, words = words, source = source }), source
 end
 
+--- What is called after each step of a run: the caller's function, with a preview.
+---@param seen table  seen.last becomes the step, seen.stopped whether the caller ended the run
+local function watcher(m, medium, o, seen)
+  return function(st)
+    seen.last = st
+    if not o.on_step then return nil end
+    st.preview = function()
+      local x = parts.pictures(m.parts[medium.vae], st:x0():narrow(1, 1, 1))
+      return M.write(m, medium, x, o)[1]
+    end
+    local go_on = o.on_step(st)
+    seen.stopped = go_on == false
+    return go_on
+  end
+end
+
+--- Do f. When it is cancelled after a step, at the prompt, what that step took the result to be,
+-- and the error to raise once it is decoded.
+local function as_far_as(seen, f)
+  if not require("weft.config").keeps_partial then return f() end
+  local ok, got = pcall(f)
+  if ok then return got end
+  local is_cancelled = type(got) == "table" and rawget(got, "kind") == "cancelled"
+  if not is_cancelled or not seen.last then error(got, 0) end
+  return seen.last:x0(), got
+end
+
 --- n latents of a checked call, and whether a callback ended the run early.
 ---@param medium weft.MicroMedium
 ---@param o table  what options.check returned
@@ -185,27 +212,21 @@ end
 ---@param concat any  what the denoiser sees beside its sample; nil or false for nothing
 ---@return weft.Tensor z  [n,16,16,8]
 ---@return boolean stopped
+---@return table? err      the run was cancelled: to be raised when what is there is decoded
 function M.sample(m, medium, o, n, feature, concat)
   local denoise, source = M.side(m, medium, o, n, feature, concat)
   local start = source and o.init == concat and source or latents_of(m, medium, "init", o.init)
   local s = sampler.of(o.sampler, o.schedule, m.noise)
-  local sizes, stopped = { n, LATENT_SIDE, LATENT_SIDE, LATENT_CHANNELS }, false
-  local z = s:run {
-    steps = o.steps, latents = M.first_noise(m, o, sizes), seed = o.seed,
-    noise = step_noise(m, o), init = start and start:expand(unpack(sizes)):contiguous(),
-    strength = start and o.strength, mask = start and mask_of(m, medium, o.mask),
-    denoise = denoise, progress = o.progress,
-    on_step = o.on_step and function(st)
-      st.preview = function()
-        local x = parts.pictures(m.parts[medium.vae], st:x0():narrow(1, 1, 1))
-        return M.write(m, medium, x, o)[1]
-      end
-      local go_on = o.on_step(st)
-      stopped = go_on == false
-      return go_on
-    end,
-  }
-  return z, stopped
+  local sizes, seen = { n, LATENT_SIDE, LATENT_SIDE, LATENT_CHANNELS }, { stopped = false }
+  local z, err = as_far_as(seen, function()
+    return s:run {
+      steps = o.steps, latents = M.first_noise(m, o, sizes), seed = o.seed,
+      noise = step_noise(m, o), init = start and start:expand(unpack(sizes)):contiguous(),
+      strength = start and o.strength, mask = start and mask_of(m, medium, o.mask),
+      denoise = denoise, progress = o.progress, on_step = watcher(m, medium, o, seen),
+    }
+  end)
+  return z, seen.stopped, err
 end
 
 --- The pictures or sounds that an autoencoder decoded, [n,64,64,C].
@@ -218,12 +239,13 @@ function M.write(m, medium, x, o)
 end
 
 --- What the file of the ith medium that a call makes carries.
----@param o table   what options.check returned
----@param fn string  the verb
-function M.describe(m, o, fn, i)
+---@param o table     what options.check returned
+---@param fn string   the verb
+---@param kind string  of the medium
+function M.describe(m, o, fn, i, kind)
   m.sha256 = m.sha256 or m.hash and m.hash()
   return provenance.new {
-    model = { name = m.name, sha256 = m.sha256 }, call = options.describe(fn, o),
+    model = { name = m.name, sha256 = m.sha256 }, call = options.describe(fn, o, kind),
     seed = o.seed + i - 1, index = i, rng = provenance.generator(o.rng),
     device = provenance.device(m.device), dtype = m.dtype,
   }

@@ -9,7 +9,6 @@ local check = require "weft.check"
 local embedding = require "weft.embedding"
 local image = require "weft.image"
 local media = require "weft.pipeline.micro_media"
-local options = require "weft.options"
 local ops = require "weft.ops"
 local parts = require "weft.pipeline.micro_parts"
 local runs = require "weft.pipeline.micro_run"
@@ -154,16 +153,8 @@ function M.make(model, o, fn, feature)
   local v = video.from(core.scope(function()
     return pictures(model, (sample(model, o, feature)))
   end), o.fps)
-  v.meta = runs.describe(model, o, fn, 1)
+  v.meta = runs.describe(model, o, fn, 1, "video")
   return v
-end
-
---- Model:video{ ... } of the small model.
----@param model weft.Micro
----@param opts table  the prompt, then options; see weft.spec
----@return weft.Video
-function M.video(model, opts)
-  return M.make(model, options.check("video", opts, model), "video")
 end
 
 return M

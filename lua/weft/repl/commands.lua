@@ -68,28 +68,35 @@ end
 command("again", "[option=value ...]", "the last generation, with other options",
   function(s, _, given) return call_again(s, option_values(given)) end)
 
+--- The last generation with other options, but not as a prompt of its own. Returns its value.
+local function generate(s, overrides)
+  options.overrides = overrides
+  local ok, values = s:protected((eval.compile(s.last_call, s.vars, "=weft:explore")))
+  options.overrides = {}
+  if not ok then return nil end
+  if type(values[1]) ~= "table" then fail("the last generation gave no picture") end
+  return values[1]
+end
+
 command("explore", "N [option=value ...]", "N seeds of the last generation on a numbered sheet",
   function(s, words, given)
     local n = tonumber(words[1] or 4)
     if not n or n < 1 or n > 64 or n ~= math.floor(n) then fail("N must be 1 … 64") end
     if not s.last_call then fail("nothing was generated yet") end
-    local overrides, list, labels = option_values(given), {}, {}
+    local overrides, list, labels, field = option_values(given), {}, {}, nil
     local first = overrides.seed or 1
     for i = 1, n do
-      options.overrides = require("weft").with(overrides, { seed = first + i - 1 })
-      local chunk = eval.compile(s.last_call, s.vars, "=weft:explore")
-      local ok, values = s:protected(chunk)
-      options.overrides = {}
-      if not ok then return false end
-      local v = values[1]
-      if type(v) ~= "table" then fail("the last generation gave no picture") end
-      list[i] = v.image or v
-      labels[i] = ("%d: seed %d"):format(i, first + i - 1)
+      local v = generate(s, require("weft").with(overrides, { seed = first + i - 1 }))
+      if not v then return false end
+      field = v.image and ".image" or ""
+      list[i], labels[i] = v.image or v, ("%d: seed %d"):format(i, first + i - 1)
     end
-    options.calls = 0
-    local sheet = require("weft").sheet(list,
-      { columns = math.ceil(math.sqrt(n)), labels = labels })
+    local columns = math.ceil(math.sqrt(n))
+    local sheet = require("weft").sheet(list, { columns = columns, labels = labels })
     s.inputs[s.n], s.n = ":explore", s.n + 1
+    s:keep(s.n - 1, s.last_call, "explore")
+    local kept = s.kept[#s.kept]
+    kept.count, kept.first, kept.columns, kept.field = n, first, columns, field
     s:take(s.n - 1, { n = 1, sheet })
   end)
 
@@ -99,6 +106,8 @@ command("save", "[N] PATH", "the value of prompt N, or the last one, to a file",
     local v = value_at(s, words[2] and words[1])
     if type(v) ~= "table" or not v.save then fail("a %s cannot be saved so", display.kind(v)) end
     say("saved %s", tostring(v:save(path)))
+    local n = words[2] and words[1]:gsub("^_", "") or s.last_n
+    if n then s:keep(nil, ("_%s:save(%q)"):format(n, path), "statement") end
   end)
 
 command("show", "[N]", "show a value again",
@@ -185,7 +194,9 @@ command("who", "", "the variables of the session", function(s)
   end
   table.sort(names)
   for _, name in ipairs(names) do
-    local text = display.text(rawget(s.vars, name)):match("^[^\n]*")
+    local v = rawget(s.vars, name)
+    local text = v == require "weft" and "the package" or display.text(v):match("^[^\n]*")
+    if text == "{" then text = ("a table of %d"):format(display.count(v)) end
     say("  %-12s %s", name, term.cut(text, math.max(20, (term.size()) - 16)))
   end
 end)

@@ -165,6 +165,13 @@ local function in_string(inside, before)
   local option = before:match("([%a_][%w_]*)%s*=%s*$")
   local o = option and spec.by_name[option]
   if o and o.choices then return starting(o.choices, inside) end
+  if before:match("weft%.load%s*%(?%s*$") then
+    local names = {}
+    for i, m in ipairs(require("weft.load").models()) do names[i] = m.name end
+    names = starting(names, inside)
+    for _, path in ipairs((files(inside, { safetensors = true }))) do names[#names + 1] = path end
+    return names, inside
+  end
   local owner = before:match("weft%.(%a+)%.load%s*%(?%s*$")
   return files(inside, kinds_of_file[owner or ""])
 end

@@ -174,6 +174,13 @@ function table_lines(out, state, indent, label, t)
   out[#out + 1] = indent .. "}" .. comma
 end
 
+--- How many entries a table has.
+function M.count(t)
+  local n = 0
+  for _ in next, t do n = n + 1 end
+  return n
+end
+
 local function plain_table(t, is_full)
   local out, state = {}, { seen = {}, columns = (term.size()), depth = is_full and 100 or MAX_DEPTH,
     left = is_full and math.huge or MAX_ITEMS }

@@ -12,7 +12,7 @@ local page = require "weft.cli.page"
 
 local M = { CAPTURE = "__weft_locals" }
 
-local CAPTURE = M.CAPTURE
+local CAPTURE, VALUES = M.CAPTURE, "__weft_values"
 
 --- "command" | "help" | "shell" | "empty" | "lua", and the text behind the mark.
 function M.classify(text)
@@ -36,7 +36,10 @@ end
 function M.compile(text, env, name)
   name = name or "=prompt"
   local chunk, value_error = load("return " .. text, name, "t", env)
-  if chunk then return chunk, "value" end
+  if chunk then        -- not as a tail call, which would leave an error no line to name
+    local plain = text:gsub("[%s;]+$", "")
+    return load(("return %s(%s\n)"):format(VALUES, plain), name, "t", env) or chunk, "value"
+  end
   local statement, message = load(text, name, "t", env)
   if statement then
     local with_locals = load(text .. "\n" .. CAPTURE .. "()", name, "t", env)
@@ -82,12 +85,13 @@ end
 function M.session()
   local vars = {}
   rawset(vars, CAPTURE, capture_into(vars))
+  rawset(vars, VALUES, function(...) return ... end)
   rawset(vars, "_G", vars)
   return setmetatable(vars, { __index = _G })
 end
 
 --- Names that the session keeps for itself.
-function M.is_hidden(name) return name == CAPTURE or name == "_G" end
+function M.is_hidden(name) return name == CAPTURE or name == VALUES or name == "_G" end
 
 local function pack(ok, ...) return ok, { n = select("#", ...), ... } end
 

@@ -87,6 +87,7 @@ local function terminal_loop(s)
       line.history_add(text)
       history.add(path, text)
       if handle(s, text) == "quit" then break end
+      if s.is_ended then status = EXIT_TERM break end
       io.stdout:flush()
     end
   end
@@ -104,6 +105,7 @@ function M.pipe_loop(s)
     if is_complete(s, text) then
       local result = handle(s, text)
       text = nil
+      if s.is_ended then return EXIT_TERM end
       if result == "quit" then return 0 end
       if not result then return 1 end
     end
@@ -118,6 +120,7 @@ end
 --- Run a session, after a recipe if one is given. Returns the exit status.
 function M.run(recipe_path, given)
   jit.off()                               -- compiled loops look at no hook: Ctrl-C must work
+  require("weft.config").keeps_partial = true
   local is_terminal = host.isatty(0) and host.isatty(1) and not term.plain
   local s = session.new{ is_terminal = is_terminal }
   if recipe_path then

@@ -21,6 +21,7 @@ function M.new(opts)
     n = 1,                     -- number of the next prompt
     vars = eval.session(), results = {}, inputs = {}, kept = {},
     is_terminal = opts.is_terminal, report = nil, last_call = nil,
+    is_ended = false,          -- SIGTERM or SIGHUP came during work
   }, Session)
   rawset(s.vars, "weft", require "weft")
   return s
@@ -44,7 +45,10 @@ function Session:say_stopped(r)
   local where = c and c.steps and (" at step %d/%d (%s)"):format(c.step, c.steps,
     term.duration(host.clock() - c.started)) or ""
   io.stdout:write("stopped", where, partial and "; partial picture in _" or "", "\n")
-  if partial then rawset(self.vars, "_", partial) end
+  if partial then
+    rawset(self.vars, "_", partial)
+    self.last_n = nil
+  end
 end
 
 --- Is v a medium, a model, or another object that has a line of its own?
@@ -64,6 +68,7 @@ end
 function Session:take(n, values, is_silent)
   self.results[n] = values
   if values.n == 0 then return end
+  self.last_n = n
   rawset(self.vars, "_", values[1])
   rawset(self.vars, "_" .. n, values[1])
   if is_silent then return end
@@ -82,15 +87,18 @@ end
 
 --- Run a compiled chunk under Ctrl-C. Returns ok, values.
 function Session:protected(chunk)
-  progress.current = nil
+  progress.current, options.calls = nil, {}
   local start = host.clock()
   host.signals "work"
   local ok, got = eval.run(chunk)
+  host.stop_hooks()
+  local n = host.signal_counts()
+  self.is_ended = self.is_ended or n.term + n.hup > 0
   host.signals "idle"
   self.seconds = host.clock() - start
   if ok then return true, got end
   if type(got) ~= "table" then got = { message = tostring(got), frames = {} } end
-  if got.kind == "cancelled" then self:say_stopped(got)
+  if got.kind == "cancelled" or n.int > 0 or self.is_ended then self:say_stopped(got)
   else self:say_error(got) end
   return false
 end
@@ -98,6 +106,12 @@ end
 --- Compile what was typed as prompt n. Returns as eval.compile does.
 function Session:compile(text)
   return eval.compile(text, self.vars, "=weft:" .. self.n)
+end
+
+--- Keep for :record what worked: text typed at prompt n, and what its calls were given beside it.
+function Session:keep(n, text, kind)
+  self.kept[#self.kept + 1] = { n = n, text = text, kind = kind, calls = options.calls }
+  options.calls = {}
 end
 
 --- Evaluate Lua as the next prompt. Returns ok.
@@ -112,8 +126,8 @@ function Session:evaluate(text)
   end
   local ok, values = self:protected(chunk)
   if not ok then return false end
-  self.kept[#self.kept + 1] = { n = n, text = text, kind = kind }
-  if options.calls > 0 then self.last_call, options.calls = text, 0 end
+  if #options.calls > 0 then self.last_call = text end
+  self:keep(n, text, kind)
   local is_silent = eval.is_silent(text)
   if kind == "value" or values.n > 0 then self:take(n, values, is_silent)
   elseif not is_silent then self:show_assigned(text) end
