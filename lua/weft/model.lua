@@ -11,7 +11,7 @@ local M = {}
 local Model = {}
 
 --- Methods of an architecture besides those of every model, by the module that holds them.
-local families = { llama = "weft.language", gpt2 = "weft.language" }
+local families = { llama = "weft.language", gpt2 = "weft.language", clip_vision = "weft.vision" }
 
 --- Outputs of these names are the call's value when they come alone; others make a table by name.
 local alone = { sample = true, image = true, y = true, audio = true }
@@ -275,7 +275,9 @@ function M.load(path, opts)
   if opts.config then
     return make_on(opts.device, core.load_model_file, path, json.encode(opts.config), opts.dtype)
   end
-  return make_on(opts.device, core.load_model, path, opts.dtype)
+  local m = make_on(opts.device, core.load_model, path, opts.dtype)
+  m.folder = path                        -- where what lies beside the weights is looked for
+  return m
 end
 
 return M
