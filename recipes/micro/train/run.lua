@@ -177,6 +177,9 @@ function M.loop(o)
     end
   end
   log:close()
+  local row = log.rows[#log.rows]
+  weft.log("step %d of %d: loss %s, weights in %s, the run in %s", last, o.steps,
+    row and ("%.4g"):format(row.loss) or "none", stage.params.out, o.work)
 end
 
 return M
