@@ -198,7 +198,7 @@ local function parts(d)
     image_encoder = tower(d, 3, d.tower_layers), audio_encoder = tower(d, 1, d.tower_layers),
     depth_encoder = tower(d, 1, 2), text_encoder = text_tower(d),
     vae = vae(3, d.vae), unet = unet(d, seen, d.unet_layers), conditioner = conditioner(d, seen),
-    audio_vae = vae(1, 64), audio_unet = unet(d, heard, 1),
+    audio_vae = vae(1, 64), audio_unet = unet(d, heard, d.unet_layers),
     audio_conditioner = conditioner(d, heard),
     unet_video = unet_video(d), vocoder = vocoder(),
     joint = joint(d), language_model = language_model(d),

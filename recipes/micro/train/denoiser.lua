@@ -14,7 +14,7 @@ local run = require "run"
 local train = weft.train
 
 ---@class micro.DenoiserStage
----@field p table                          steps, batch, lr, warmup, seed, out, work, stop
+---@field p table                          steps, batch, lr, warmup, seed, changed, out, work, stop
 ---@field names table<string, string>      the parts: encoder vae unet conditioner
 ---@field examples fun(step: integer): micro.Example[]
 ---@field render fun(records: table[]): weft.Tensor  [n,64,64,C], what the tower and the vae read
@@ -34,6 +34,17 @@ local function source_latents(s, vae, examples)
   local z = weft.tensor.zeros { 1, size, size, channels }
   if #sources > 0 then z = weft.cat({ z, parts.latents(vae, s.render(sources)) }, 1) end
   return weft.index_select(z, weft.tensor(rows, { dtype = "i64" }))
+end
+
+-- From this mean difference of unit latents on, a place is one that an edit changes.
+local CHANGE = 0.25
+
+--- How much each place of the latents z counts, [B,S,S,1]: those that differ from the source more,
+-- because what an edit changes is little beside what it keeps, and all that is hard.
+local function weights(s, z, source, examples)
+  local edits = {}
+  for k, e in ipairs(examples) do edits[k] = { { { e.source and s.p.changed - 1 or 0 } } } end
+  return (z - source):abs():mean({ 4 }, true):gt(CHANGE):to "f32" * weft.tensor(edits) + 1
 end
 
 --- 1 for examples that are told a feature, 0 for the others: [B,1,1,1].
@@ -56,10 +67,10 @@ local function prepare(s, trained, i)
   local x = s.render(targets)
   local ids = data.text_ids(trained.tok, captions)
   local word_ids, word_mask = data.text_ids(trained.tok, words)
-  local sample, v, t = diffusion.noised(trained.scheduler, parts.latents(trained.vae, x), seed)
+  local z, source = parts.latents(trained.vae, x), source_latents(s, trained.vae, examples)
+  local sample, v, t = diffusion.noised(trained.scheduler, z, seed)
   return {
-    sample = sample, v = v, t = t,
-    source = source_latents(s, trained.vae, examples),
+    sample = sample, v = v, t = t, source = source, weights = weights(s, z, source, examples),
     layout = s.layout(targets), told = told(examples),
     feature = diffusion.features(examples, weft.normalize(trained.encoder { pixels = x }.embeds),
       weft.normalize(trained.text { ids = ids }.embeds), seed),
@@ -85,7 +96,8 @@ return function(s)
     local b = prepare(s, trained, i)
     local _, grads, loss, layout = weft.grad(function()
       local c = parts.condition(conditioner, b.feature, b.words, b.mask)
-      local mse = train.mse(parts.denoise(unet, b.sample, b.t, b.source, c), b.v)
+      local mse = ((parts.denoise(unet, b.sample, b.t, b.source, c) - b.v):square() * b.weights)
+        :mean()
       local layout = labels.presence(c.layout, b.layout, b.told)
       return mse + layout * LAYOUT, mse, layout
     end, params)
