@@ -283,6 +283,8 @@ describe("the output of weft", function()
   end)
 
   it("shows pictures in the terminal with --show", function()
+    local _, heard = sh(dir, "script -qc 'echo yes' /dev/null")
+    if not heard:find "yes" then return pending "no terminal can be opened here" end
     local _, out = sh(dir, ("COLORTERM=truecolor script -qc '%s run a.lua --show' /dev/null")
       :format(weft_bin))
     assert.matches("Image 4x4", out)
