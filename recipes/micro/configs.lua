@@ -14,8 +14,8 @@ M.map_size = 8
 M.layout_channels = { picture = 42, sound = 32 }
 
 -- What differs. Towers: width and layers; `unet` lists the channels of the denoisers' levels, of
--- which the second attends, `unet_layers` the blocks a level; widths over heads are 32 in towers and
--- language model, 24 in denoisers.
+-- which the second attends, `unet_layers` the blocks a level; widths over heads are 32 in towers
+-- and language model, 24 in denoisers.
 local MICRO = {
   feature_width = 128, text_tokens = 40, language_width = 192,
   tower = 128, tower_layers = 3, text = 96, text_layers = 3, text_heads = 4, vae = 64,
