@@ -113,4 +113,24 @@ function M.slurp(path)
   return text
 end
 
+--- Every file below a folder, added to out.
+---@return string[] out
+function M.files_below(dir, out)
+  out = out or {}
+  for _, name in ipairs(host.list(dir) or {}) do
+    local path = dir .. "/" .. name
+    if host.stat(path) == "dir" then M.files_below(path, out) else out[#out + 1] = path end
+  end
+  return out
+end
+
+--- Remove a folder and all that is in it.
+function M.remove_tree(dir)
+  for _, name in ipairs(host.list(dir) or {}) do
+    local path = dir .. "/" .. name
+    if host.stat(path) == "dir" then M.remove_tree(path) else os.remove(path) end
+  end
+  os.remove(dir)
+end
+
 return M

@@ -47,31 +47,15 @@ function M.open(what, path, endings, o)
   return M.hide() .. "/out." .. endings[1]
 end
 
---- Every file below a folder.
-local function files_below(dir, out)
-  for _, name in ipairs(host.list(dir) or {}) do
-    local path = dir .. "/" .. name
-    if host.stat(path) == "dir" then files_below(path, out) else out[#out + 1] = path end
-  end
-  return out
-end
-
 --- Remove the hidden folder, whatever is in it.
 function M.drop()
-  local function remove(dir)
-    for _, name in ipairs(host.list(dir) or {}) do
-      local path = dir .. "/" .. name
-      if host.stat(path) == "dir" then remove(path) else os.remove(path) end
-    end
-    os.remove(dir)
-  end
-  if M.pending then remove(M.pending) end
+  if M.pending then paths.remove_tree(M.pending) end
   M.pending = nil
 end
 
 --- Write the one file of the hidden folder to stdout. Raises when there is not one.
 function M.emit(what)
-  local list = files_below(M.pending, {})
+  local list = paths.files_below(M.pending, {})
   if #list ~= 1 then
     M.drop()
     args.fail("%s: -o - writes one file to stdout, %d were made", what, #list)

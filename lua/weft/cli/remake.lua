@@ -9,14 +9,6 @@ local M = {}
 
 local ANSWER = 4                         -- the descriptor that host.spawn gives a child to write to
 
-local function files_under(dir, out)
-  for _, name in ipairs(host.list(dir) or {}) do
-    local path = dir .. "/" .. name
-    if host.stat(path) == "dir" then files_under(path, out) else out[#out + 1] = path end
-  end
-  return out
-end
-
 --- Was it made by the same call with the same seed? What no call made is known by its file's name.
 local function is_same(meta, other, has_name)
   if not meta.call then return has_name and not other.call end
@@ -27,7 +19,7 @@ end
 --- The file among what a recipe made that is the one called name, which has this provenance.
 local function find_made(dir, meta, name)
   local best
-  for _, path in ipairs(files_under(dir, {})) do
+  for _, path in ipairs(paths.files_below(dir, {})) do
     local ok, other = pcall(provenance.read, path)
     local has_name = select(2, paths.split(path)) == name
     if ok and other and is_same(meta, other, has_name) and (has_name or not best) then

@@ -12,14 +12,6 @@ local M = {}
 local SAME, DIFFERS, FAULT = 0, 1, 70
 local TIMEOUT = "10m"
 
-local function remove_tree(dir)
-  for _, name in ipairs(host.list(dir) or {}) do
-    local path = dir .. "/" .. name
-    if host.stat(path) == "dir" then remove_tree(path) else os.remove(path) end
-  end
-  os.remove(dir)
-end
-
 local function fresh_folder()
   local path = os.tmpname()
   os.remove(path)
@@ -134,7 +126,7 @@ function M.main(a)
   end
   local dir = fresh_folder()
   local ok, status, text = pcall(try, path, meta, dir, a.options)
-  remove_tree(dir)
+  paths.remove_tree(dir)
   if not ok then error(status, 0) end
   if not text then return status end
   if a.options.json then
