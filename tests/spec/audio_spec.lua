@@ -210,3 +210,20 @@ describe("what models are given", function()
     assert.are.near(0.5, a.data[{ 32000, 1 }], 1e-6)
   end)
 end)
+
+describe("a file of a sound", function()
+  it("says when it cuts peaks above full scale, and cuts none in floats", function()
+    local tools, told = require "weft.tools", {}
+    local loud, path = weft.audio.from(weft.tensor.full({ 80 }, 2), 8000), os.tmpname()
+    local log = tools.log
+    tools.log = function(fmt, ...) told[#told + 1] = fmt:format(...) end
+    loud:save(path .. ".wav")
+    loud:save(path .. ".wav", { bits = 32 })
+    loud:gain(-7):save(path .. ".wav")
+    tools.log = log
+    os.remove(path)
+    os.remove(path .. ".wav")
+    assert.are.equal(1, #told)
+    assert.is_truthy(told[1]:find("peaks of 6.0 dB above full scale were cut", 1, true), told[1])
+  end)
+end)
