@@ -9,12 +9,13 @@ local configs = require "configs"
 local data = require "data"
 local diffusion = require "diffusion"
 local labels = require "labels"
+local names = require "world.names"
 local parts = require "weft.pipeline.micro_parts"
 local run = require "run"
 local train = weft.train
 
 ---@class micro.DenoiserStage
----@field p table                          steps, batch, lr, warmup, seed, changed, out, work, stop
+---@field p table                          steps, batch, lr, warmup, seed, foreground, out, work, stop
 ---@field names table<string, string>      the parts: encoder vae unet conditioner
 ---@field examples fun(step: integer): micro.Example[]
 ---@field render fun(records: table[]): weft.Tensor  [n,64,64,C], what the tower and the vae read
@@ -39,12 +40,20 @@ end
 -- From this mean difference of unit latents on, a place is one that an edit changes.
 local CHANGE = 0.25
 
---- How much each place of the latents z counts, [B,S,S,1]: those that differ from the source more,
--- because what an edit changes is little beside what it keeps, and all that is hard.
-local function weights(s, z, source, examples)
+--- Where things stand, of 0 and 1: [B,S,S,1]. Kinds and voices are the first labels of a layout.
+local function foreground(layout)
+  local size = configs.latent_size
+  local kinds = layout:narrow(4, 1, names.kind.count):max({ 4 }, true)
+  return weft.resize_nearest(kinds, { height = size, width = size })
+end
+
+--- How much each place of the latents z counts, [B,S,S,1]: those of things and those that an edit
+-- changes more, because they are few beside those of the ground, and all that is hard.
+local function weights(s, z, source, examples, layout)
   local edits = {}
-  for k, e in ipairs(examples) do edits[k] = { { { e.source and s.p.changed - 1 or 0 } } } end
-  return (z - source):abs():mean({ 4 }, true):gt(CHANGE):to "f32" * weft.tensor(edits) + 1
+  for k, e in ipairs(examples) do edits[k] = { { { e.source and 1 or 0 } } } end
+  local changed = (z - source):abs():mean({ 4 }, true):gt(CHANGE):to "f32" * weft.tensor(edits)
+  return weft.maximum(changed, foreground(layout)) * (s.p.foreground - 1) + 1
 end
 
 --- 1 for examples that are told a feature, 0 for the others: [B,1,1,1].
@@ -69,9 +78,10 @@ local function prepare(s, trained, i)
   local word_ids, word_mask = data.text_ids(trained.tok, words)
   local z, source = parts.latents(trained.vae, x), source_latents(s, trained.vae, examples)
   local sample, v, t = diffusion.noised(trained.scheduler, z, seed)
+  local layout = s.layout(targets)
   return {
-    sample = sample, v = v, t = t, source = source, weights = weights(s, z, source, examples),
-    layout = s.layout(targets), told = told(examples),
+    sample = sample, v = v, t = t, source = source, layout = layout, told = told(examples),
+    weights = weights(s, z, source, examples, layout),
     feature = diffusion.features(examples, weft.normalize(trained.encoder { pixels = x }.embeds),
       weft.normalize(trained.text { ids = ids }.embeds), seed),
     words = trained.text { ids = word_ids }.hidden, mask = word_mask,
@@ -81,13 +91,13 @@ end
 --- Train a denoiser and its conditioner.
 ---@param s micro.DenoiserStage
 return function(s)
-  local p, names = s.p, s.names
+  local p, part = s.p, s.names
   local trained = {
-    tok = run.tokenizer(p.out), encoder = run.trained(p.out, names.encoder),
-    text = run.trained(p.out, "text_encoder"), vae = run.trained(p.out, names.vae),
+    tok = run.tokenizer(p.out), encoder = run.trained(p.out, part.encoder),
+    text = run.trained(p.out, "text_encoder"), vae = run.trained(p.out, part.vae),
     scheduler = weft.sampler.from_config(configs.parts.scheduler),
   }
-  local unet, conditioner = run.model(names.unet, p.seed), run.model(names.conditioner, p.seed + 1)
+  local unet, conditioner = run.model(part.unet, p.seed), run.model(part.conditioner, p.seed + 1)
   local params = train.parameters { unet = unet, conditioner = conditioner }
   local opt = train.adamw { params, lr = p.lr, betas = { 0.9, 0.99 }, weight_decay = 0.01 }
   local ema, rate = train.ema(params, { decay = 0.999 }), diffusion.rate(p)
@@ -111,8 +121,8 @@ return function(s)
     params = params, optim = opt, ema = ema, steps = p.steps, stop = p.stop, work = p.work,
     step = step,
     finish = function()
-      run.save(p.out, names.unet, unet)
-      run.save(p.out, names.conditioner, conditioner)
+      run.save(p.out, part.unet, unet)
+      run.save(p.out, part.conditioner, conditioner)
     end,
   }
 end

@@ -9,7 +9,7 @@ local run = require "run"
 
 local p = run.params {
   steps = 20000, batch = 48, lr = 1.2e-3, warmup = 100, seed = 21,
-  changed = { 4, min = 1, help = "weight of what an edit changes" },
+  foreground = { 4, min = 1, help = "weight of the places of things and of changes" },
   out = "recipes/micro/weights", work = "checkpoints/unet", stop = 0,
 }
 

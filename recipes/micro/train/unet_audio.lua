@@ -11,7 +11,7 @@ local run = require "run"
 
 local p = run.params {
   steps = 12000, batch = 48, lr = 1.2e-3, warmup = 100, seed = 121,
-  changed = { 1, min = 1, help = "weight of what an edit changes" },
+  foreground = { 1, min = 1, help = "weight of the places of things and of changes" },
   out = "recipes/micro/weights", work = "checkpoints/unet_audio", stop = 0,
 }
 
