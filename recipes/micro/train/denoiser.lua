@@ -15,7 +15,7 @@ local run = require "run"
 local train = weft.train
 
 ---@class micro.DenoiserStage
----@field p table                          steps, batch, lr, warmup, seed, foreground, out, work, stop
+---@field p table  steps, batch, lr, warmup, seed, foreground, out, work, stop
 ---@field names table<string, string>      the parts: encoder vae unet conditioner
 ---@field examples fun(step: integer): micro.Example[]
 ---@field render fun(records: table[]): weft.Tensor  [n,64,64,C], what the tower and the vae read
