@@ -4,6 +4,7 @@
 -- config (latents_mean, latents_std), so that the denoiser sees unit latents.
 local weft = require "weft"
 local configs = require "configs"
+local new_learner = require "learner"
 local run = require "run"
 local train = weft.train
 
@@ -27,10 +28,8 @@ end
 return function(p, name, batch, fresh)
   local vae = run.model(name, p.seed)
   local params = train.parameters(vae)
-  local opt = train.adamw { params, lr = p.lr, betas = { 0.9, 0.99 }, weight_decay = 0.01 }
-  local ema = train.ema(params, { decay = 0.999 })
-  local rate = train.schedule { "cosine", lr = p.lr, warmup = p.warmup, steps = p.steps,
-    final = p.lr / 50 }
+  local learner = new_learner(p, params,
+    { betas = { 0.9, 0.99 }, weight_decay = 0.01, ema = 0.999 })
 
   local function step(i)
     local x = batch(i)
@@ -44,15 +43,12 @@ return function(p, name, batch, fresh)
       local kl = (z.mean:square() + z.logvar:exp() - z.logvar - 1):mean() * 0.5
       return d:abs():mean() + mse * 2 + kl * 3e-4, mse
     end, params)
-    local norm = train.clip(grads, 1)
-    opt:step(grads, { lr = rate(i) })
-    ema:update()
+    local norm = learner:step(i, grads)
     return { loss = loss:item(), psnr = 10 * math.log10(4 / mse:item()), norm = norm }
   end
 
   run.loop {
-    params = params, optim = opt, ema = ema, steps = p.steps, stop = p.stop, work = p.work,
-    step = step,
+    p = p, learner = learner, step = step,
     finish = function()
       local mean, std = latent_statistics(vae, weft.scope(fresh))
       run.save(p.out, name, vae, { latents_mean = mean, latents_std = std })

@@ -9,6 +9,7 @@ local configs = require "configs"
 local data = require "data"
 local diffusion = require "diffusion"
 local labels = require "labels"
+local new_learner = require "learner"
 local names = require "world.names"
 local parts = require "weft.pipeline.micro_parts"
 local run = require "run"
@@ -99,8 +100,8 @@ return function(s)
   }
   local unet, conditioner = run.model(part.unet, p.seed), run.model(part.conditioner, p.seed + 1)
   local params = train.parameters { unet = unet, conditioner = conditioner }
-  local opt = train.adamw { params, lr = p.lr, betas = { 0.9, 0.99 }, weight_decay = 0.01 }
-  local ema, rate = train.ema(params, { decay = 0.999 }), diffusion.rate(p)
+  local learner = new_learner(p, params,
+    { betas = { 0.9, 0.99 }, weight_decay = 0.01, ema = 0.999, rate = diffusion.rate(p) })
 
   local function step(i)
     local b = prepare(s, trained, i)
@@ -111,15 +112,12 @@ return function(s)
       local layout = labels.presence(c.layout, b.layout, b.told)
       return mse + layout * LAYOUT, mse, layout
     end, params)
-    local norm = train.clip(grads, 1)
-    opt:step(grads, { lr = rate(i) })
-    ema:update()
+    local norm = learner:step(i, grads)
     return { loss = loss:item(), layout = layout:item(), norm = norm }
   end
 
   run.loop {
-    params = params, optim = opt, ema = ema, steps = p.steps, stop = p.stop, work = p.work,
-    step = step,
+    p = p, learner = learner, step = step,
     finish = function()
       run.save(p.out, part.unet, unet)
       run.save(p.out, part.conditioner, conditioner)

@@ -17,6 +17,7 @@ local configs = require "configs"
 local contrast = require "contrast"
 local data = require "data"
 local diffusion = require "diffusion"
+local new_learner = require "learner"
 local nn = require "weft.nn"
 local parts = require "weft.pipeline.micro_parts"
 local rng = require "world.rng"
@@ -43,8 +44,8 @@ local image, audio = medium("image", ""), medium("audio", "audio_")
 local joint, extra = run.model("joint", p.seed), nn.new { seed = p.seed + 1 }
 local log_scale = extra:param("log_scale", { 1 }, nn.constant(math.log(1 / 0.07)))
 local params = train.parameters { joint = joint, extra = extra }
-local opt = train.adamw { params, lr = p.lr, betas = { 0.9, 0.99 }, weight_decay = 0.01 }
-local ema, rate = train.ema(params, { decay = 0.999 }), diffusion.rate(p)
+local learner = new_learner(p, params,
+  { betas = { 0.9, 0.99 }, weight_decay = 0.01, ema = 0.999, rate = diffusion.rate(p) })
 
 -- What the two are told: of the medium itself, by its own words, or by one description of the
 -- scene for both, as one prompt of a call is; and how often, in twentieths.
@@ -112,14 +113,11 @@ local function step(i)
     local mse = denoising(b, said)
     return mse + close * p.contrast, mse, close, share
   end, params)
-  local norm = train.clip(grads, 1)
-  opt:step(grads, { lr = rate(i) })
-  ema:update()
+  local norm = learner:step(i, grads)
   return { loss = made:item(), total = loss:item(), contrast = nce:item(), hits = hits:item(),
     norm = norm, alone = i % 50 == 0 and denoising(b):item() or nil }
 end
 
 run.loop {
-  params = params, optim = opt, ema = ema, steps = p.steps, stop = p.stop, work = p.work,
-  step = step, finish = function() run.save(p.out, "joint", joint) end,
+  p = p, learner = learner, step = step, finish = function() run.save(p.out, "joint", joint) end,
 }

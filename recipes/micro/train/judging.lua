@@ -5,6 +5,7 @@
 local weft = require "weft"
 local configs = require "configs"
 local labels = require "labels"
+local new_learner = require "learner"
 local rng = require "world.rng"
 local run = require "run"
 local train = weft.train
@@ -31,26 +32,21 @@ end
 ---@param loss fun(b: table): weft.Tensor, weft.Tensor  and a share of what was right
 function M.train(p, models, extra, batch, loss)
   local params = train.parameters { models = models, extra = extra }
-  local opt = train.adamw { params, lr = p.lr, betas = { 0.9, 0.98 }, weight_decay = 0.05 }
-  local ema = train.ema(params, { decay = 0.998 })
-  local rate = train.schedule { "cosine", lr = p.lr, warmup = p.warmup, steps = p.steps,
-    final = p.lr / 50 }
+  local learner = new_learner(p, params,
+    { betas = { 0.9, 0.98 }, weight_decay = 0.05, ema = 0.998 })
   local function step(i)
     local b = batch(i)
     local value, grads, right = weft.grad(function() return loss(b) end, params)
-    local norm = train.clip(grads, 1)
-    opt:step(grads, { lr = rate(i) })
-    ema:update()
+    local norm = learner:step(i, grads)
     return { loss = value:item(), right = right:item(), norm = norm }
   end
   run.loop {
-    params = params, optim = opt, ema = ema, steps = p.steps, stop = p.stop, work = p.work,
-    step = step,
+    p = p, learner = learner, step = step,
     finish = function()
       for name, model in pairs(models) do run.write(p.out, name, model) end
     end,
   }
-  ema:apply()
+  learner.ema:apply()
 end
 
 --- Print shares of what is right, in the order of the names.

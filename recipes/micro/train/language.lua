@@ -15,6 +15,7 @@ local weft = require "weft"
 local conversations = require "conversations"
 local data = require "data"
 local diffusion = require "diffusion"
+local new_learner = require "learner"
 local micro = require "weft.pipeline.micro_parts"
 local run = require "run"
 local train = weft.train
@@ -47,8 +48,6 @@ local frozen = p.dm > 0 and {
   scheduler = weft.sampler.load(p.out .. "/scheduler"),
 }
 local params = train.parameters(net)
-local opt = train.adamw { params, lr = p.lr, betas = { 0.9, 0.98 }, weight_decay = 0.05 }
-local ema = train.ema(params, { decay = 0.999 })
 local late = train.schedule { "cosine", lr = p.lr, steps = math.ceil(p.steps * 0.4),
   final = p.lr / 50 }
 
@@ -58,6 +57,8 @@ local function rate(i)
   local before = p.steps - math.ceil(p.steps * 0.4)
   return i <= before and p.lr or late(i - before)
 end
+local learner = new_learner(p, params,
+  { betas = { 0.9, 0.98 }, weight_decay = 0.05, ema = 0.999, rate = rate })
 
 local words_of
 for name, t in net.lm:parameters() do
@@ -108,16 +109,13 @@ local function step(i)
     local l_dm = denoiser_loss(c:narrow(1, 1, d.n), d)
     return total + l_dm * p.dm, l_text, cosine, l_dm
   end, params)
-  local norm = train.clip(grads, 1)
-  opt:step(grads, { lr = rate(i) })
-  ema:update()
+  local norm = learner:step(i, grads)
   return { loss = loss:item(), text = l_text:item(), cosine = cosine:item(),
     dm = l_dm and l_dm:item(), norm = norm }
 end
 
 run.loop {
-  params = params, optim = opt, ema = ema, steps = p.steps, stop = p.stop, work = p.work,
-  step = step,
+  p = p, learner = learner, step = step,
   finish = function()
     for _, key in ipairs(order) do run.save(p.out, NAMES[key], net[key]) end
   end,

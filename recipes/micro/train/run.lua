@@ -149,20 +149,21 @@ end
 
 --- Run step(i) for i of 1 ... steps, from the checkpoint in work where there is one. Every step's
 -- tensors are freed. finish() writes the weights, at the end and at each checkpoint.
----@param o { params: table, optim: table, ema: table?, steps: integer, stop: integer, work:
--- string, step: fun(i: integer): table, finish: fun() }
+---@param o { p: { steps: integer, stop: integer, work: string }, learner: micro.Learner,
+--- step: fun(i: integer): table, finish: fun() }
 function M.loop(o)
-  M.mkdir(o.work)
-  local checkpoint = train.checkpoint(o.work .. "/state.safetensors",
-    { params = o.params, optim = o.optim, ema = o.ema })
+  local p, learner = o.p, o.learner
+  M.mkdir(p.work)
+  local checkpoint = train.checkpoint(p.work .. "/state.safetensors",
+    { params = learner.params, optim = learner.optim, ema = learner.ema })
   local first = checkpoint:load()
-  local log = train.log(o.work .. "/log.jsonl", { steps = o.steps, every = 50, from = first })
-  local last = o.stop > 0 and math.min(o.stop, o.steps) or o.steps
+  local log = train.log(p.work .. "/log.jsonl", { steps = p.steps, every = 50, from = first })
+  local last = p.stop > 0 and math.min(p.stop, p.steps) or p.steps
   local saved = os.time()
   stage.rows = log.rows
   local function finish(i)
     stage.step = i
-    if o.ema then o.ema:with(o.finish) else o.finish() end
+    if learner.ema then learner.ema:with(o.finish) else o.finish() end
   end
   if first >= last then finish(first) end
   for i = first + 1, last do
@@ -178,8 +179,8 @@ function M.loop(o)
   end
   log:close()
   local row = log.rows[#log.rows]
-  weft.log("step %d of %d: loss %s, weights in %s, the run in %s", last, o.steps,
-    row and ("%.4g"):format(row.loss) or "none", stage.params.out, o.work)
+  weft.log("step %d of %d: loss %s, weights in %s, the run in %s", last, p.steps,
+    row and ("%.4g"):format(row.loss) or "none", stage.params.out, p.work)
 end
 
 return M

@@ -17,6 +17,7 @@ local audio_data = require "audio_data"
 local contrast = require "contrast"
 local data = require "data"
 local decoder = require "decoder"
+local new_learner = require "learner"
 local nn = require "weft.nn"
 local rng = require "world.rng"
 local run = require "run"
@@ -39,9 +40,7 @@ local log_scale = {
 }
 local caption_loss = decoder(extra, tok)
 local params = train.parameters { audio = audio, text = text, extra = extra }
-local opt = train.adamw { params, lr = p.lr, betas = { 0.9, 0.98 }, weight_decay = 0.05 }
-local rate = train.schedule { "cosine", lr = p.lr, warmup = p.warmup, steps = p.steps,
-  final = p.lr / 50 }
+local learner = new_learner(p, params, { betas = { 0.9, 0.98 }, weight_decay = 0.05 })
 
 -- Texts that the cross-attention of the picture denoiser reads beside captions.
 local WORDS = { "", caption.NEGATIVE, "blurry", "noisy", "dim", "blocky" }
@@ -99,15 +98,14 @@ local function step(i)
     return total, weft.stack { by_text, by_image, words, moved, states },
       weft.stack { text_hits, image_hits }
   end, params)
-  local norm = train.clip(grads, 1)
-  opt:step(grads, { lr = rate(i) })
+  local norm = learner:step(i, grads)
   local v, h = parts:totable(), hits:totable()
   return { loss = loss:item(), text = v[1], image = v[2], words = v[3], moved = v[4],
     states = v[5], text_hits = h[1], image_hits = h[2], norm = norm }
 end
 
 run.loop {
-  params = params, optim = opt, steps = p.steps, stop = p.stop, work = p.work, step = step,
+  p = p, learner = learner, step = step,
   finish = function()
     run.save(p.out, "audio_encoder", audio)
     run.save(p.out, "text_encoder", text)

@@ -11,6 +11,7 @@ package.path = "./recipes/micro/?.lua;./recipes/micro/train/?.lua;" .. package.p
 local weft = require "weft"
 local contrast = require "contrast"
 local data = require "data"
+local new_learner = require "learner"
 local nn = require "weft.nn"
 local run = require "run"
 local train = weft.train
@@ -25,9 +26,7 @@ local depth = run.model("depth_encoder", p.seed)
 local extra = nn.new { seed = p.seed + 1 }
 local log_scale = extra:param("log_scale", { 1 }, nn.constant(math.log(1 / 0.07)))
 local params = train.parameters { depth = depth, extra = extra }
-local opt = train.adamw { params, lr = p.lr, betas = { 0.9, 0.98 }, weight_decay = 0.05 }
-local rate = train.schedule { "cosine", lr = p.lr, warmup = p.warmup, steps = p.steps,
-  final = p.lr / 50 }
+local learner = new_learner(p, params, { betas = { 0.9, 0.98 }, weight_decay = 0.05 })
 
 local function step(i)
   local scenes = data.twins("tower-depth", i, p.groups, p.twins)
@@ -38,12 +37,11 @@ local function step(i)
     local a = weft.normalize(depth { pixels = maps }.embeds)
     return contrast.info_nce(a, seen, match, log_scale)
   end, params)
-  local norm = train.clip(grads, 1)
-  opt:step(grads, { lr = rate(i) })
+  local norm = learner:step(i, grads)
   return { loss = loss:item(), hits = hits:item(), norm = norm }
 end
 
 run.loop {
-  params = params, optim = opt, steps = p.steps, stop = p.stop, work = p.work, step = step,
+  p = p, learner = learner, step = step,
   finish = function() run.save(p.out, "depth_encoder", depth) end,
 }

@@ -9,6 +9,7 @@ package.path = "./recipes/micro/?.lua;./recipes/micro/train/?.lua;" .. package.p
 local weft = require "weft"
 local data = require "data"
 local decoder = require "decoder"
+local new_learner = require "learner"
 local nn = require "weft.nn"
 local run = require "run"
 local train = weft.train
@@ -29,9 +30,7 @@ local log_scale = extra:param("log_scale", { 1 }, nn.constant(math.log(1 / 0.07)
 local caption_loss = decoder(extra, tok)
 
 local params = train.parameters { image = towers.image, text = towers.text, extra = extra }
-local opt = train.adamw { params, lr = p.lr, betas = { 0.9, 0.98 }, weight_decay = 0.05 }
-local rate = train.schedule { "cosine", lr = p.lr, warmup = p.warmup, steps = p.steps,
-  final = p.lr / 50 }
+local learner = new_learner(p, params, { betas = { 0.9, 0.98 }, weight_decay = 0.05 })
 
 local function step(i)
   local scenes, texts = data.twins("towers", i, p.groups, p.twins)
@@ -46,14 +45,13 @@ local function step(i)
     local words = caption_loss(i % 2 == 0 and a or b, ids, p.seed * 1000000 + i)
     return nce + words, nce, words, hits
   end, params)
-  local norm_of = train.clip(grads, 1)
-  opt:step(grads, { lr = rate(i) })
+  local norm = learner:step(i, grads)
   return { loss = loss:item(), nce = nce:item(), words = words:item(), hits = hits:item(),
-    norm = norm_of }
+    norm = norm }
 end
 
 run.loop {
-  params = params, optim = opt, steps = p.steps, stop = p.stop, work = p.work, step = step,
+  p = p, learner = learner, step = step,
   finish = function()
     run.save(p.out, "image_encoder", towers.image)
     run.save(p.out, "text_encoder", towers.text)

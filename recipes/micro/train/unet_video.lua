@@ -14,6 +14,7 @@ local captions = require "world.video_caption"
 local configs = require "configs"
 local data = require "data"
 local diffusion = require "diffusion"
+local new_learner = require "learner"
 local micro_video = require "weft.pipeline.micro_video"
 local parts = require "weft.pipeline.micro_parts"
 local render = require "world.render"
@@ -34,9 +35,8 @@ local scheduler = weft.sampler.from_config(configs.parts.scheduler)
 local unet = weft.model.inflate(run.trained(p.out, "unet"), configs.parts.unet_video.config,
   { seed = p.seed })
 local params = train.parameters(unet)
-local opt = train.adamw { params, lr = p.lr, betas = { 0.9, 0.99 }, weight_decay = 0.01 }
-local ema = train.ema(params, { decay = 0.999 })
-local rate = diffusion.rate(p)
+local learner = new_learner(p, params,
+  { betas = { 0.9, 0.99 }, weight_decay = 0.01, ema = 0.999, rate = diffusion.rate(p) })
 local side, channels = configs.latent_size, configs.latent_channels
 local L = video.N_FRAMES
 
@@ -121,15 +121,12 @@ local function step(i)
     return train.mse(micro_video.denoise(unet, b.sample, b.t, b.source, b.c), b.v)
   end, frozen and over_frames or params)
   if frozen then grads = spread(grads) end
-  local norm = train.clip(grads, 1)
-  opt:step(grads, { lr = rate(i) })
-  ema:update()
+  local norm = learner:step(i, grads)
   return { loss = loss:item(), norm = norm }
 end
 
 run.loop {
-  params = params, optim = opt, ema = ema, steps = p.steps, stop = p.stop, work = p.work,
-  step = step,
+  p = p, learner = learner, step = step,
   finish = function()
     run.save(p.out, "unet_video", unet)
   end,

@@ -11,6 +11,7 @@ local core = require "weft.core"
 local data = require "audio_data"
 local front = require "weft.pipeline.micro_mel"
 local hearing = require "world.hearing"
+local new_learner = require "learner"
 local run = require "run"
 local train = weft.train
 
@@ -22,10 +23,8 @@ local p = run.params {
 run.tokenizer(p.out)
 local vocoder = run.model("vocoder", p.seed)
 local params = train.parameters(vocoder)
-local opt = train.adamw { params, lr = p.lr, betas = { 0.8, 0.99 }, weight_decay = 0.01 }
-local ema = train.ema(params, { decay = 0.999 })
-local rate = train.schedule { "cosine", lr = p.lr, warmup = p.warmup, steps = p.steps,
-  final = p.lr / 50 }
+local learner = new_learner(p, params,
+  { betas = { 0.8, 0.99 }, weight_decay = 0.01, ema = 0.999, clip = 10 })
 
 -- Points and hop of each resolution; what is added to a squared magnitude.
 local RESOLUTIONS, EPS = { { 1024, 256 }, { 512, 128 }, { 128, 32 } }, 1e-6
@@ -55,13 +54,11 @@ local function step(i)
     local mel = (front.of(y, EPS) - wanted):abs():mean()
     return mel * 10 + spectral_loss(y, x), mel
   end, params)
-  local norm = train.clip(grads, 10)
-  opt:step(grads, { lr = rate(i) })
-  ema:update()
+  local norm = learner:step(i, grads)
   return { loss = loss:item(), mel = mel:item(), norm = norm }
 end
 
 run.loop {
-  params = params, optim = opt, ema = ema, steps = p.steps, stop = p.stop, work = p.work,
-  step = step, finish = function() run.save(p.out, "vocoder", vocoder) end,
+  p = p, learner = learner, step = step,
+  finish = function() run.save(p.out, "vocoder", vocoder) end,
 }
