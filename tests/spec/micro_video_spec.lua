@@ -149,6 +149,17 @@ describe("m:video", function()
       return seen < 2
     end }
     assert.are.same({ 2, 8 }, { seen, #v })
+    local r = m:generate { TEXT, to = "video", steps = 5, seed = 3, progress = false,
+      on_step = function() return false end }
+    assert.is_true(r.stopped)
+  end)
+  it("is decoded as far as it is when it is cancelled at the prompt", function()
+    local config = require "weft.config"
+    config.keeps_partial = true
+    local ok, err = pcall(make, { on_step = function() error({ kind = "cancelled" }, 0) end })
+    config.keeps_partial = false
+    assert.is_false(ok)
+    assert.are.same({ 8, true }, { #err.partial, err.partial.meta.stopped })
   end)
   it("refuses what it cannot do", function()
     assert.truthy(error_of(make, { size = "32x32" }):find("makes 64x64, not 32x32", 1, true))

@@ -88,6 +88,13 @@ describe("the model that ships", function()
     assert.is_true(m.caps.joint)
   end)
 
+  it("answers in words to a picture alone", function()
+    local im = m:image { m:encode "a large plain red cat in the snow", seed = 1, progress = false }
+    local r = m:generate { im, to = "text" }
+    assert.are.equal(m:text { im }, r.text)
+    assert.truthy(r.text:find("cat", 1, true))
+  end)
+
   it("names how each part was trained", function()
     for name, part in pairs(m.parts) do
       if type(part.report) == "function" then

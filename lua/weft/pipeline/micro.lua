@@ -115,6 +115,14 @@ local function finish(self, medium, x, o, fn)
   return list
 end
 
+--- What was made; of a run that was cancelled, the error with it.
+local function whole(made, stopped, err)
+  if not err then return made, stopped end
+  local first = made.meta and made or made[1]
+  err.partial, first.meta.stopped = first, true
+  return error(err, 0)
+end
+
 --- The pictures or sounds of a checked call, and whether a callback ended the run early.
 ---@param feature? weft.Tensor  [1,128]; of the prompt when not given
 ---@param concat? any           what the denoiser sees; o.concat when not given
@@ -131,10 +139,12 @@ local function make(self, medium, o, fn, feature, concat)
     z, stopped, err = runs.sample(self, medium, o, o.n or 1, feature, concat)
     return parts.pictures(self.parts[medium.vae], z)
   end)
-  local list = finish(self, medium, x, o, fn)
-  if not err then return list, stopped end
-  err.partial, list[1].meta.stopped = list[1], true
-  return error(err, 0)
+  return whole(finish(self, medium, x, o, fn), stopped, err)
+end
+
+--- The video of a checked call, as `make` says.
+local function make_video(self, o, fn, feature)
+  return whole(require("weft.pipeline.micro_video").make(self, o, fn, feature))
 end
 
 --- All that a checked call wants, a list for each; and whether a callback ended a run early. A
@@ -144,15 +154,18 @@ local function make_all(self, o, fn, wanted)
   local lists, has_stopped = {}, false
   local pair = joint.find_pair(self, o, wanted)
   if pair then
-    local x
-    x, has_stopped = joint.make(self, o, o.n or 1, fn,
+    local x, err
+    x, has_stopped, err = joint.make(self, o, o.n or 1, fn,
       { image = wanted[pair.image], audio = wanted[pair.audio] })
     for kind, i in pairs(pair) do lists[i] = finish(self, media.media[kind], x[kind], o, fn) end
+    whole(lists[pair.image], has_stopped, err)
   end
   for i, item in ipairs(wanted) do
     local stopped = false
     if item.kind == "video" then
-      lists[i] = { require("weft.pipeline.micro_video").make(self, o, fn, item.feature) }
+      local v
+      v, stopped = make_video(self, o, fn, item.feature)
+      lists[i] = { v }
     elseif not lists[i] then
       lists[i], stopped = make(self, media.media[item.kind], o, fn, item.feature, item.concat)
     end
@@ -199,9 +212,10 @@ function Micro:audio(opts) return (make_one(self, "audio", opts)) end
 --- The kinds that a call of generate is to make, in order.
 local function kinds_of(self, to)
   if to == nil or to == "auto" then to = self.caps.output[1] or "image" end
-  local list = type(to) == "table" and to or { to }
+  local list, made = type(to) == "table" and to or { to }, {}
+  for _, kind in ipairs(self.caps.output) do made[kind] = true end
   for _, kind in ipairs(list) do
-    if not media.media[kind] then
+    if not made[kind] then
       local what = ("generate: the model '%s' makes no %s"):format(self.name, tostring(kind))
       core.raise("model", what, "it makes " .. table.concat(self.caps.output, ", "))
     end
@@ -217,7 +231,7 @@ function Micro:video(opts)
   if reply.reads(self, o.prompt) then
     return respond(self, ask(o.prompt), o, "video", "video")[1]
   end
-  return require("weft.pipeline.micro_video").make(self, o, "video")
+  return (make_video(self, o, "video"))
 end
 
 --- An answer in words.
@@ -262,7 +276,7 @@ end
 -- with the part `joint` makes a picture and a sound together, unless joint = false.
 function Micro:generate(opts)
   local o = options.check("generate", opts, self)
-  if reply.reads(self, o.prompt) then
+  if reply.reads(self, o.prompt, o.to) then
     if (o.n or 1) > 1 then return variants(self, o) end
     return (respond(self, ask(o.prompt), o, "generate", o.to or "auto"))
   end

@@ -10,7 +10,6 @@ local ops = require "weft.ops"
 local parts = require "weft.pipeline.micro_parts"
 local prompts = require "weft.pipeline.micro_prompt"
 local runs = require "weft.pipeline.micro_run"
-local sampler = require "weft.sampler"
 
 local M = {}
 
@@ -80,10 +79,7 @@ local function sample(m, o, n, wanted)
   local seen = denoiser(m, image, o, n, wanted.image)
   local heard = denoiser(m, audio, o, n, wanted.audio)
   local noise = runs.noise(o, n, 2)
-  local s = sampler.of(o.sampler, o.schedule, m.noise)
-  local stopped = false
-  local z = s:run {
-    steps = o.steps, seed = o.seed, progress = o.progress,
+  return runs.run(m, o, {
     latents = ops.cat({ noise:select(2, 1), noise:select(2, 2) }, 4):to(m.device),
     denoise = function(z, t, st)
       local x, y = apart(z)
@@ -91,34 +87,28 @@ local function sample(m, o, n, wanted)
       local told = m.parts.joint { image = x, audio = y, timestep = t }
       return ops.cat({ seen(x, t, st, told.image_kv), heard(y, t, st, told.audio_kv) }, 4)
     end,
-    on_step = o.on_step and function(st)
-      st.preview = function()
-        local x = apart(st:x0():narrow(1, 1, 1))
-        return runs.write(m, image, parts.pictures(m.parts[image.vae], x:contiguous()), o)[1]
-      end
-      local go_on = o.on_step(st)
-      stopped = go_on == false
-      return go_on
+    preview = function(st)
+      return runs.preview(m, image, o, (apart(st:x0())):contiguous())
     end,
-  }
-  return z, stopped
+  })
 end
 
 --- n pictures and n sounds of a checked call, as their autoencoders decode them.
 ---@param wanted table<string, weft.MicroWanted>  by kind
 ---@return table<string, weft.Tensor> made  by kind, [n,64,64,C]
 ---@return boolean stopped  whether a callback ended the run early
+---@return table? err       as micro_run.run says
 function M.make(m, o, n, fn, wanted)
   for _, medium in ipairs { image, audio } do medium.check(fn, o) end
-  local stopped
+  local stopped, err
   local x, y = core.scope(function()
     local z
-    z, stopped = sample(m, o, n, wanted)
+    z, stopped, err = sample(m, o, n, wanted)
     local picture, sound = apart(z)
     return parts.pictures(m.parts[image.vae], picture:contiguous()),
       parts.pictures(m.parts[audio.vae], sound:contiguous())
   end)
-  return { image = x, audio = y }, stopped
+  return { image = x, audio = y }, stopped, err
 end
 
 return M

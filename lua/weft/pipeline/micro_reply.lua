@@ -86,9 +86,20 @@ local function has_words(parts)
   return false
 end
 
---- Whether the language model reads a prompt: it is there, and there are words to read. A prompt
--- of features, pictures and sounds alone goes straight to its feature.
-function M.reads(self, prompt) return reader.is_in(self.parts) and has_words(prompt) end
+--- Whether a list of kinds, or the one kind, is of words too.
+local function asks_words(to)
+  for _, kind in ipairs(type(to) == "table" and to or { to }) do
+    if kind == "text" then return true end
+  end
+  return false
+end
+
+--- Whether the language model reads a prompt: it is there, and there are words to read or to say.
+-- A prompt of features, pictures and sounds alone goes straight to its feature.
+---@param to? string|string[]  kinds wanted
+function M.reads(self, prompt, to)
+  return reader.is_in(self.parts) and (has_words(prompt) or asks_words(to))
+end
 
 --- What may come out of a model of these parts.
 local function can(self)

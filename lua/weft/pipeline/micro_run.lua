@@ -1,5 +1,5 @@
 --- One run of the small model: conditions of the branches, guidance, the sampler's loop. Videos
--- (micro_video) and pictures with their sounds (micro_joint) have loops of their own, of the same.
+-- (micro_video) and pictures with their sounds (micro_joint) are runs of the same.
 local check = require "weft.check"
 local guidance = require "weft.guidance"
 local ops = require "weft.ops"
@@ -180,14 +180,12 @@ end
 
 --- What is called after each step of a run: the caller's function, with a preview.
 ---@param seen table  seen.last becomes the step, seen.stopped whether the caller ended the run
-local function watcher(m, medium, o, seen)
+---@param preview fun(st: table): any
+local function watcher(o, seen, preview)
   return function(st)
     seen.last = st
     if not o.on_step then return nil end
-    st.preview = function()
-      local x = parts.pictures(m.parts[medium.vae], st:x0():narrow(1, 1, 1))
-      return M.write(m, medium, x, o)[1]
-    end
+    st.preview = function() return preview(st) end
     local go_on = o.on_step(st)
     seen.stopped = go_on == false
     return go_on
@@ -205,28 +203,48 @@ local function as_far_as(seen, f)
   return seen.last:x0(), got
 end
 
---- n latents of a checked call, and whether a callback ended the run early.
+--- The latents that the sampler of a checked call makes, and whether a callback ended it early.
+---@param how { latents: weft.Tensor, denoise: function, preview: (fun(st: table): any),
+--- noise: weft.Tensor[]?, init: weft.Tensor?, mask: weft.Tensor? }
+---@return weft.Tensor z
+---@return boolean stopped
+---@return table? err      the run was cancelled: to be raised when what is there is decoded
+function M.run(m, o, how)
+  local s, seen = sampler.of(o.sampler, o.schedule, m.noise), { stopped = false }
+  local z, err = as_far_as(seen, function()
+    return s:run {
+      steps = o.steps, latents = how.latents, seed = o.seed, noise = how.noise, init = how.init,
+      strength = how.init and o.strength, mask = how.mask, denoise = how.denoise,
+      progress = o.progress, on_step = watcher(o, seen, how.preview),
+    }
+  end)
+  return z, seen.stopped, err
+end
+
+--- What stands in the first of the latents z: a picture or a sound.
+function M.preview(m, medium, o, z)
+  local x = parts.pictures(m.parts[medium.vae], z:narrow(1, 1, 1))
+  return M.write(m, medium, x, o)[1]
+end
+
+--- n latents of a checked call, as M.run says.
 ---@param medium weft.MicroMedium
 ---@param o table  what options.check returned
 ---@param feature weft.Tensor  [1,128] what to make
 ---@param concat any  what the denoiser sees beside its sample; nil or false for nothing
 ---@return weft.Tensor z  [n,16,16,8]
 ---@return boolean stopped
----@return table? err      the run was cancelled: to be raised when what is there is decoded
+---@return table? err
 function M.sample(m, medium, o, n, feature, concat)
   local denoise, source = M.side(m, medium, o, n, feature, concat)
   local start = source and o.init == concat and source or latents_of(m, medium, "init", o.init)
-  local s = sampler.of(o.sampler, o.schedule, m.noise)
-  local sizes, seen = { n, LATENT_SIDE, LATENT_SIDE, LATENT_CHANNELS }, { stopped = false }
-  local z, err = as_far_as(seen, function()
-    return s:run {
-      steps = o.steps, latents = M.first_noise(m, o, sizes), seed = o.seed,
-      noise = step_noise(m, o), init = start and start:expand(unpack(sizes)):contiguous(),
-      strength = start and o.strength, mask = start and mask_of(m, medium, o.mask),
-      denoise = denoise, progress = o.progress, on_step = watcher(m, medium, o, seen),
-    }
-  end)
-  return z, seen.stopped, err
+  local sizes = { n, LATENT_SIDE, LATENT_SIDE, LATENT_CHANNELS }
+  return M.run(m, o, {
+    latents = M.first_noise(m, o, sizes), noise = step_noise(m, o), denoise = denoise,
+    init = start and start:expand(unpack(sizes)):contiguous(),
+    mask = start and mask_of(m, medium, o.mask),
+    preview = function(st) return M.preview(m, medium, o, st:x0()) end,
+  })
 end
 
 --- The pictures or sounds that an autoencoder decoded, [n,64,64,C].

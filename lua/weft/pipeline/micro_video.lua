@@ -12,7 +12,6 @@ local media = require "weft.pipeline.micro_media"
 local ops = require "weft.ops"
 local parts = require "weft.pipeline.micro_parts"
 local runs = require "weft.pipeline.micro_run"
-local sampler = require "weft.sampler"
 local video = require "weft.video"
 
 local M = {}
@@ -118,16 +117,11 @@ local function sample(model, o, feature)
   local source = pixels and parts.latents(model.parts.vae, pixels)
   if start and start == picture then prompt = with_feature(model, prompt, start, pixels) end
   local told = { feature = feature or model:feature(prompt), words = text, source = source }
-  local s = sampler.of(o.sampler, o.schedule, model.noise)
-  return s:run {
-    steps = o.steps, seed = o.seed, progress = o.progress,
+  return runs.run(model, o, {
     latents = runs.first_noise(model, o, { 1, o.frames, SIDE, SIDE, CHANNELS }),
     denoise = runs.denoiser(model, medium, o, 1, told),
-    on_step = o.on_step and function(st)
-      st.preview = function() return video.from(pictures(model, st:x0()), o.fps):strip() end
-      return o.on_step(st)
-    end,
-  }
+    preview = function(st) return video.from(pictures(model, st:x0()), o.fps):strip() end,
+  })
 end
 
 --- Raise for options that make no sense here; fill in the rate and the number of frames.
@@ -144,17 +138,23 @@ end
 ---@param fn string              the verb
 ---@param feature? weft.Tensor  [1,D]; of the prompt when not given
 ---@return weft.Video
+---@return boolean stopped
+---@return table? err  as micro_run.run says
 function M.make(model, o, fn, feature)
   if not model.parts.unet_video then
     core.raise("unsupported", ("video: model %s has no part 'unet_video'"):format(model.name),
       "recipes/micro/train/unet_video.lua makes it")
   end
   settle(o)
-  local v = video.from(core.scope(function()
-    return pictures(model, (sample(model, o, feature)))
-  end), o.fps)
+  local stopped, err
+  local frames = core.scope(function()
+    local z
+    z, stopped, err = sample(model, o, feature)
+    return pictures(model, z)
+  end)
+  local v = video.from(frames, o.fps)
   v.meta = runs.describe(model, o, fn, 1, "video")
-  return v
+  return v, stopped, err
 end
 
 return M
