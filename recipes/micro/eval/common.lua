@@ -1,4 +1,4 @@
---- What the evaluations share: pictures and sounds for the judges, shares with their intervals.
+--- What the evaluations share: pictures, sounds and videos for the judges.
 local ffi = require "ffi"
 local weft = require "weft"
 local audio = require "world.audio"
@@ -68,37 +68,20 @@ function M.parts_of(prompt, made)
   return out
 end
 
---- Wilson's interval of a share k of n, at 95 %.
----@return number low
----@return number high
-function M.interval(k, n)
-  local z = 1.96
-  local p, d = k / n, 1 + z * z / n
-  local centre, half = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-  return math.max(0, (centre - half) / d), math.min(1, (centre + half) / d)
-end
-
---- Shares of right answers: printed row by row, written as CSV at the end.
----@return { show: fun(name: string, right: integer, n: integer, copied: integer?),
---- save: fun(path: string), rows: table[] }
-function M.shares()
-  local rows = {}
-  local function show(name, right, n, copied)
-    local low, high = M.interval(right, n)
-    print(("%-42s %.3f  [%.3f, %.3f]  %s"):format(name, right / n, low, high,
-      copied and ("copy %.3f"):format(copied / n) or ""))
-    rows[#rows + 1] = { name = name, n = n, share = right / n, low = low, high = high,
-      copy = copied and copied / n or nil }
+--- What an example wants, as the judges take it, through the autoencoders and back: no denoiser
+-- does better.
+---@param example world.Example
+---@return { image: any, audio: any, video: any, text: string }
+function M.coded(m, example)
+  local out = { text = example.text }
+  if example.image then out.image = M.bytes_of(m:decode_encode(M.picture_of(example.image))) end
+  if example.audio then out.audio = m:decode_encode(M.sound_of(example.audio)) end
+  if example.video then
+    local frames = {}
+    for i, f in M.video_of(video.new(example.video)):frames() do frames[i] = m:decode_encode(f) end
+    out.video = M.frames_of(weft.video.new { frames = frames, fps = video.FPS })
   end
-  local function save(path)
-    local lines = { "task,n,share,low,high,copy" }
-    for i, r in ipairs(rows) do
-      lines[i + 1] = ("%q,%d,%.4f,%.4f,%.4f,%s"):format(r.name, r.n, r.share, r.low, r.high,
-        r.copy and ("%.4f"):format(r.copy) or "")
-    end
-    weft.core.save_text(path, table.concat(lines, "\n") .. "\n", true)
-  end
-  return { show = show, save = save, rows = rows }
+  return out
 end
 
 return M

@@ -22,6 +22,7 @@ local listen = require "world.listen"
 local names = require "world.names"
 local rng = require "world.rng"
 local scene = require "world.scene"
+local scores = require "scores"
 
 local p = weft.params {
   n = { 100, min = 2, help = "captions a row" }, steps = 25, guidance = 3, seed = 1000,
@@ -30,7 +31,7 @@ local p = weft.params {
   only = { "", help = "rows whose name holds this" },
   csv = { "", path = true, help = "file for the table" },
 }
-local m, judges, shares = weft.load(p.model), embed.open(p.judges), common.shares()
+local m, judges, rows = weft.load(p.model), embed.open(p.judges), {}
 if not m.caps.joint then
   error(("the model '%s' has no part 'joint': weft run recipes/micro/train/joint.lua"):format(
     p.model), 0)
@@ -92,14 +93,15 @@ end
 
 --- How often the pairs of an arm agree.
 local function show(row, arm, pairs_made)
-  local count = { voice = 0, pitch = 0, ambience = 0, all = 0, picture = 0 }
-  for _, pair in ipairs(pairs_made) do
+  local found = { voice = {}, pitch = {}, ambience = {}, all = {}, picture = {} }
+  for i, pair in ipairs(pairs_made) do
     local has = agree(pair.sound, pair.seen, row)
     has.picture = pair.is_right
-    for name in pairs(count) do count[name] = count[name] + (has[name] and 1 or 0) end
+    for name, list in pairs(found) do list[i] = has[name] end
   end
   local function cell(name, what)
-    shares.show(("%s, %s: %s"):format(row.name, arm, what), count[name], #pairs_made)
+    rows[#rows + 1] = scores.row(("%s, %s"):format(row.name, arm), what, found[name])
+    print(scores.line(rows[#rows]))
   end
   for _, name in ipairs(row.open) do cell(name, name) end
   if #row.open > 1 then cell("all", "all") end
@@ -123,8 +125,8 @@ local function run(row)
   show(row, "shuffled", shuffled)
 end
 
+print(scores.HEADER)
 for _, row in ipairs(ROWS) do
   if row.name:find(p.only, 1, true) then run(row) end
 end
-if p.csv ~= "" then shares.save(p.csv) end
-print(weft.json.encode(shares.rows))
+scores.save(rows, p.csv)

@@ -56,6 +56,5 @@ print(scores.HEADER)
 for _, section in ipairs(SECTIONS) do
   if section[1]:find(p.only, 1, true) then run(section) end
 end
-if p.csv ~= "" then weft.core.save_text(p.csv, scores.csv(rows), true) end
 if p.page ~= "" then print(scores.page(sections, p.page, "The paper's metrics")) end
-print(weft.json.encode(rows))
+scores.save(rows, p.csv)

@@ -33,6 +33,28 @@ function M.mean(values)
   return mean, mean - half, mean + half
 end
 
+--- A share of right answers and its 95 % interval by Wilson.
+---@param right boolean[]
+---@return number share
+---@return number low
+---@return number high
+function M.share(right)
+  local n, k = #right, 0
+  for _, yes in ipairs(right) do k = k + (yes and 1 or 0) end
+  local p, d = k / n, 1 + Z * Z / n
+  local centre, half = p + Z * Z / (2 * n), Z * math.sqrt(p * (1 - p) / n + Z * Z / (4 * n * n))
+  return p, math.max(0, (centre - half) / d), math.min(1, (centre + half) / d)
+end
+
+--- A row over values: the share of booleans that are true, or the mean of numbers.
+---@param values boolean[]|number[]
+---@return micro.Row
+function M.row(task, metric, values)
+  local of = type(values[1]) == "boolean" and M.share or M.mean
+  local score, low, high = of(values)
+  return { task = task, metric = metric, n = #values, score = score, low = low, high = high }
+end
+
 --- A statistic of n things and its 95 % interval by the jackknife over ten blocks.
 -- Source: Efron and Tibshirani, An Introduction to the Bootstrap, chapter 11.
 ---@param n integer
@@ -63,14 +85,14 @@ end
 --- A number in eight columns.
 local function cell(v) return v and ("%8.3f"):format(v) or "       -" end
 
-local HEADER = ("%-16s %-24s %8s  %-18s %8s %8s %8s %6s"):format("task", "metric", "score", "95 %",
+local HEADER = ("%-36s %-24s %8s  %-18s %8s %8s %8s %6s"):format("task", "metric", "score", "95 %",
   "best", "copy", "shuffled", "n")
 
 --- A row as a line below M.HEADER.
 ---@param row micro.Row
 function M.line(row)
   local interval = row.low and ("[%.3f, %.3f]"):format(row.low, row.high) or "-"
-  return ("%-16s %-24s %s  %-18s %s %s %s %6d"):format(row.task,
+  return ("%-36s %-24s %s  %-18s %s %s %s %6d"):format(row.task,
     row.metric .. (row.is_distance and " (less)" or ""), cell(row.score), interval,
     cell(row.best), cell(row.copy), cell(row.shuffled), row.n)
 end
@@ -115,6 +137,14 @@ end
 ---@field note string
 ---@field rows micro.Row[]
 ---@field examples table[]  entries of weft.report
+
+--- Write what was found: the table where csv says a path, JSON on the last line.
+---@param rows micro.Row[]
+---@param csv string  "" for none
+function M.save(rows, csv)
+  if csv ~= "" then weft.core.save_text(csv, M.csv(rows), true) end
+  print(weft.json.encode(rows))
+end
 
 --- The page: of each section its rows, then its examples.
 ---@param sections micro.Section[]

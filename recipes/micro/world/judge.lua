@@ -153,10 +153,12 @@ end
 --- Whether an answer in words is right: captions by their attributes, others word for word.
 ---@param text string
 ---@param example world.Example  one with `text`
----@return boolean
+---@return boolean success
+---@return table? verdict  of a caption, its attributes
 function M.answer(text, example)
-  if example.task == "describe" then return caption.score(text, example.media[1]).all end
-  return plain(text) == plain(example.text)
+  if example.task ~= "describe" then return plain(text) == plain(example.text) end
+  local verdict = caption.score(text, example.media[1])
+  return verdict.all, verdict
 end
 
 return M

@@ -70,13 +70,14 @@ function check.vibe(output, example)
   return verdict.all, verdict
 end
 
---- The video as its caption says, and the call seen and heard in one slot.
+--- The video as its caption says, and the call seen and heard in one slot; whose voice it is.
 function check.subject_video(output, example)
   local ok, verdict = watch.caption(output.video, example.caption)
   local where = videos.copy(example.video)
   where.scene.objects[1].cell = verdict.video.scene.objects[1].cell
   where.scene.objects[1].jx, where.scene.objects[1].jy = 0, 0
   verdict.sync = watch.sync(output.video, output.audio, where)
+  verdict.voice = listen.attributes(output.audio, example.audio, { free_slots = true }).voice[1]
   return ok and verdict.sync.success, verdict
 end
 
