@@ -125,7 +125,7 @@ describe("micro batches", function()
     end, text = function(x)
       return { embeds = weft.tensor.randn({ x.ids:size(1), 8 }, { seed = 2 }) }
     end }
-    local list = conversations.sequences(tok, "batch", 1, 16)
+    local list = conversations.sequences(tok, "batch", 1, 16, {})
     local b = conversations.batch(tok, tiny, list)
     local places, replies, learned, rows = 0, 0, 0, 0
     for _, s in ipairs(list) do

@@ -143,8 +143,9 @@ local function make(self, medium, o, fn, feature, concat)
 end
 
 --- The video of a checked call, as `make` says.
-local function make_video(self, o, fn, feature)
-  return whole(require("weft.pipeline.micro_video").make(self, o, fn, feature))
+---@param item? weft.MicroWanted  its feature and words are those of the prompt when not given
+local function make_video(self, o, fn, item)
+  return whole(require("weft.pipeline.micro_video").make(self, o, fn, item or {}))
 end
 
 --- All that a checked call wants, a list for each; and whether a callback ended a run early. A
@@ -164,7 +165,7 @@ local function make_all(self, o, fn, wanted)
     local stopped = false
     if item.kind == "video" then
       local v
-      v, stopped = make_video(self, o, fn, item.feature)
+      v, stopped = make_video(self, o, fn, item)
       lists[i] = { v }
     elseif not lists[i] then
       lists[i], stopped = make(self, media.media[item.kind], o, fn, item.feature, item.concat)

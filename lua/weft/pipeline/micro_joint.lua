@@ -19,6 +19,7 @@ local image, audio = media.media.image, media.media.audio
 ---@class weft.MicroWanted
 ---@field kind string             "image", "audio", "video"
 ---@field feature? weft.Tensor    [1,128]; of the prompt when not given
+---@field words? string           what the language model said of it
 ---@field concat? any             what the denoiser sees; the call's concat when nil
 
 --- Whether a model has what makes pictures and sounds together.

@@ -153,7 +153,7 @@ function M.respond(self, turns, o, to, make)
   for _, planned in ipairs(plan) do
     if planned.kind ~= "text" then
       wanted[#wanted + 1] = { kind = planned.kind, feature = planned.feature,
-        concat = concat_of(o, planned) or false }
+        words = planned.plan, concat = concat_of(o, planned) or false }
     end
   end
   local made, k = make(wanted), 0

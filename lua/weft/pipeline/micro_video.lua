@@ -110,13 +110,14 @@ local function pictures(model, z)
   return ((t + 1) * 0.5):clamp(0, 1)
 end
 
-local function sample(model, o, feature)
+local function sample(model, o, wanted)
   local text, prompt, picture = read_prompt(o.prompt)
   local start = first_frame(o, picture)
   local pixels = start and model:pixels(start)
   local source = pixels and parts.latents(model.parts.vae, pixels)
   if start and start == picture then prompt = with_feature(model, prompt, start, pixels) end
-  local told = { feature = feature or model:feature(prompt), words = text, source = source }
+  local told = { feature = wanted.feature or model:feature(prompt), words = wanted.words or text,
+    source = source }
   return runs.run(model, o, {
     latents = runs.first_noise(model, o, { 1, o.frames, SIDE, SIDE, CHANNELS }),
     denoise = runs.denoiser(model, medium, o, 1, told),
@@ -136,11 +137,11 @@ end
 
 --- A video of a checked call.
 ---@param fn string              the verb
----@param feature? weft.Tensor  [1,D]; of the prompt when not given
+---@param wanted weft.MicroWanted  feature and words, those of the prompt when not given
 ---@return weft.Video
 ---@return boolean stopped
 ---@return table? err  as micro_run.run says
-function M.make(model, o, fn, feature)
+function M.make(model, o, fn, wanted)
   if not model.parts.unet_video then
     core.raise("unsupported", ("video: model %s has no part 'unet_video'"):format(model.name),
       "recipes/micro/train/unet_video.lua makes it")
@@ -149,7 +150,7 @@ function M.make(model, o, fn, feature)
   local stopped, err
   local frames = core.scope(function()
     local z
-    z, stopped, err = sample(model, o, feature)
+    z, stopped, err = sample(model, o, wanted)
     return pictures(model, z)
   end)
   local v = video.from(frames, o.fps)

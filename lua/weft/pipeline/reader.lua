@@ -3,7 +3,8 @@
 -- A reply is decoded token by token. After a medium's tag the model says which medium of the
 -- conversation the denoiser shall see; the state there becomes the feature of the new medium, and
 -- the feature stands in the sequence like the user's own (paper: arXiv 2311.18775, section 3.2).
--- Where a prompt leaves something open, the model says in words what it decides for before the tag.
+-- Where a prompt leaves something open, and of every video, the model says in words what it makes
+-- before the tag.
 local core = require "weft.core"
 local ops = require "weft.ops"
 local sequence = require "weft.pipeline.sequence"
@@ -105,7 +106,8 @@ end
 ---@field text? string
 ---@field feature? weft.Tensor  [1,D] of unit length
 ---@field source? any           the medium of the conversation that the denoiser shall see
----@field plan? string          what the model decided for where the prompt left something open
+---@field plan? string          the words before it: what the model decided for where the prompt
+--- left something open, and always what a video shows
 
 --- A reply under way: the cache and what came out last.
 local function begin(self, s, feature_of, o)
@@ -221,13 +223,14 @@ local function reply_freely(self, run, kinds)
     local ids, n, out = {}, #run.s.ids, run.out
     local id = reply_words(self, run, ids, stops)
     local text = ids[1] and self.tok:decode(ids)
-    if text and stops[id] then                     -- words before a tag are a plan, not an answer
+    if text and stops[id] then                  -- words before a tag are a plan, not an answer
       rewind(run, n, out)
       text = plan(self, run, stops[id])
     end
     if text then parts[#parts + 1] = { kind = "text", text = text } end
     if not stops[id] or n_media == MAX_MEDIA or run.left < 4 then return parts end
     parts[#parts + 1] = reply_medium(self, run, stops[id])
+    parts[#parts].plan = text
     n_media = n_media + 1
   end
 end

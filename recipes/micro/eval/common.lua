@@ -44,7 +44,8 @@ function M.video_of(bytes)
   return weft.video.from(t, video.FPS)
 end
 
-local function media_of(part)
+local function media_of(part, m)
+  if part.text then return part, function(t) return m:encode(t.text) end end
   if part.image then return part.image, M.picture_of end
   if part.audio then return part.audio, M.sound_of end
   return part.video, function(v) return M.video_of(video.new(v)) end
@@ -54,13 +55,14 @@ end
 -- the same record is the same picture.
 ---@param prompt (string|table)[]
 ---@param made table
-function M.parts_of(prompt, made)
+---@param m? weft.Micro  what reads texts that stand there by their features
+function M.parts_of(prompt, made, m)
   local out = {}
   for i, part in ipairs(prompt) do
     if type(part) == "string" then
       out[i] = part
     else
-      local record, make = media_of(part)
+      local record, make = media_of(part, m)
       made[record] = made[record] or make(record)
       out[i] = made[record]
     end

@@ -26,7 +26,7 @@ local function options(parts, i)
 end
 
 local function make(example, i)
-  local parts = common.parts_of(example.prompt, {})
+  local parts = common.parts_of(example.prompt, {}, m)
   if example.text then
     local text = m:text(parts)
     return { text = text }, { text }, parts
@@ -94,6 +94,7 @@ t:row("T1.5 concept", of "concept")
 t:row("T1.6 subject, unseen identity", of("subject", held))
 t:row("captions", of "describe", ATTRIBUTES)
 t:row("what changed?", of "changed")
+t:row("what becomes of it, in words?", of "becomes")
 t:row("how many?", of "count")
 t:row("which one?", of "which")
 t:run()

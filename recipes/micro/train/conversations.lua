@@ -9,6 +9,8 @@ local sequence = require "weft.pipeline.sequence"
 local sound_caption = require "world.sound_caption"
 local sound_tasks = require "world.sound_tasks"
 local tasks = require "world.tasks"
+local micro_video = require "weft.pipeline.micro_video"
+local video_caption = require "world.video_caption"
 local videos = require "world.video"
 
 local M = {}
@@ -63,12 +65,15 @@ end
 
 --- Put the media that an example wants into a reply. Where the prompt says all of one, its feature
 -- follows at once. Where something is left free no one picture or sound is right, and the mean of
--- all that might be is none: the model first says in words which of them it makes. A video's
--- feature is then that of the description of what was asked for.
+-- all that might be is none: the model first says in words which of them it makes. A video it
+-- always says in words, which its denoiser reads: no feature holds how things move. Its feature is
+-- that of what a picture of it shows.
 local function reply_media(s, example, r)
   local source = example.media[example.source]
   if example.video then
-    s:reply_medium("video", { text = example.caption }).target = example.video
+    local words = video_caption.complete(example.video, r)
+    s:reply_text(words)
+    s:reply_medium("video", { text = (micro_video.split(words)) }).target = example.video
   end
   if example.image then
     if not (example.exact or example.audio) then s:reply_text(complete(example.image, r)) end
@@ -111,19 +116,30 @@ function M.dialogue(tok, rounds)
   return s
 end
 
---- n sequences of batch `step`; with sounds, music and videos among them where sounding.
+--- An example, or the rounds of a conversation.
+local function draw(r, sounding)
+  if sounding and r:chance(SOUNDING) then return sound_tasks.sample(r) end
+  if r:chance(DIALOGUES) then return dialogue.sample(r) end
+  return tasks.sample(r)
+end
+
+--- The kind of reply of what was drawn; with several media, the one that is rarest.
+local function reply_kind(drawn)
+  if drawn.text then return "text" end
+  return drawn.video and "video" or drawn.audio and "audio" or "image"
+end
+
+--- n sequences of batch `step`; with sounds, music and videos among them where sounding; all with
+-- one kind of reply where it is given.
+---@param o { sounding: boolean?, kind: string? }
 ---@return weft.Sequence[]
-function M.sequences(tok, stage, step, n, sounding)
+function M.sequences(tok, stage, step, n, o)
   local list = {}
   for i = 1, n do
     local r = rng.new(stage, step * n + i)
-    if sounding and r:chance(SOUNDING) then
-      list[i] = M.sequence(tok, sound_tasks.sample(r), r)
-    elseif r:chance(DIALOGUES) then
-      list[i] = M.dialogue(tok, dialogue.sample(r))
-    else
-      list[i] = M.sequence(tok, tasks.sample(r), r)
-    end
+    local drawn = draw(r, o.sounding)
+    while o.kind and reply_kind(drawn) ~= o.kind do drawn = draw(r, o.sounding) end
+    list[i] = drawn[1] and M.dialogue(tok, drawn) or M.sequence(tok, drawn, r)
   end
   return list
 end

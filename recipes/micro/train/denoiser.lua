@@ -25,19 +25,6 @@ local train = weft.train
 -- Weight of the layout's loss: small beside the denoiser's, which shares its clipping.
 local LAYOUT = 0.02
 
---- Latents [B,S,S,8] of the examples' sources, zeros where there is none.
-local function source_latents(s, vae, examples)
-  local sources, rows = {}, {}
-  for k, e in ipairs(examples) do
-    if e.source then sources[#sources + 1] = e.source end
-    rows[k] = e.source and #sources or 0
-  end
-  local size, channels = configs.latent_size, configs.latent_channels
-  local z = weft.tensor.zeros { 1, size, size, channels }
-  if #sources > 0 then z = weft.cat({ z, parts.latents(vae, s.render(sources)) }, 1) end
-  return weft.index_select(z, weft.tensor(rows, { dtype = "i64" }))
-end
-
 -- From this mean difference of unit latents on, a place is one that an edit changes.
 local CHANGE = 0.25
 
@@ -77,7 +64,8 @@ local function prepare(s, trained, i)
   local x = s.render(targets)
   local ids = data.text_ids(trained.tok, captions)
   local word_ids, word_mask = data.text_ids(trained.tok, words)
-  local z, source = parts.latents(trained.vae, x), source_latents(s, trained.vae, examples)
+  local z = parts.latents(trained.vae, x)
+  local source = diffusion.sources(trained.vae, s.render, examples)
   local sample, v, t = diffusion.noised(trained.scheduler, z, seed)
   local layout = s.layout(targets)
   return {

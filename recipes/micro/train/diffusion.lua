@@ -1,8 +1,9 @@
 --- What every stage that trains a denoiser shares: the feature it is told, what it should say of
--- noisy latents, and its learning rate.
+-- noisy latents beside which source, and its learning rate.
 --
 -- v-prediction on the cosine schedule.
 local weft = require "weft"
+local configs = require "configs"
 local parts = require "weft.pipeline.micro_parts"
 local train = weft.train
 
@@ -27,6 +28,21 @@ function M.features(examples, media, texts, seed)
   local f = media + (texts - media) * weft.tensor(from_text)
   local noise = weft.tensor.randn({ B, width }, { seed = seed + 1 })
   return weft.normalize(f + noise * weft.tensor(level)) * weft.tensor(keep)
+end
+
+--- Latents [B,S,S,8] of the examples' sources, zeros where there is none.
+---@param render fun(records: table[]): weft.Tensor
+---@param examples { source: table? }[]
+function M.sources(vae, render, examples)
+  local sources, rows = {}, {}
+  for k, e in ipairs(examples) do
+    if e.source then sources[#sources + 1] = e.source end
+    rows[k] = e.source and #sources or 0
+  end
+  local size, channels = configs.latent_size, configs.latent_channels
+  local z = weft.tensor.zeros { 1, size, size, channels }
+  if #sources > 0 then z = weft.cat({ z, parts.latents(vae, render(sources)) }, 1) end
+  return weft.index_select(z, weft.tensor(rows, { dtype = "i64" }))
 end
 
 --- Latents z [B,...] at random times: what the denoiser sees, what it should say, and when.

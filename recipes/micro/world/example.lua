@@ -3,7 +3,8 @@ local template = require "world.template"
 
 ---@class world.Example
 ---@field task string
----@field prompt (string|{image: world.Scene}|{audio: world.Sound}|{video: world.Video})[]
+---@field prompt (string|{image: world.Scene}|{audio: world.Sound}|{video: world.Video}|
+--- {text: string})[]  a text in braces stands there by its feature
 ---@field media (world.Scene|world.Sound|world.Music|world.Video)[]  by their first mention
 ---@field image? world.Scene    the picture wanted
 ---@field audio? world.Sound|world.Music  the sound wanted
@@ -27,11 +28,13 @@ end
 ---@param example table          what the task knows: image or text, exact, source ...
 ---@param task string            a task of world.forms
 ---@param slots table<string, string>
----@param media (world.Scene|world.Sound|world.Music|world.Video)[]
+---@param media (world.Scene|world.Sound|world.Music|world.Video|{text: string})[]
 ---@return world.Example example  the same table
 return function(r, opts, example, task, slots, media)
   local wrapped = {}
-  for i, record in ipairs(media) do wrapped[i] = { [kind_of(record)] = record } end
+  for i, record in ipairs(media) do
+    wrapped[i] = record.text and record or { [kind_of(record)] = record }
+  end
   example.task, example.media = task, media
   example.form = template.draw(r, opts and opts.held_forms)
   example.prompt = template.parts(template.expand(task, example.form, slots), wrapped)

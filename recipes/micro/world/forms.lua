@@ -84,6 +84,11 @@ M.tasks = {
     "first [0], then [1]. {c}", "from [0] we made [1]. {c}" }, verbs = {
     [0] = "apply the same concept to [2]", "do the same to [2]",
     "change [2] in the same way", "give [2] the same change", "transform [2] likewise" } },
+  becomes = { openers = ASK, references = {
+    [0] = "we apply a new concept to [0] and got [1]. {c}", "[0] becomes [1]. {c}",
+    "first [0], then [1]. {c}", "from [0] we made [1]. {c}" }, verbs = {
+    [0] = "what is [2] then", "describe what [2] becomes", "say what [2] becomes",
+    "tell me what [2] becomes", "describe [2] in the same way" } },
   concept = { references = {
     [0] = "given the artistic style represented in [0] and [1], {c}",
     "[0] and [1] share a concept. {c}", "look at [0] and [1]. {c}",

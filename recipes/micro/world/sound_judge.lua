@@ -94,6 +94,8 @@ function check.film(output, example)
   return watch.caption(output.video, example.caption)
 end
 
+check.animate = check.film
+
 function check.sound_of(output, example)
   return watch.belongs(output.audio, example.media[1])
 end

@@ -237,6 +237,20 @@ function M.film(r, opts)
   return example_of(r, opts, example, "film", { text = text }, {})
 end
 
+--- A picture that begins to move: it is the first frame.
+---@param r world.Rng
+---@param opts? world.TaskOptions
+---@return world.Example
+function M.animate(r, opts)
+  local v = videos.sample(r, copy_options(opts, { call = 0.3 }))
+  local example = { video = v, exact = true, caption = video_caption.complete(v) }
+  local first, how = videos.frame(v, 0), video_caption.motion(v)
+  example = example_of(r, opts, example, "film", { text = "[0] " .. how }, { first })
+  if r:chance(0.5) then example.prompt = { { image = first }, how } end
+  example.task = "animate"
+  return example
+end
+
 --- What a picture sounds like (P4).
 ---@param r world.Rng
 ---@param opts? world.TaskOptions
@@ -309,8 +323,9 @@ end
 --- Shares of the tasks in training with sounds and videos.
 M.MIXTURE = {
   { "sound_edit", 14 }, { "sound_exemplar", 12 }, { "took_place", 7 }, { "next_frame", 5 },
-  { "vibe", 5 }, { "subject_video", 5 }, { "hear", 14 }, { "film", 6 }, { "sound_of", 9 },
-  { "picture_of", 8 }, { "picture_with", 4 }, { "say_sound", 8 }, { "say_video", 3 },
+  { "vibe", 5 }, { "subject_video", 5 }, { "hear", 14 }, { "film", 6 }, { "animate", 5 },
+  { "sound_of", 9 }, { "picture_of", 8 }, { "picture_with", 4 }, { "say_sound", 8 },
+  { "say_video", 3 },
 }
 local MIXTURE_WEIGHTS = {}
 for i, row in ipairs(M.MIXTURE) do MIXTURE_WEIGHTS[i] = row[2] end

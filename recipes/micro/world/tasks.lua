@@ -132,6 +132,22 @@ function M.exemplar(r, opts)
   return example_of(r, opts, example, "exemplar", {}, { a, a2, b })
 end
 
+--- A transformation shown on one description, to be applied to another in words (Q2): an exemplar
+-- without a picture. The descriptions stand there in words or, by turns, by their features.
+---@param r world.Rng
+---@param opts? world.TaskOptions
+---@return world.Example
+function M.becomes(r, opts)
+  local e, texts = M.exemplar(r, opts), {}
+  for i, scene in ipairs(e.media) do texts[i] = { text = caption.complete(scene) } end
+  local example = example_of(r, opts, { op = e.op, text = caption.complete(e.image), exact = true },
+    "becomes", {}, texts)
+  if r:chance(0.5) then
+    for i, part in ipairs(example.prompt) do example.prompt[i] = part.text or part end
+  end
+  return example
+end
+
 --- The same question with other evidence, for the controls of an in-context number.
 --   "shuffled"   the pair of another example: accuracy must fall to chance
 --   "removed"    no pair at all
@@ -283,7 +299,7 @@ M.changed, M.count, M.which = questions.changed, questions.count, questions.whic
 local MIXTURE = {
   { "generate", 8 }, { "bare", 5 }, { "describe", 9 }, { "edit", 12 }, { "towards", 3 },
   { "compose", 4 }, { "together", 3 }, { "next", 9 }, { "exemplar", 22 }, { "concept", 5 },
-  { "subject", 6 }, { "changed", 10 }, { "count", 2 }, { "which", 2 },
+  { "subject", 6 }, { "changed", 10 }, { "becomes", 6 }, { "count", 2 }, { "which", 2 },
 }
 local MIXTURE_WEIGHTS = {}
 for i, row in ipairs(MIXTURE) do MIXTURE_WEIGHTS[i] = row[2] end

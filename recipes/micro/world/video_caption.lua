@@ -23,6 +23,11 @@ local function tail(v, no_motion)
   return text .. " and calling " .. TIMES[v.call]
 end
 
+--- How it moves and calls.
+---@param v world.Video
+---@return string
+function M.motion(v) return tail(v):sub(2) end
+
 --- Everything that words can say.
 ---@param v world.Video
 ---@param r? world.Rng
