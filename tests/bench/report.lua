@@ -2,8 +2,10 @@
 --
 --   luajit tests/bench/report.lua FILE.json            ratio tables on stdout
 --   luajit tests/bench/report.lua FILE.json PAGE.md    into the page, between its marks
+--   luajit tests/bench/report.lua FILE.json PAGE.md LEVEL   between those that name a level
 --
--- A mark is a line <!-- bench: GROUP --> and the tables end at <!-- end -->.
+-- A mark is a line <!-- bench: GROUP --> or <!-- bench: LEVEL GROUP --> and the tables end at
+-- <!-- end -->.
 package.path = "./lua/?.lua;./lua/?/init.lua;" .. package.path
 package.cpath = "./build/?.so;" .. package.cpath
 local json = require "weft.json"
@@ -199,10 +201,12 @@ local function print_all()
 end
 
 --- Replace what stands between the marks of a page.
-local function fill(path)
+---@param level string  "" for marks that name none
+local function fill(path, level)
   local out, skip = {}, false
+  local mark = ("^<!%%-%%- bench: %s(%%l+) %%-%%->$"):format(level == "" and "" or level .. " ")
   for text in (slurp(path)):gmatch "([^\n]*)\n" do
-    local name = text:match "^<!%-%- bench: (%l+) %-%->$"
+    local name = text:match(mark)
     if text == "<!-- end -->" then skip = false end
     if not skip then out[#out + 1] = text end
     if name then
@@ -215,4 +219,4 @@ local function fill(path)
   file:close()
 end
 
-if arg[2] then fill(arg[2]) else print_all() end
+if arg[2] then fill(arg[2], arg[3] or "") else print_all() end

@@ -69,7 +69,70 @@ def geglu(x, w, b):
     return a * F.gelu(gate)
 
 
+def conv_shaped(s, dtype):
+    b, h, w, c = s["x"]
+    x = torch.randn(b, c, h, w).to(dtype)
+    k = torch.randn(s["O"], c, s["kh"], s["kw"]).to(dtype)
+    padding = ((s["kh"] - 1) // 2, s["dilation"] * (s["kw"] - 1) // 2)
+
+    def step(x, k):
+        return lambda: F.conv2d(x, k, padding=padding, dilation=(1, s["dilation"]))
+    last = {"memory_format": torch.channels_last}
+    return faster(step(x, k), step(x.contiguous(**last), k.contiguous(**last)))
+
+
+def gradients(f, *sizes):
+    """The gradients of (f(...) * dy).sum() over tensors of these sizes."""
+    def make(s, dtype):
+        with torch.enable_grad():
+            xs = [torch.randn(size(s)).to(dtype).requires_grad_() for size in sizes]
+            dy = torch.randn_like(f(*xs))
+
+        def step():
+            with torch.enable_grad():
+                return torch.autograd.grad((f(*xs) * dy).sum(), xs)
+        return step
+    return make
+
+
+def conv_grad(x, w):
+    return F.conv2d(x, w, padding=1)
+
+
+def attention_one(s, dtype):
+    q = torch.randn(1, s["heads"], 1, 128).to(dtype)
+    k, v = (torch.randn(1, s["heads"], s["tokens"], 128).to(dtype) for _ in range(2))
+    return lambda: F.scaled_dot_product_attention(q, k, v)
+
+
+def cross_entropy(s, dtype):
+    x = torch.randn(s["M"], s["N"]).to(dtype).requires_grad_()
+    to = torch.randint(0, s["N"], (s["M"],))
+
+    def step():
+        with torch.enable_grad():
+            return torch.autograd.grad(F.cross_entropy(x, to), x)
+    return step
+
+
+def adamw(s, dtype):
+    w = torch.nn.Parameter(torch.randn(int(s["N"])).to(dtype))
+    w.grad = torch.randn_like(w)
+    return faster(torch.optim.AdamW([w], lr=1e-4, fused=True).step,
+                  torch.optim.AdamW([w], lr=1e-4).step)
+
+
+def heads(s):
+    return 1, s["heads"], s["tokens"], 64
+
+
 MAKERS = {
+    "conv_shaped": conv_shaped, "attention_one": attention_one, "cross_entropy": cross_entropy,
+    "adamw": adamw,
+    "conv_grad": gradients(conv_grad, lambda s: (1, s["channels"], s["side"], s["side"]),
+                           lambda s: (s["channels"], s["channels"], 3, 3)),
+    "attention_grad": gradients(F.scaled_dot_product_attention, heads, heads, heads),
+    "linear_grad": gradients(F.linear, lambda s: (s["M"], s["N"]), lambda s: (s["N"], s["N"])),
     "conv": conv, "attention": attention, "linear": linear, "gemv": gemv,
     "group_norm_silu": group_norm_silu,
     "layer_norm": on_rows(lambda x, w, b: F.layer_norm(x, w.shape, w, b)),

@@ -125,4 +125,81 @@ pass("gelu 9216x1280", { 9216, 1280 }, 2, function(x) return weft.gelu(x) end)
 pass("geglu 9216x2560", { 9216, 2560 }, 1.5, function(x) return weft.geglu(x) end)
 pass("add 9216x1280", { 9216, 1280 }, 2, function(x) return x + x end)
 
+-- ---- what videos, vocoders, decoding and training ask for ----
+
+--- A row of an op with its gradients, in f32 and bf16: of f, over tensors of these sizes.
+---@param f fun(...: weft.Tensor): weft.Tensor
+local function trained(name, spec, flops, sizes, f)
+  for _, dtype in ipairs { "f32", "bf16" } do
+    add {
+      name = name .. ", gradients", dtype = dtype, spec = spec, flops = 3 * flops,
+      make = function()
+        local inputs = {}
+        for i, size in ipairs(sizes) do inputs[i] = T.randn(size, { seed = i }) end
+        local dy = T.randn(f(unpack(inputs)):size(), { seed = 9 })
+        return function()
+          return weft.grad(function() return (f(unpack(inputs)) * dy):sum() end, inputs)
+        end
+      end,
+    }
+  end
+end
+
+--- Convolutions of other shapes: x [B,H,W,C] with a kernel of kh x kw.
+local function shaped(name, sizes, kh, kw, O, dilation)
+  local B, H, W, C = unpack(sizes)
+  for _, dtype in ipairs { "f32", "bf16" } do
+    add {
+      name = name, dtype = dtype, spec = { op = "conv_shaped", x = sizes, kh = kh, kw = kw, O = O,
+        dilation = dilation }, flops = 2 * product_sizes(B, H, W, C, O, kh, kw),
+      make = function()
+        local x, w = T.randn(sizes, { seed = 1 }), T.randn({ O, kh, kw, C }, { seed = 2 })
+        local how = { padding = { (kh - 1) / 2, dilation * (kw - 1) / 2 },
+          dilation = { 1, dilation } }
+        return function() return weft.conv2d(x, w, nil, how) end
+      end,
+    }
+  end
+end
+
+shaped("conv 3x1x1 320->320 of 16 frames 40x64", { 1, 16, 40 * 64, 320 }, 3, 1, 320, 1)
+shaped("conv 1-D of 11, dilated by 5, 128->128 @8192", { 1, 1, 8192, 128 }, 1, 11, 128, 5)
+trained("conv 3x3 320->320 @48", { op = "conv_grad", side = 48, channels = 320 },
+  2 * product_sizes(9, 320, 320, 48, 48), { { 1, 48, 48, 320 }, { 320, 3, 3, 320 } },
+  function(x, w) return weft.conv2d(x, w, nil, { padding = 1 }) end)
+trained("attention 1024x10", { op = "attention_grad", tokens = 1024, heads = 10 },
+  4 * product_sizes(1024, 1024, 10, 64),
+  { { 1, 1024, 10, 64 }, { 1, 1024, 10, 64 }, { 1, 1024, 10, 64 } }, weft.attention)
+trained("linear 2048x1024x1024", { op = "linear_grad", M = 2048, N = 1024 },
+  2 * product_sizes(2048, 1024, 1024), { { 2048, 1024 }, { 1024, 1024 } }, weft.linear)
+
+add {
+  name = "attention of one token over 2048, 32 heads", dtype = "f32",
+  spec = { op = "attention_one", tokens = 2048, heads = 32 }, bytes = 2 * 4 * 2048 * 32 * 128,
+  make = function()
+    local q = T.randn({ 1, 1, 32, 128 }, { seed = 1 })
+    local k, v = T.randn({ 1, 2048, 32, 128 }, { seed = 2 }),
+      T.randn({ 1, 2048, 32, 128 }, { seed = 3 })
+    return function() return weft.attention(q, k, v) end
+  end,
+}
+add {
+  name = "cross-entropy 2048x32000, gradients", dtype = "f32",
+  spec = { op = "cross_entropy", M = 2048, N = 32000 }, bytes = 2 * 4 * 2048 * 32000,
+  make = function()
+    local x = T.randn({ 2048, 32000 }, { seed = 1 })
+    local to = (T.rand({ 2048 }, { seed = 2 }) * 31999):to "i64"
+    return function() return weft.grad(function() return weft.cross_entropy(x, to) end, { x }) end
+  end,
+}
+add {
+  name = "AdamW over 10 M values", dtype = "f32", spec = { op = "adamw", N = 1e7 },
+  bytes = 7 * 4 * 1e7,
+  make = function()
+    local w, g = T.randn({ 1e7 }, { seed = 1 }), T.randn({ 1e7 }, { seed = 2 })
+    local opt = weft.train.adamw { { w }, lr = 1e-4 }
+    return function() opt:step { g } end
+  end,
+}
+
 return rows
