@@ -78,12 +78,16 @@ Model.__call = function(self, inputs)
 end
 
 --- vae:encode(x [B,H,W,3]) -> { mean, logvar } [B,h,w,c]; other models take a table.
-function Model:encode(x)
+---@param tiles? { tile: integer, overlap: number }  in tiles, see weft.tiles
+function Model:encode(x, tiles)
+  if tiles then return require("weft.tiles").encode(self, x, tiles) end
   return self:call("encode", type(x) == "table" and x or { x = check.tensor("encode: x", x) })
 end
 
 --- vae:decode(z [B,h,w,c]) -> [B,H,W,3] in -1 ... 1.
-function Model:decode(z)
+---@param tiles? { tile: integer, overlap: number }  in tiles, see weft.tiles
+function Model:decode(z, tiles)
+  if tiles then return require("weft.tiles").decode(self, z, tiles) end
   return self:call("decode", type(z) == "table" and z or { z = check.tensor("decode: z", z) })
 end
 

@@ -252,10 +252,25 @@ def vae(name, size, dtype=torch.float32, batch=2, **config):
     write_io(name, io)
 
 
+def tiled(name):
+    """The same weights over tiles of 16 px, which overlap by a quarter."""
+    model = diffusers.AutoencoderKL.from_pretrained(OUT / name).double()
+    model.enable_tiling()
+    model.tile_sample_min_size, model.tile_latent_min_size = 16, 8
+    io = {"vae.x": randn(f"{name}/tiled/x", 1, 3, 42, 36, scale=0.5)}
+    with torch.no_grad():
+        latent = model.encode(io["vae.x"].double()).latent_dist
+        io["vae.mean"], io["vae.logvar"] = latent.mean, latent.logvar
+        io["vae.z"] = randn(f"{name}/tiled/z", *latent.mean.shape)
+        io["vae.dec"] = model.decode(io["vae.z"].double()).sample
+    write_io(name, io, "io_tiled.safetensors")
+
+
 @folder
 def vae_sd(name):
     """Latent 4, quantiser convolutions, attention in the middle."""
     vae(name, (16, 12), block_out_channels=(8, 16))
+    tiled(name)
 
 
 @folder
