@@ -5,7 +5,7 @@ local p = weft.params {
   a = { "", path = true, help = "the first picture; none: two are made first" },
   b = { "", path = true, help = "the second picture" },
   kind = { "a fish", help = "what the new picture shows" },
-  guidance = 3, steps = 25, seed = 2, out = { "concept.png", path = true },
+  guidance = 3, negative = "", steps = 25, seed = 2, out = { "concept.png", path = true },
 }
 local m = weft.load "micro"
 
@@ -17,7 +17,7 @@ local b = p.b ~= "" and weft.image.load(p.b)
 local r = m:generate {
   "given the artistic style represented in", a, "and", b,
   ", create a new artwork similar to it of " .. p.kind,
-  to = "image", n = 4, guidance = p.guidance, steps = p.steps, seed = p.seed,
+  to = "image", n = 4, guidance = p.guidance, negative = p.negative, steps = p.steps, seed = p.seed,
 }
 weft.sheet({ a, b, unpack(r.images) },
   { columns = 3, labels = { "first", "second", "new", "new", "new", "new" } }):save(p.out)

@@ -5,7 +5,7 @@ local p = weft.params {
   before = { "", path = true, help = "the example's input" },
   after = { "", path = true, help = "the example's output" },
   source = { "", path = true, help = "the sound to change likewise; none: all three are made" },
-  guidance = 3, steps = 25, seed = 1, out = { "exemplar.wav", path = true },
+  guidance = 3, negative = "", steps = 25, seed = 1, out = { "exemplar.wav", path = true },
 }
 local m = weft.load "micro"
 
@@ -20,6 +20,6 @@ local source = sound(p.source, function()
   return m:audio { "a high meow in silence", seed = p.seed + 1 }
 end)
 local out = m:audio { weft.example(before, after), "do the same to", source,
-  guidance = p.guidance, steps = p.steps, seed = p.seed }
+  guidance = p.guidance, negative = p.negative, steps = p.steps, seed = p.seed }
 out:save(p.out)
 print(out)

@@ -5,7 +5,7 @@ local p = weft.params {
   before = { "", path = true, help = "the example's input" },
   after = { "", path = true, help = "the example's output" },
   source = { "", path = true, help = "the picture to change likewise; none: all three are made" },
-  guidance = 3, steps = 25, seed = 1, out = { "exemplar.png", path = true },
+  guidance = 3, negative = "", steps = 25, seed = 1, out = { "exemplar.png", path = true },
 }
 local m = weft.load "micro"
 
@@ -20,6 +20,6 @@ local source = picture(p.source, function()
   return m:image { "a medium dotted cyan robot at the right in a meadow", seed = p.seed + 1 }
 end)
 local out = m:image { weft.example(before, after), "do the same to", source,
-  guidance = p.guidance, steps = p.steps, seed = p.seed }
+  guidance = p.guidance, negative = p.negative, steps = p.steps, seed = p.seed }
 weft.sheet({ before, after, source, out },
   { columns = 4, labels = { "before", "after", "source", "likewise" } }):save(p.out)

@@ -5,7 +5,7 @@ local p = weft.params {
   picture = { "", path = true, help = "the first picture; none: all three are made" },
   music = { "", path = true, help = "the music that captures its vibe" },
   other = { "", path = true, help = "the picture that wants music" },
-  guidance = 3, steps = 25, seed = 5, out = { "music.wav", path = true },
+  guidance = 3, negative = "", steps = 25, seed = 5, out = { "music.wav", path = true },
 }
 local m = weft.load "micro"
 
@@ -18,6 +18,6 @@ local music = p.music ~= "" and weft.audio.load(p.music)
   or m:audio { "fast major flute music", seed = p.seed }
 local out = m:audio { "for image", first, ", music", music,
   "captures the vibe. what is the right music to", other, "?",
-  guidance = p.guidance, steps = p.steps, seed = p.seed }
+  guidance = p.guidance, negative = p.negative, steps = p.steps, seed = p.seed }
 out:save(p.out)
 print(out)

@@ -8,7 +8,7 @@ local p = weft.params {
   picture = { "", path = true, help = "the picture to change; none: one is made first" },
   shown = { "a large plain red cat at the left in the snow", help = "what to make then" },
   what = { "place", choices = { "place", "kind" }, help = "what of the sound goes into it" },
-  guidance = 3, steps = 25, seed = 7, out = { "heard.png", path = true },
+  guidance = 3, negative = "", steps = 25, seed = 7, out = { "heard.png", path = true },
 }
 local m = weft.load "micro"
 
@@ -17,6 +17,7 @@ local before = p.picture ~= "" and weft.image.load(p.picture)
   or m:image { p.shown, seed = p.seed }
 local prompt = p.what == "place" and { "show", before, "in the place of", sound }
   or { "replace the subject in", before, "with what is heard in", sound }
-local after = m:image(weft.with(prompt, { guidance = p.guidance, steps = p.steps, seed = p.seed }))
+local after = m:image(weft.with(prompt, { guidance = p.guidance, negative = p.negative,
+  steps = p.steps, seed = p.seed }))
 weft.sheet({ before, sound:picture { spectrogram = true, w = 64, h = 64 }, after },
   { columns = 3, labels = { "before", "heard", "after" } }):save(p.out)

@@ -5,7 +5,7 @@ local p = weft.params {
   pictures = { "", help = "pattern of pictures of the subject; none: two are made first" },
   kind = { "cat", help = "what the subject is" },
   places = { "in the snow|at night|in a meadow|on the beach", help = "with | between" },
-  guidance = 3, steps = 25, seed = 4, out = { "subject.png", path = true },
+  guidance = 3, negative = "", steps = 25, seed = 4, out = { "subject.png", path = true },
 }
 local m = weft.load "micro"
 
@@ -20,6 +20,6 @@ for where in p.places:gmatch "[^|]+" do
   list[#list + 1], labels[#labels + 1] = m:image {
     weft.prompt { "here is a " .. p.kind .. ":", unpack(views) }
       .. (". create a new image of this %s %s"):format(p.kind, where),
-    guidance = p.guidance, steps = p.steps, seed = p.seed }, where
+    guidance = p.guidance, negative = p.negative, steps = p.steps, seed = p.seed }, where
 end
 weft.sheet(list, { columns = 3, labels = labels }):save(p.out)

@@ -5,7 +5,7 @@ local p = weft.params {
   series = { "a small plain green frog at the left in a meadow|"
     .. "a medium plain green frog at the left in a meadow",
     help = "descriptions of the pictures so far, with | between" },
-  guidance = 3, steps = 25, seed = 3, out = { "next.png", path = true },
+  guidance = 3, negative = "", steps = 25, seed = 3, out = { "next.png", path = true },
 }
 local m = weft.load "micro"
 
@@ -17,6 +17,6 @@ for text in p.series:gmatch "[^|]+" do
 end
 print(m:text { "what changed from", list[#list - 1], "to", list[#list], "?" })
 prompt[#prompt + 1] = ". show what happens next"
-list[#list + 1], labels[#labels + 1] =
-  m:image(weft.with(prompt, { guidance = p.guidance, steps = p.steps, seed = p.seed })), "next"
+list[#list + 1], labels[#labels + 1] = m:image(weft.with(prompt, { guidance = p.guidance,
+  negative = p.negative, steps = p.steps, seed = p.seed })), "next"
 weft.sheet(list, { columns = #list, labels = labels }):save(p.out)
