@@ -103,6 +103,14 @@ function M.kl(target, made)
   return (log_p:exp() * (log_p - (weft.softmax(made) + KL_EPS):log())):sum(2)
 end
 
+--- The same with each class by itself, by the sigmoid of its logit: classes may be heard together.
+-- Source: as kl's, kl_sigmoid.
+---@return weft.Tensor  [n]
+function M.kl_sigmoid(target, made)
+  local log_p = -weft.softplus(-target)
+  return (log_p:exp() * (log_p - (weft.sigmoid(made) + KL_EPS):log())):sum(2)
+end
+
 -- ---- sets ----
 
 ---@class micro.Gaussian

@@ -10,6 +10,7 @@ local data = require "data"
 local edit = require "world.edit"
 local making = require "eval.making"
 local measures = require "eval.measures"
+local oracle = require "world.oracle"
 local rng = require "world.rng"
 local scores = require "eval.scores"
 
@@ -27,16 +28,16 @@ local function draw(p)
 end
 
 local function make_all(make, list)
-  local pixels, examples = {}, {}
+  local pixels, examples, right = {}, {}, {}
   for i, e in ipairs(list) do
     local media = {}
     local im = make:edit("image", i, e, media)
-    pixels[i] = make.m:pixels(im)
+    pixels[i], right[i] = make.m:pixels(im), oracle.edit(common.bytes_of(im), e.source, e.target)
     if i <= make.p.examples then
       examples[i] = { media[e.source], im, common.picture_of(e.target), title = e.text }
     end
   end
-  return weft.cat(pixels, 1), examples
+  return weft.cat(pixels, 1), examples, right
 end
 
 --- Features of an edit's four sides: pictures before and after, captions before and after.
@@ -63,7 +64,7 @@ end
 ---@return micro.Section
 return function(make)
   local list = draw(make.p)
-  local pixels, examples = make_all(make, list)
+  local pixels, examples, right = make_all(make, list)
   local source, target, was, said = features(make.judges, list)
   local made = make.judges:image(pixels)
   local function other(x, is_shuffled) return is_shuffled and making.shifted(x) or x end
@@ -72,6 +73,7 @@ return function(make)
     example.note = ("directional similarity %.3f"):format(directions[i])
   end
   return { title = "Edits", note = NOTE, examples = examples, n = make.p.n, rows = {
+    scores.row(nil, "exact change", right),
     row("directional similarity", made, target, source, function(x, s)
       return measures.directional(source, x, other(was, s), other(said, s))
     end),

@@ -4,6 +4,7 @@ local audio = require "world.audio"
 local common = require "eval.common"
 local edit = require "world.sound_edit"
 local hearing = require "world.hearing"
+local listen = require "world.listen"
 local making = require "eval.making"
 local measures = require "eval.measures"
 local rng = require "world.rng"
@@ -56,6 +57,7 @@ end
 
 local function lsd(target, made) return measures.lsd(target.x, made.x, audio.RATE_HZ) end
 local function kl(target, made) return measures.kl(target.logits, made.logits) end
+local function kl_sigmoid(t, made) return measures.kl_sigmoid(t.logits, made.logits) end
 
 --- A row of a measure that gives one number a pair; made may be nil.
 local function paired(metric, of, s)
@@ -89,18 +91,20 @@ local function records(list, side)
   return out
 end
 
---- What the model makes of the edits; the first ones as examples.
+--- What the model makes of the edits, and whether each is the exact target by the world's judge;
+-- the first ones as examples.
 local function make_all(make, list, examples)
-  local out = {}
+  local out, right = {}, {}
   for i, e in ipairs(list) do
     local media = {}
     out[i] = make:edit("audio", i, e, media)
+    right[i] = listen.edit(out[i], e.source, e.target)
     if i <= make.p.examples then
       examples[#examples + 1] = { media[e.source], out[i], common.sound_of(e.target),
         title = ("%s: %s"):format(e.op, e.caption) }
     end
   end
-  return samples(out)
+  return samples(out), right
 end
 
 --- Rows of one task. Without the parts that make sounds they tell best and copy alone.
@@ -110,8 +114,15 @@ local function task_rows(make, task, examples)
   local s = { target = heard(judges, target), again = heard(judges, again(target)),
     source = heard(judges, hearing.samples(records(list, "source"))),
     other = heard(judges, hearing.samples(records(draw(make.p, task, "second"), "target"))) }
-  if not make:missing "audio" then s.made = heard(judges, make_all(make, list, examples)) end
-  local rows = { paired("LSD", lsd, s), paired("KL", kl, s), of_sets(s) }
+  local rows = {}
+  if not make:missing "audio" then
+    local made, right = make_all(make, list, examples)
+    s.made, rows[1] = heard(judges, made), scores.row("", "exact change", right)
+  end
+  rows[#rows + 1] = paired("LSD", lsd, s)
+  rows[#rows + 1] = paired("KL", kl, s)
+  rows[#rows + 1] = paired("KL, sigmoid", kl_sigmoid, s)
+  rows[#rows + 1] = of_sets(s)
   for _, row in ipairs(rows) do row.task = "sound " .. task[1] end
   return rows
 end
