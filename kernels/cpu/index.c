@@ -4,6 +4,7 @@
  * An id outside the rows is left to the truth, which names it. Sums are added in the order of the
  * ids; index_add is cut into columns, so that no two parts meet in a row.
  */
+#include "core/tensor/grad.h"
 #include "kernels/cpu/kern.h"
 
 #include <string.h>
@@ -70,20 +71,45 @@ static wf_status select_rows(wf_ctx *c, rows *j)
     return WF_OK;
 }
 
-wf_status WF_K(embedding)(wf_ctx *c, wf_op_args *a)
+/* y, of w's dtype, = the rows of w; quantised rows are whole blocks. */
+static wf_status look_up(wf_ctx *c, wf_tensor *ids, wf_tensor *w, wf_tensor *y)
 {
-    wf_tensor *w = a->in[1];
     const wf_dtype t = wf_get_dtype(w);
-    if (wf_get_dtype(a->out[0]) != t || wf_dtype_block_elems(t) > 1) return WF_ESKIP;
     rows j = {.x = wf_data(w),
-              .y = wf_data(a->out[0]),
-              .ids = wfi_open(a->in[0]),
+              .y = wf_data(y),
+              .ids = wfi_open(ids),
               .outer = 1,
               .V = wf_dim(w, 0),
-              .row = wf_dim(w, 1),
+              .row = wf_dim(w, 1) / wf_dtype_block_elems(t),
               .bytes = (int64_t)wf_dtype_block_bytes(t),
-              .n = wf_numel(a->in[0])};
+              .n = wf_numel(ids)};
     return select_rows(c, &j);
+}
+
+/* Rows are taken as they are stored, and those alone are cast: a table is far larger than they. */
+static wf_status look_up_cast(wf_ctx *c, wf_op_args *a)
+{
+    wf_tensor *y = a->out[0];
+    const wf_shape shape = wf_get_shape(y);
+    wf_scope *s = wf_scope_open_on(c, y);
+    wf_tape_pause(c);
+    wf_tensor *stored = wf_empty(c, wf_get_dtype(a->in[1]), &shape);
+    wf_status st = stored ? look_up(c, a->in[0], a->in[1], stored) : WF_OK;
+    if (st == WF_OK) {
+        const wf_tensor *cast = wf_cast(c, stored, wf_get_dtype(y));
+        if (cast) memcpy(wf_data(y), wf_data_const(cast), wf_tensor_bytes(y));
+        st = wf_get_status(c);
+    }
+    wf_tape_resume(c);
+    wf_scope_close(c, s, NULL);
+    return st;
+}
+
+wf_status WF_K(embedding)(wf_ctx *c, wf_op_args *a)
+{
+    wf_tensor *w = a->in[1], *y = a->out[0];
+    if (wf_dim(w, 1) % wf_dtype_block_elems(wf_get_dtype(w)) != 0) return WF_ESKIP;
+    return wf_get_dtype(y) == wf_get_dtype(w) ? look_up(c, a->in[0], w, y) : look_up_cast(c, a);
 }
 
 wf_status WF_K(index_select)(wf_ctx *c, wf_op_args *a)

@@ -233,6 +233,17 @@ describe("arithmetic", function()
     same({ { 7, 10 }, { 15, 22 } }, a:matmul(a))
     same({ { 5, 11 }, { 11, 25 } }, a:matmul(a, { trans_b = true }))
   end)
+  it("looks up rows of a table in 16 bits without expanding all of it", function()
+    local full = T.randn({ 20000, 64 }, { seed = 1 })
+    for _, dtype in ipairs{ "f16", "bf16" } do
+      local w, ids = full:to(dtype), T({ 19999, 0 }, { dtype = "i64" })
+      local before = weft.memory(true).peak
+      local y = weft.embedding(ids, w)
+      assert.is_true(weft.memory().peak - before < 1e5)
+      assert.are.equal("f32", y.dtype)
+      same(w[-1]:totable(), y[1])
+    end
+  end)
   it("compares to bool", function()
     same({ { false, true }, { true, true } }, a:gt(1))
     same({ { 0, 2 }, { 3, 4 } }, weft.where(a:gt(1), a, 0))
