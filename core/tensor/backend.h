@@ -54,8 +54,9 @@ void *wf_device_data(const wf_tensor *t);
 
 /* The preparation of t's storage made under this tag, or NULL. */
 void *wf_prep_find(const wf_tensor *t, int tag);
-/* Keep p (from wf_mem_alloc) with t's storage; freed with it or when an INTO op writes it. */
-void wf_prep_keep(wf_ctx *c, wf_tensor *t, int tag, void *p);
+/* Keep p (from wf_mem_alloc) with t's storage; freed with it or when an INTO op writes it. False
+ * when the storage keeps as many as it can: p stays the caller's. */
+bool wf_prep_keep(wf_tensor *t, int tag, void *p);
 /* True for a storage that no INTO op has written since it was made (a loaded weight): worth
  * preparing. */
 bool wf_prep_is_constant(const wf_tensor *t);

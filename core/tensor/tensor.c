@@ -59,15 +59,15 @@ void *wf_prep_find(const wf_tensor *t, int tag)
     return NULL;
 }
 
-void wf_prep_keep(wf_ctx *c, wf_tensor *t, int tag, void *p)
+bool wf_prep_keep(wf_tensor *t, int tag, void *p)
 {
     for (int i = 0; i < WFI_PREPS; i++) {
         if (t->st->prep[i].p) continue;
         t->st->prep[i].tag = tag;
         t->st->prep[i].p = p;
-        return;
+        return true;
     }
-    wf_mem_free(c->mem, p);
+    return false;
 }
 
 bool wf_prep_is_constant(const wf_tensor *t) { return t->st && !t->st->written; }

@@ -246,11 +246,6 @@ const void *WF_K(weight_panels)(wf_ctx *c, wf_tensor *w, int tag, const gemm_src
     if (!p) return NULL;
     memcpy(p, &want, sizeof want);
     WF_K(pack_panels)(c, b, 1, n, k, t, p + 64);
-    if (!kept && wf_prep_is_constant(w)) {
-        wf_prep_keep(c, w, own_tag, p);
-        if (wf_prep_find(w, own_tag) == p) return p + 64;
-        p = NULL;
-    }
-    *scratch = p;
-    return p ? p + 64 : NULL;
+    if (kept || !wf_prep_is_constant(w) || !wf_prep_keep(w, own_tag, p)) *scratch = p;
+    return p + 64;
 }

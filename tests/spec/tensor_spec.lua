@@ -233,6 +233,14 @@ describe("arithmetic", function()
     same({ { 7, 10 }, { 15, 22 } }, a:matmul(a))
     same({ { 5, 11 }, { 11, 25 } }, a:matmul(a, { trans_b = true }))
   end)
+  it("multiplies by each of many views of one storage", function()
+    local x, w = T.randn({ 3, 64 }, { seed = 2 }), T.randn({ 8, 64, 64 }, { seed = 1 })
+    for i = 1, 8 do
+      local y = x:matmul(w[i], { trans_b = true })
+      -- sums of 64 products in f32, in another order
+      assert.is_true((weft.linear(x, w[i]) - y):abs():max():item() < 1e-4)
+    end
+  end)
   it("looks up rows of a table in 16 bits without expanding all of it", function()
     local full = T.randn({ 20000, 64 }, { seed = 1 })
     for _, dtype in ipairs{ "f16", "bf16" } do
