@@ -225,7 +225,7 @@ static void read_attrs(lua_State *L, call *k, int arg)
 /* Is a number beside a better than one beside b: floats, then whole numbers, then bool. */
 static bool is_wider(wf_dtype a, wf_dtype b)
 {
-    if (wf_dtype_is_float(b)) return false;
+    if (wf_dtype_is_float(b) || wf_dtype_block_elems(a) > 1) return false;
     return wf_dtype_is_float(a) || b == WF_DTYPE_BOOL;
 }
 

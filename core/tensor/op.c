@@ -170,6 +170,37 @@ static wf_status check_present(wf_ctx *c, const wf_op_args *a)
     return WF_OK;
 }
 
+static bool is_quantised(const wf_tensor *t) { return t && wf_dtype_block_elems(t->dtype) > 1; }
+
+/* The ops that read quantised weights, or pass their blocks on as they are. */
+static bool takes_blocks(const wf_op *op)
+{
+    switch (op - table) {
+    case WF_OP_ID_reshape:
+    case WF_OP_ID_permute:
+    case WF_OP_ID_slice:
+    case WF_OP_ID_copy:
+    case WF_OP_ID_cast:
+    case WF_OP_ID_matmul:
+    case WF_OP_ID_linear:
+    case WF_OP_ID_conv2d:
+    case WF_OP_ID_conv2d_dx:
+    case WF_OP_ID_embedding: return true;
+    default: return false;
+    }
+}
+
+static wf_status check_blocks(wf_ctx *c, const wf_op_args *a)
+{
+    for (int i = 0; i < a->n_in; i++)
+        if (is_quantised(a->in[i]) && !takes_blocks(a->op))
+            return wf_fail_status(c, WF_EDTYPE,
+                                  "%s: input %d is %s, which is for weights alone; to \"f32\" "
+                                  "expands it",
+                                  a->op->name, i + 1, wf_dtype_text(a->in[i]->dtype));
+    return WF_OK;
+}
+
 static wf_device *device_of(wf_ctx *c, const wf_op_args *a)
 {
     for (int i = 0; i < a->n_in; i++)
@@ -199,13 +230,11 @@ static wf_status make_view(wf_ctx *c, wf_op_args *a)
     return c->status;
 }
 
-static bool is_quantised(wf_dtype t) { return t == WF_DTYPE_Q8_0 || t == WF_DTYPE_Q4_0; }
-
 static wf_status run_truth(wf_ctx *c, wf_device *d, wf_op_args *a)
 {
+    const bool expands = a->op->forward != wfi_cast_forward && a->op->forward != wfi_copy_forward;
     for (int i = 0; i < a->n_in; i++)
-        if (a->in[i] && is_quantised(a->in[i]->dtype) && a->op->forward != wfi_cast_forward)
-            a->in[i] = wf_cast(c, a->in[i], WF_DTYPE_F32);
+        if (is_quantised(a->in[i]) && expands) a->in[i] = wf_cast(c, a->in[i], WF_DTYPE_F32);
     if (c->status != WF_OK) return c->status;
     if (d->begin) d->begin(d);
     const wf_status st = a->op->forward(c, a);
@@ -245,7 +274,7 @@ static wf_status run_plain(wf_ctx *c, wf_op_args *a)
     WF_TRY(make_outputs(c, a));
     bool dense = true;
     for (int i = 0; i < a->n_in; i++)
-        if (a->in[i] && (!wf_is_contiguous(a->in[i]) || is_quantised(a->in[i]->dtype)))
+        if (a->in[i] && (!wf_is_contiguous(a->in[i]) || is_quantised(a->in[i])))
             dense = false;
     if (dense) return run(c, a);
 
@@ -292,6 +321,7 @@ static wf_status call(wf_ctx *c, wf_op_args *a, wf_tensor *const *in, int n_in,
     WF_TRY(set_attrs(c, a, attr, n_attr));
     WF_TRY(set_inputs(c, a, in, n_in));
     WF_TRY(check_present(c, a));
+    WF_TRY(check_blocks(c, a));
     WF_TRY(a->op->infer(c, a));
     if (c->status != WF_OK) return c->status;
     if (c->is_watching) wfi_watch_inputs(c, a->in, a->n_in);

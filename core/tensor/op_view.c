@@ -10,6 +10,17 @@
 /* Of a dim, as an attribute: whole numbers that doubles hold exactly. */
 static const int64_t MOST_VALUES = INT64_C(1) << 52;
 
+/* A quantised row is whole blocks side by side: a view may not cut or scatter them. */
+static wf_status check_rows_whole(wf_ctx *c, const wf_op_args *a, bool whole)
+{
+    char text[180];
+    const int64_t block = wf_dtype_block_elems(a->in[0]->dtype);
+    if (block == 1 || (whole && wf_dim(a->in[0], -1) % block == 0)) return WF_OK;
+    return wf_fail_status(c, WF_EDTYPE, "%s: %s has rows of whole blocks of %lld; to \"f32\" first",
+                          a->op->name, wf_tensor_text(a->in[0], text, sizeof text),
+                          (long long)block);
+}
+
 /* ---- reshape ---- */
 
 /* The shape that dims[rank] asks for: one dim of -1 takes what the others leave. False when it has
@@ -83,6 +94,8 @@ wf_status wfi_reshape_infer(wf_ctx *c, wf_op_args *a)
         dims[i] = wfi_int(a, i);
     }
     WF_TRY(resolve_shape(c, a->in[0], a->n_attr, dims, &a->shape[0]));
+    const int64_t row = a->n_attr ? a->shape[0].dims[a->n_attr - 1] : 1;
+    WF_TRY(check_rows_whole(c, a, row % wf_dtype_block_elems(a->in[0]->dtype) == 0));
     if (find_view(a->in[0], &a->shape[0], a->strides)) return WF_OK;
     return wf_fail_status(c, WF_ESHAPE,
                           "reshape: the strides of %s allow no such view; copy it first",
@@ -156,19 +169,19 @@ wf_status wfi_permute_infer(wf_ctx *c, wf_op_args *a)
 {
     const int rank = wf_rank(a->in[0]);
     bool seen[WF_MAX_RANK] = {false};
+    int d = -1;
     if (a->n_attr != rank)
         return wf_fail_status(c, WF_EARG, "permute: %d dims named, the tensor has %d", a->n_attr,
                               rank);
     a->shape[0].rank = rank;
     for (int i = 0; i < rank; i++) {
-        int d;
         WF_TRY(wfi_check_dim(c, a, i, rank, &d));
         if (seen[d]) return wf_fail_status(c, WF_EARG, "permute: a dim is named twice");
         seen[d] = true;
         a->shape[0].dims[i] = wf_dim(a->in[0], d);
         a->strides[i] = wf_stride(a->in[0], d);
     }
-    return WF_OK;
+    return check_rows_whole(c, a, d == rank - 1);
 }
 
 void wfi_permute_backward(wf_ctx *c, wf_grad_args *g)
@@ -269,7 +282,7 @@ wf_status wfi_slice_infer(wf_ctx *c, wf_op_args *a)
     memcpy(a->strides, x->strides, sizeof a->strides);
     if (count > 1) a->strides[d] *= step;
     a->offset = count > 0 ? start * wf_stride(x, d) : 0;
-    return WF_OK;
+    return check_rows_whole(c, a, d < wf_rank(x) - 1);
 }
 
 void wfi_slice_backward(wf_ctx *c, wf_grad_args *g)
@@ -341,8 +354,14 @@ wf_status wfi_copy_infer(wf_ctx *c, wf_op_args *a)
     return WF_OK;
 }
 
-static void copy_bytes(char *y, const char *x, const wfi_values *v, size_t bytes)
+/* Of quantised values whole blocks, which lie along the last dim. */
+static void copy_strided(char *y, const char *x, wfi_values *v)
 {
+    const size_t bytes = wf_dtype_block_bytes(v->t);
+    const int64_t block = wf_dtype_block_elems(v->t);
+    v->n /= block;
+    v->dims[v->rank - 1] /= block;
+    for (int d = 0; d < v->rank - 1; d++) v->strides[d] /= block;
     for (int64_t i = 0; i < v->n; i++)
         memcpy(y + (size_t)i * bytes, x + wfi_at(v->dims, v->strides, v->rank, i) * (int64_t)bytes,
                bytes);
@@ -355,7 +374,7 @@ wf_status wfi_copy_forward(wf_ctx *c, wf_op_args *a)
     if (wf_is_contiguous(a->in[0])) {
         if (x.n) memcpy(y.p, x.p, wf_tensor_bytes(a->in[0]));
     } else {
-        copy_bytes(y.p, x.p, &x, wf_dtype_block_bytes(x.t));
+        copy_strided(y.p, x.p, &x);
     }
     return WF_OK;
 }

@@ -170,8 +170,10 @@ double wf_item(wf_ctx *c, const wf_tensor *t)
 {
     uint8_t raw[8];
     if (c->status != WF_OK) return 0.0;
-    if (wf_numel(t) != 1) {
-        wf_fail(c, WF_ESHAPE, "item: the tensor has %lld values, wants 1", (long long)wf_numel(t));
+    if (wf_numel(t) != 1 || wf_dtype_block_bytes(t->dtype) > sizeof raw) {
+        char text[180];
+        wf_fail(c, WF_ESHAPE, "item: the tensor is %s, wants one value",
+                wf_tensor_text(t, text, sizeof text));
         return 0.0;
     }
     const wfi_values w = {.p = raw, .t = t->dtype, .n = 1};

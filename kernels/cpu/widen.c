@@ -48,7 +48,8 @@ static wf_status run_widened(wf_ctx *c, wf_op_args *a, wf_op_fn kernel, bool sec
 wf_status WF_K(widen)(wf_ctx *c, wf_op_args *a, wf_op_fn kernel)
 {
     bool narrow = false;
-    if (a->op->forward == wfi_cast_forward) return WF_ESKIP;       /* what this file is made of */
+    /* what this file is made of */
+    if (a->op->forward == wfi_cast_forward || a->op->forward == wfi_copy_forward) return WF_ESKIP;
     for (int i = 0; i < a->n_in; i++) narrow = narrow || is_narrow(a->in[i]);
     if (!narrow || a->op->flag == WF_INTO || wf_has_failed(c)) return WF_ESKIP;
     wf_scope *scope = wf_scope_open(c);

@@ -313,6 +313,48 @@ describe("conversion", function()
   end)
 end)
 
+describe("quantised values", function()
+  local q = T.arange(1, 256):reshape(4, 64):to "q8_0"
+  local flat = q:to "f32"
+  local function equal(want, got) assert.are.same(want:totable(), got:to "f32":totable()) end
+
+  it("are copied and cut in whole rows", function()
+    local ops = weft.core.ops
+    equal(flat, q:clone())
+    equal(flat:narrow(1, 2, 2), q:narrow(1, 2, 2))
+    equal(ops.slice(flat, 0, 3, 2, -2), ops.slice(q, 0, 3, 2, -2):contiguous())
+    equal(flat:reshape(2, 2, 64), q:reshape(2, 2, 64))
+    equal(flat:reshape(2, 2, 64):transpose(1, 2),
+      q:reshape(2, 2, 64):transpose(1, 2):contiguous())
+    equal(flat[3], q[3])
+    local cut = ops.slice(q, 0, 1, 2, 2)
+    equal(weft.linear(T.ones(1, 64), cut:contiguous()), weft.linear(T.ones(1, 64), cut))
+  end)
+  it("are looked up as rows", function()
+    local ids = T({ { 3, 0 } }, { dtype = "i64" })
+    assert.are.same(weft.embedding(ids, flat):totable(), weft.embedding(ids, q):totable())
+  end)
+  it("are refused where their blocks would break or nothing reads them", function()
+    local ops, mask = weft.core.ops, T.ones(4, 64):to "bool"
+    local ids = T({ 1 }, { dtype = "i64" })
+    local refused = {
+      function() return q[{ 1, 2 }] end, function() return q:t():contiguous() end,
+      function() return q:narrow(2, 1, 32) end, function() return q:reshape(16, 16) end,
+      function() return ops.index_select(q, ids, 0) end, function() return q + 1 end,
+      function() return weft.cat({ q, q }, 1) end, function() return q:clone():copy_(flat) end,
+      function() return flat:clone():copy_(q) end, function() return q:clone():lerp_(flat, 1) end,
+      function() return weft.where(mask, q, q) end, function() return ops.pad(q, 0, 0, 1, 1) end,
+      function() return ops.gather(q, ids:reshape(1, 1), 0) end, function() return q:item() end,
+      function() return q:sum() end,
+    }
+    for i, f in ipairs(refused) do
+      local ok, e = pcall(f)
+      assert.is_false(ok, "case " .. i)
+      assert.truthy(tostring(e):find("q8_0", 1, true), tostring(e))
+    end
+  end)
+end)
+
 describe("printing", function()
   it("shows statistics and a corner", function()
     local text = tostring(T.arange(1, 100):reshape(10, 10))
