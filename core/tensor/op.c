@@ -303,8 +303,11 @@ static wf_status run_into(wf_ctx *c, wf_op_args *a)
     WF_TRY(check_writable(c, a));
     wf_scope *s = wf_scope_open(c);
     wf_op_args b = *a;
+    wf_tensor **x = &b.in[b.n_in - 1];
     c->n_paused++;
-    if (make_contiguous(c, &b) == WF_OK) (void)run(c, &b);
+    /* Values that are read where others are written would be read too late. */
+    if (*x && *x != b.in[0] && (*x)->st == b.in[0]->st) *x = wf_copy(c, *x);
+    if (c->status == WF_OK && make_contiguous(c, &b) == WF_OK) (void)run(c, &b);
     c->n_paused--;
     wf_scope_close(c, s, NULL);
     for (int i = 0; i < a->n_in - 1; i++)

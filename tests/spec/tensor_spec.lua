@@ -275,6 +275,18 @@ describe("in place", function()
     a[{ { 1, 2 } }]:copy_(T{ 5, 6 })
     same({ 5, 6, 0 }, a)
   end)
+  it("reads what was there before, where the two overlap", function()
+    for _, device in ipairs{ "cpu", "test" } do
+      local t = T({ 1, 2, 3, 4 }, { device = device })
+      t:narrow(1, 2, 3):copy_(t:narrow(1, 1, 3))
+      same({ 1, 1, 2, 3 }, t)
+      t:narrow(1, 2, 3):lerp_(t:narrow(1, 1, 3), 0.5)
+      same({ 1, 1, 1.5, 2.5 }, t)
+      local m = T({ { 1, 2 }, { 3, 4 } }, { device = device })
+      m:t():copy_(m)
+      same({ { 1, 3 }, { 2, 4 } }, m)
+    end
+  end)
 end)
 
 describe("conversion", function()
