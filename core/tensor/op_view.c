@@ -256,11 +256,11 @@ wf_tensor *wf_expand(wf_ctx *c, wf_tensor *x, const wf_shape *s)
 
 /* ---- slice ---- */
 
-/* Do count values of a dim of n, from start by step, lie in it? By division: a product of what was
- * given could overflow. */
+/* Do count values of a dim of n, from start by step, lie in it? None may start behind its last. By
+ * division: a product of what was given could overflow. */
 static bool stays_inside(int64_t n, int64_t start, int64_t count, int64_t step)
 {
-    if (step == 0 || count < 0 || start < 0 || (count > 0 && start >= n)) return false;
+    if (step == 0 || count < 0 || start < 0 || start > n - (count > 0)) return false;
     const int64_t room = step > 0 ? n - 1 - start : start;
     return count <= 1 || count - 1 <= room / (step > 0 ? step : -step);
 }

@@ -157,11 +157,13 @@ describe("views", function()
     for _, case in ipairs{
       { 1, 2 ^ 32 + 1, 2 ^ 32 }, { 3, 2 ^ 32 + 1, -2 ^ 32 }, { 0, 3, 2 }, { 0, 3, 2 ^ 51 },
       { 4, 1, 1 }, { -1, 1, 1 }, { 0, -1, 1 }, { 0, 2, 0 }, { 1, 3, -1 },
+      { 5, 0, 1 }, { 100000, 0, 1 }, { 5, 0, -1 },
     } do
       refused("values from position", ops.slice, x, 0, unpack(case))
     end
     refused("leaves a dim of 4", ops.slice_dx, T{ 1, 2 }, 0, 1, 2 ^ 51, 4)
     refused("leaves a dim of 4", ops.slice_dx, T{ 1, 2 }, 0, 1, 0, 4)
+    refused("leaves a dim of 4", ops.slice_dx, T{}, 0, 5, 1, 4)
     refused("leaves a dim of -1", ops.slice_dx, T{}, 0, 0, 1, -1)
     for i = 1, 3 do
       for _, v in ipairs{ 1.5, 0 / 0, 1 / 0, -1e300 } do
