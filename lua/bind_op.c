@@ -259,7 +259,8 @@ static const wf_tensor *first_tensor(const call *k)
 static void run_once(wf_ctx *c, const call *given, wf_tensor **out)
 {
     call once = *given, *k = &once;
-    const bool is_strided = k->id == WF_OP_ID_reshape && k->n_in && !wf_is_contiguous(k->in[0]);
+    const bool is_strided = k->id == WF_OP_ID_reshape && k->n_in && k->in[0] &&
+                            !wf_is_contiguous(k->in[0]);
     wf_scope *scope =
         k->n_numbers || is_strided ? wf_scope_open_on(c, first_tensor(k)) : NULL;
     if (k->n_numbers) make_numbers(c, k);

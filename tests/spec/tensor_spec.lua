@@ -174,6 +174,9 @@ describe("views", function()
       end
     end
   end)
+  it("of a number are made of it", function()
+    same({ 5 }, weft.core.ops.reshape(5, 1))
+  end)
   it("add and drop dims of 1", function()
     assert.are.same({ 2, 1, 3 }, t:unsqueeze(2):size())
     assert.are.same({ 2, 3, 1 }, t:unsqueeze(-1):size())
