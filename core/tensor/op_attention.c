@@ -134,6 +134,11 @@ void wfi_attention_backward(wf_ctx *c, wf_grad_args *g)
     wf_tensor *in[] = {g->in[0],  g->in[1], g->in[2], g->n_in > 3 ? g->in[3] : NULL,
                        g->out[0], g->dy[0]};
     wf_tensor *out[WF_OP_MAX_OUT] = {NULL};
+    if (g->n_in > 3 && g->need[3]) {
+        wf_fail(c, WF_EGRAD, "attention has no gradient for its bias: make the scores with matmul "
+                             "and softmax to learn one");
+        return;
+    }
     (void)wf_op_call_multi(c, WF_OP_ID_attention_dx, in, 6, g->attr, 2, out);
     for (int i = 0; i < 3; i++) g->dx[i] = out[i];
 }
@@ -266,6 +271,8 @@ wf_status wfi_rope_forward(wf_ctx *c, wf_op_args *a)
 void wfi_rope_backward(wf_ctx *c, wf_grad_args *g)
 {
     const double attr[] = {g->attr[0], g->attr[1] == 0.0};
+    if (g->need[1])
+        wf_fail(c, WF_EGRAD, "rope has no gradient for cos_sin: give it a constant table");
     if (g->need[0])
         g->dx[0] = wf_op_call(c, WF_OP_ID_rope, (wf_tensor *[]){g->dy[0], g->in[1]}, 2, attr, 2);
 }

@@ -92,6 +92,20 @@ describe("grad", function()
     -- one activation has 360 kB; handles wait for the collector
     assert.is_true(weft.memory().live - before < 2e4)
   end)
+  it("refuses to leave out what the loss depends on", function()
+    local q, bias = T.randn(1, 3, 2, 4), T.zeros(1, 1, 3, 3)
+    local ops, cos_sin = weft.core.ops, T.ones(3, 2, 2)
+    local function refused(f, p)
+      local ok, e = pcall(weft.grad, f, { p })
+      assert.is_false(ok)
+      return tostring(e)
+    end
+    local attend = function() return ops.attention(q, q, q, bias):sum() end
+    assert.truthy(refused(attend, bias):find("attention has no gradient for its bias", 1, true))
+    local turn = function() return ops.rope(q, cos_sin):sum() end
+    assert.truthy(refused(turn, cos_sin):find("rope has no gradient for cos_sin", 1, true))
+    for _, f in ipairs{ attend, turn } do weft.grad(f, { q }) end
+  end)
   it("explains itself", function()
     local p = T{ 1, 2 }
     local function message(f, params)
