@@ -129,13 +129,27 @@ static wf_status set_attrs(wf_ctx *c, wf_op_args *a, const double *attr, int n_a
     return WF_OK;
 }
 
+/* Which of two dtypes holds the values of both: floats, i64, i32, bytes, bool. A quantised weight
+ * decides nothing. */
+static int dtype_rank(wf_dtype t)
+{
+    if (wf_dtype_is_float(t)) return 5;
+    switch (t) {
+    case WF_DTYPE_I64: return 4;
+    case WF_DTYPE_I32: return 3;
+    case WF_DTYPE_I8:
+    case WF_DTYPE_U8: return 2;
+    case WF_DTYPE_BOOL: return 1;
+    default: return 0;
+    }
+}
+
 static wf_status set_inputs(wf_ctx *c, wf_op_args *a, wf_tensor *const *in, int n_in)
 {
     const wf_op *op = a->op;
     if (n_in < op->min_in || n_in > op->max_in)
         return wf_fail_status(c, WF_EARG, "%s: %d inputs, takes %s", op->name, n_in, op->inputs);
     wf_device *d = NULL;
-    bool has_float = false;
     for (int i = 0; i < n_in; i++) {
         wf_tensor *t = a->in[i] = in[i];
         if (!t) continue;
@@ -146,9 +160,8 @@ static wf_status set_inputs(wf_ctx *c, wf_op_args *a, wf_tensor *const *in, int 
             return wf_fail_status(c, WF_EDEVICE,
                                   "%s: inputs on %s and on %s; move one with to(device)", op->name,
                                   d->name, t->device->name);
+        if (!d || dtype_rank(t->dtype) > dtype_rank(a->dtype[0])) a->dtype[0] = t->dtype;
         d = t->device;
-        if (!has_float && (i == 0 || wf_dtype_is_float(t->dtype))) a->dtype[0] = t->dtype;
-        has_float = has_float || wf_dtype_is_float(t->dtype);
     }
     a->n_in = n_in;
     for (int i = 1; i < WF_OP_MAX_OUT; i++) a->dtype[i] = a->dtype[0];

@@ -30,7 +30,7 @@ typedef struct wf_op_args {
     double attr[WF_OP_MAX_ATTR];        /* in the order of ops.def, defaults filled in */
     int n_attr;
     wf_shape shape[WF_OP_MAX_OUT];      /* set by infer */
-    wf_dtype dtype[WF_OP_MAX_OUT];      /* preset to the first float input's, else in[0]'s */
+    wf_dtype dtype[WF_OP_MAX_OUT];      /* preset to that of the first input of the widest */
     int64_t strides[WF_MAX_RANK];       /* VIEW: set by infer, in values */
     int64_t offset;                     /* VIEW: values from in[0]'s first */
     wf_tensor *out[WF_OP_MAX_OUT];      /* made by the dispatcher, contiguous */

@@ -174,7 +174,6 @@ wf_status wfi_where_infer(wf_ctx *c, wf_op_args *a)
     if (wf_get_dtype(a->in[0]) != WF_DTYPE_BOOL)
         return wf_fail_status(c, WF_EDTYPE, "where: mask is %s, wants bool",
                               wf_dtype_text(wf_get_dtype(a->in[0])));
-    a->dtype[0] = wf_get_dtype(a->in[1]);
     return infer_shape(c, a);
 }
 

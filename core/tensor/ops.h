@@ -2,8 +2,9 @@
  *
  * Layout is channels last: feature maps [B,H,W,C], tokens [B,T,C], heads [B,T,N,D].
  * Float inputs may be f32, f16, bf16 or f64; a float result has the dtype of the first float input
- * (f16, bf16 and quantised weights do not lower it: f32 x f16 gives f32), ids are i64 or i32,
- * masks bool.
+ * (f16, bf16 and quantised weights do not lower it: f32 x f16 gives f32), another that of the
+ * first of the widest: i64, i32, i8 or u8, bool. Ids are i64 or i32, masks bool. Quantised tensors
+ * are weights: linear, matmul, conv2d, embedding, cast, copies and views of whole rows take them.
  * Errors: WF_ESHAPE, WF_EDTYPE, WF_EARG by name, WF_EDEAD for a tensor whose scope has closed,
  * WF_ENOMEM.
  */

@@ -219,6 +219,22 @@ describe("arithmetic", function()
     same({ 2, 3 }, ids + 1)
     same({ 3, 6 }, ids * 3)
   end)
+  it("has the dtype that holds the values of both", function()
+    local by = { "bool", "u8", "i32", "i64", "f16" }
+    for i, small in ipairs(by) do
+      for j, large in ipairs(by) do
+        local x, y = T({ 1 }, { dtype = small }), T({ 1 }, { dtype = large })
+        local want = by[math.max(i, j)]
+        assert.are.equal(want, (x + y).dtype, small .. " + " .. large)
+        assert.are.equal(want, weft.where(x:eq(y), x, y).dtype, small .. " or " .. large)
+      end
+    end
+    same({ 6, 7 }, T({ true, false }, { dtype = "bool" }) + T({ 5, 7 }, { dtype = "i64" }))
+    same({ 3e9 }, T({ 0 }, { dtype = "i32" }) + T({ 3e9 }, { dtype = "i64" }))
+    same({ 500 }, T({ 200 }, { dtype = "u8" }) + T({ 300 }, { dtype = "i64" }))
+    same({ 0.75 }, weft.where(T{ 1 }:gt(2), T({ 1 }, { dtype = "i64" }), T{ 0.75 }))
+    assert.are.equal("f16", (T({ 1 }, { dtype = "f16" }) + T{ 1 }).dtype)
+  end)
   it("reduces along dims counted from 1", function()
     assert.are.equal(10, a:sum():item())
     same({ 4, 6 }, a:sum(1))
