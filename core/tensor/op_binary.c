@@ -153,14 +153,23 @@ void wfi_minimum_backward(wf_ctx *c, wf_grad_args *g)
     pick_backward(c, g, wf_lt(c, g->in[0], g->in[1]));
 }
 
-/* da = b a^(b-1), db = y log(a), which is 0 where a is 0 */
+/* 0 as one value: made of nothing that could be NaN, as 0 times a gradient could. */
+static wf_tensor *zero_like(wf_ctx *c, const wf_tensor *dy)
+{
+    wf_scope *s = wf_scope_open_on(c, dy);
+    return wf_scope_close(c, s, wf_zeros(c, wf_get_dtype(dy), &(wf_shape){0}));
+}
+
+/* da = b a^(b-1), which is 0 where b is, and db = y log(a), which is 0 where a is */
 void wfi_pow_backward(wf_ctx *c, wf_grad_args *g)
 {
     wf_tensor *a = g->in[0], *b = g->in[1], *da = NULL, *db = NULL;
-    if (g->need[0])
-        da = wf_mul(c, g->dy[0], wf_mul(c, b, wf_pow(c, a, wf_affine(c, b, 1.0, -1.0))));
+    wf_tensor *zero = zero_like(c, g->dy[0]);
+    if (g->need[0]) {
+        wf_tensor *slope = wf_mul(c, b, wf_pow(c, a, wf_affine(c, b, 1.0, -1.0)));
+        da = wf_where(c, wf_eq(c, b, zero), zero, wf_mul(c, g->dy[0], slope));
+    }
     if (g->need[1]) {
-        wf_tensor *zero = wf_affine(c, a, 0.0, 0.0);
         wf_tensor *safe = wf_where(c, wf_gt(c, a, zero), a, wf_affine(c, zero, 1.0, 1.0));
         db = wf_mul(c, g->dy[0], wf_mul(c, g->out[0], wf_log(c, safe)));
     }
@@ -196,7 +205,7 @@ wf_status wfi_where_forward(wf_ctx *c, wf_op_args *p)
 
 void wfi_where_backward(wf_ctx *c, wf_grad_args *g)
 {
-    wf_tensor *zero = wf_affine(c, g->dy[0], 0.0, 0.0);
+    wf_tensor *zero = zero_like(c, g->dy[0]);
     if (g->need[1]) g->dx[1] = wfi_unbroadcast(c, wf_where(c, g->in[0], g->dy[0], zero), g->in[1]);
     if (g->need[2]) g->dx[2] = wfi_unbroadcast(c, wf_where(c, g->in[0], zero, g->dy[0]), g->in[2]);
 }
