@@ -43,7 +43,12 @@ static double quick_slope(double x)
 
 static double sign(double x) { return x > 0.0 ? 1.0 : x < 0.0 ? -1.0 : x == 0.0 ? 0.0 : x; }
 static double silu_slope(double x) { return sigmoid(x) * (1.0 + x * (1.0 - sigmoid(x))); }
-static double clamped(double x, double lo, double hi) { return x < lo ? lo : x > hi ? hi : x; }
+/* hi where lo is above it */
+static double clamped(double x, double lo, double hi)
+{
+    x = x < lo ? lo : x;
+    return x > hi ? hi : x;
+}
 
 /* name, f(x), f'(x); rows without a gradient say 0. */
 #define UNARY(X)                                                              \

@@ -235,6 +235,13 @@ describe("arithmetic", function()
     same({ 0.75 }, weft.where(T{ 1 }:gt(2), T({ 1 }, { dtype = "i64" }), T{ 0.75 }))
     assert.are.equal("f16", (T({ 1 }, { dtype = "f16" }) + T{ 1 }).dtype)
   end)
+  it("clamps to the upper bound where it is below the lower", function()
+    for _, device in ipairs{ "cpu", "test" } do
+      local y = T({ 0, 2, 4, 0 / 0 }, { device = device }):clamp(3, 1):totable()
+      assert.are.same({ 1, 1, 1 }, { y[1], y[2], y[3] })
+      assert.is_true(y[4] ~= y[4])
+    end
+  end)
   it("reduces along dims counted from 1", function()
     assert.are.equal(10, a:sum():item())
     same({ 4, 6 }, a:sum(1))
