@@ -83,6 +83,9 @@ double wfi_unary_slope(wf_op_id op, double x);
 double wfi_dot(const wfi_values *a, int64_t i, int64_t step_a, const wfi_values *b, int64_t j,
                int64_t step_b, int64_t n);
 
+/* The largest of the n values from first on: NaN if one is, -inf of none. */
+double wfi_row_max(const wfi_values *x, int64_t first, int64_t n);
+
 /* Sum g down to the shape of like (the backward of broadcasting). */
 wf_tensor *wfi_unbroadcast(wf_ctx *c, wf_tensor *g, const wf_tensor *like);
 

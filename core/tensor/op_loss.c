@@ -36,8 +36,8 @@ static int64_t target_of(wf_ctx *c, const wf_op_args *a, const wfi_values *ids, 
 
 static double log_sum_exp(const wfi_values *x, int64_t first, int64_t n)
 {
-    double top = -INFINITY, sum = 0.0;
-    for (int64_t i = 0; i < n; i++) top = fmax(top, wfi_get(x, first + i));
+    const double top = wfi_row_max(x, first, n);
+    double sum = 0.0;
     for (int64_t i = 0; i < n; i++) sum += exp(wfi_get(x, first + i) - top);
     return top + log(sum);
 }

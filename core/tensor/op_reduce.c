@@ -263,8 +263,8 @@ wf_status wfi_logsumexp_forward(wf_ctx *c, wf_op_args *a)
     wfi_values y = wfi_open(a->out[0]);
     const int64_t n = x.dims[x.rank - 1];
     for (int64_t r = 0; r < y.n; r++) {
-        double top = -INFINITY, sum = 0.0;
-        for (int64_t i = 0; i < n; i++) top = fmax(top, wfi_get(&x, r * n + i));
+        const double top = wfi_row_max(&x, r * n, n);
+        double sum = 0.0;
         for (int64_t i = 0; i < n; i++)
             sum += exp(wfi_get(&x, r * n + i) - (isinf(top) ? 0.0 : top));
         wfi_put(&y, r, isinf(top) ? top : top + log(sum));

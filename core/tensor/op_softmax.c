@@ -17,8 +17,7 @@ static wf_status check_rows(wf_ctx *c, wf_op_args *a)
     return WF_OK;
 }
 
-/* The largest of n values, NaN if one is, -inf of none. */
-static double row_max(const wfi_values *x, int64_t first, int64_t n)
+double wfi_row_max(const wfi_values *x, int64_t first, int64_t n)
 {
     double m = -INFINITY;
     for (int64_t i = 0; i < n; i++) {
@@ -45,7 +44,7 @@ wf_status wfi_softmax_forward(wf_ctx *c, wf_op_args *a)
     wfi_values y = wfi_open(a->out[0]);
     const int64_t C = wf_dim(a->in[0], -1);
     for (int64_t first = 0; first < y.n; first += C) {
-        const double m = row_max(&x, first, C);
+        const double m = wfi_row_max(&x, first, C);
         const bool blind = m == -INFINITY;
         const double sum = blind ? 1.0 : row_sum(&x, first, C, m);
         for (int64_t i = first; i < first + C; i++)
@@ -96,7 +95,7 @@ wf_status wfi_log_softmax_forward(wf_ctx *c, wf_op_args *a)
     wfi_values y = wfi_open(a->out[0]);
     const int64_t C = wf_dim(a->in[0], -1);
     for (int64_t first = 0; first < y.n; first += C) {
-        const double m = row_max(&x, first, C);
+        const double m = wfi_row_max(&x, first, C);
         const bool blind = m == -INFINITY;
         const double log_sum = blind ? 0.0 : m + log(row_sum(&x, first, C, m));
         for (int64_t i = first; i < first + C; i++) wfi_put(&y, i, wfi_get(&x, i) - log_sum);

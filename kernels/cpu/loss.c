@@ -49,13 +49,20 @@ static double log_sum(const float *x, int64_t C)
     for (; i + VL <= C; i += VL) top = vf_max(vf_load(x + i), top);
     float t = vf_hmax(top);
     for (; i < C; i++) t = x[i] > t ? x[i] : t;
-    for (i = 0; t == -INFINITY && i < C; i++) t = isnan(x[i]) ? x[i] : t;
+    for (i = 0; isinf(t) && i < C; i++) t = isnan(x[i]) ? x[i] : t;
     if (isinf(t) || isnan(t)) return (double)t;
     float tail[VL];
     for (i = 0; i + VL <= C; i += VL) sum = vf_add(sum, vf_exp(vf_sub(vf_load(x + i), vf_set1(t))));
     for (int64_t k = 0; k < VL; k++) tail[k] = i + k < C ? x[i + k] - t : -INFINITY;
     sum = vf_add(sum, vf_exp(vf_load(tail)));
     return (double)t + log((double)vf_hsum(sum));
+}
+
+/* What is taken off each logit: a row with an infinite one has no probabilities. */
+static double log_norm(const float *x, int64_t C)
+{
+    const double l = log_sum(x, C);
+    return l == INFINITY ? NAN : l;
 }
 
 /* ---- log_softmax and logsumexp ---- */
@@ -66,7 +73,7 @@ static void log_softmax_part(void *arg, int64_t part, int worker)
     (void)worker;
     for (int64_t r = part * ROWS; r < min_i(j->n, (part + 1) * ROWS); r++) {
         const float *x = j->x + r * j->C;
-        const float log_of = (float)log_sum(x, j->C);
+        const float log_of = (float)log_norm(x, j->C);
         const vf l = vf_set1(log_of == -INFINITY ? 0.0f : log_of);      /* a blind row stays -inf */
         for (int64_t i = 0; i < j->C; i += VL) {
             const int64_t n = min_i(VL, j->C - i);
@@ -121,7 +128,7 @@ static void loss_part(void *arg, int64_t part, int worker)
     for (int64_t r = part * ROWS; r < min_i(j->n, (part + 1) * ROWS); r++) {
         const int64_t id = (int64_t)wfi_get(&j->ids, r);
         const float *x = j->x + r * j->C;
-        j->sums[r] = id == j->ignore ? 0.0 : log_sum(x, j->C) - (double)x[id];
+        j->sums[r] = id == j->ignore ? 0.0 : log_norm(x, j->C) - (double)x[id];
     }
 }
 
@@ -156,7 +163,7 @@ static void loss_dx_part(void *arg, int64_t part, int worker)
             memset(y, 0, (size_t)j->C * sizeof *y);
             continue;
         }
-        const vf l = vf_set1((float)log_sum(x, j->C)), k = vf_set1(j->scale);
+        const vf l = vf_set1((float)log_norm(x, j->C)), k = vf_set1(j->scale);
         for (int64_t i = 0; i < j->C; i += VL) {
             const int64_t n = min_i(VL, j->C - i);
             vf_store_n(y + i, n, vf_mul(vf_exp(vf_sub(vf_load_n(x + i, n), l)), k));

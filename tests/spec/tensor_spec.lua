@@ -242,6 +242,21 @@ describe("arithmetic", function()
       assert.is_true(y[4] ~= y[4])
     end
   end)
+  it("adds exponentials of infinities and NaN as PyTorch does", function()
+    local inf, nan = 1 / 0, 0 / 0
+    for _, device in ipairs{ "cpu", "test" } do
+      local x = T({ { nan, nan }, { nan, inf }, { 1, inf }, { -inf, -inf } }, { device = device })
+      local sums, rows = weft.logsumexp(x):totable(), weft.log_softmax(x):totable()
+      for i = 1, 2 do assert.is_true(sums[i] ~= sums[i], device) end
+      assert.are.same({ inf, -inf }, { sums[3], sums[4] })
+      for i = 1, 3 do
+        for j = 1, 2 do assert.is_true(rows[i][j] ~= rows[i][j], device .. i .. j) end
+      end
+      local loss = weft.cross_entropy(x:narrow(1, 3, 1),
+        T({ 0 }, { dtype = "i64", device = device })):item()
+      assert.is_true(loss ~= loss, device)
+    end
+  end)
   it("reduces along dims counted from 1", function()
     assert.are.equal(10, a:sum():item())
     same({ 4, 6 }, a:sum(1))
