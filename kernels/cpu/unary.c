@@ -19,16 +19,17 @@ static void run_span(void *arg, int64_t part, int worker)
 
 WF_INLINE vf leaky(vf x, vf slope) { return vf_select(vf_lt(vf_zero(), x), x, vf_mul(slope, x)); }
 WF_INLINE vf step(vf x, vf below) { return vf_select(vf_lt(vf_zero(), x), vf_set1(1.0f), below); }
-/* -1, 0 or 1; NaN gives 0 */
+/* -1 or 1; 0 and NaN stay */
 WF_INLINE vf sign_of(vf x)
 {
-    const vf one = vf_set1(1.0f);
-    return vf_sub(vf_select(vf_lt(vf_zero(), x), one, vf_zero()),
-                  vf_select(vf_lt(x, vf_zero()), one, vf_zero()));
+    const vf up = vf_select(vf_lt(vf_zero(), x), vf_set1(1.0f), x);
+    return vf_select(vf_lt(x, vf_zero()), vf_set1(-1.0f), up);
 }
+/* 1 where lo <= x <= hi; NaN is nowhere */
 WF_INLINE vf inside(vf x, vf lo, vf hi)
 {
-    return vf_select(vf_lt(x, lo), vf_zero(), vf_select(vf_lt(hi, x), vf_zero(), vf_set1(1.0f)));
+    const vf out = vf_select(vf_lt(x, lo), vf_zero(), vf_set1(1.0f));
+    return vf_select(vf_is_nan(x), vf_zero(), vf_select(vf_lt(hi, x), vf_zero(), out));
 }
 
 /* name, cost (in loads and stores), f(x) with attributes p0 and p1 */

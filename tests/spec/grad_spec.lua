@@ -107,6 +107,17 @@ describe("grad", function()
       assert.are.equal(1 / 0, far[2])
     end
   end)
+  it("has the slope of NaN where that is NaN, and none outside of bounds", function()
+    for _, device in ipairs{ "cpu", "test" } do
+      local x = T({ 0 / 0, -2, 0, 3 }, { device = device })
+      local _, g = weft.grad(function() return x:abs():sum() end, x)
+      local y = g:totable()
+      assert.is_true(y[1] ~= y[1], device)
+      assert.are.same({ -1, 0, 1 }, { y[2], y[3], y[4] })
+      local _, cut = weft.grad(function() return x:clamp(-1, 4):sum() end, x)
+      assert.are.same({ 0, 0, 1, 1 }, cut:totable())
+    end
+  end)
   it("refuses to leave out what the loss depends on", function()
     local q, bias = T.randn(1, 3, 2, 4), T.zeros(1, 1, 3, 3)
     local ops, cos_sin = weft.core.ops, T.ones(3, 2, 2)
