@@ -40,6 +40,7 @@ static inline double wfi_get(const wfi_values *v, int64_t i)
     case WF_DTYPE_I64: return (double)((const int64_t *)v->p)[i];
     case WF_DTYPE_I32: return (double)((const int32_t *)v->p)[i];
     case WF_DTYPE_I8: return (double)((const int8_t *)v->p)[i];
+    case WF_DTYPE_BOOL: return ((const uint8_t *)v->p)[i] != 0;  /* files hold other bytes, too */
     default: return (double)((const uint8_t *)v->p)[i];
     }
 }
