@@ -466,6 +466,12 @@ wf_status wfi_check_same(wf_ctx *c, const wf_op_args *a, int in, int other)
         input_name(a->op, other, n1, sizeof n1), wf_tensor_text(a->in[other], t1, sizeof t1));
 }
 
+wf_status wfi_check_rows(wf_ctx *c, const wf_op_args *a)
+{
+    if (wf_rank(a->in[0]) >= 1) return WF_OK;
+    return wf_fail_status(c, WF_ESHAPE, "%s: x is one value, wants rows", a->op->name);
+}
+
 wf_status wfi_check_int_attr(wf_ctx *c, const wf_op_args *a, int attr, int64_t lo, int64_t hi)
 {
     const double v = a->attr[attr];

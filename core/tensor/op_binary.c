@@ -218,13 +218,6 @@ wf_tensor *wf_where(wf_ctx *c, wf_tensor *mask, wf_tensor *a, wf_tensor *b)
 
 /* ---- gated units ---- */
 
-static double sigmoid(double x)
-{
-    return x >= 0.0 ? 1.0 / (1.0 + exp(-x)) : exp(x) / (1.0 + exp(x));
-}
-static double normal_cdf(double x) { return 0.5 * (1.0 + erf(x * 0.70710678118654752440)); }
-static double normal_pdf(double x) { return 0.39894228040143267794 * exp(-0.5 * x * x); }
-
 wf_status wfi_swiglu_infer(wf_ctx *c, wf_op_args *a)
 {
     WF_TRY(wfi_check_float(c, a, 0));
@@ -238,10 +231,8 @@ wf_status wfi_swiglu_forward(wf_ctx *c, wf_op_args *a)
     (void)c;
     const wfi_values gate = wfi_open(a->in[0]), x = wfi_open(a->in[1]);
     wfi_values y = wfi_open(a->out[0]);
-    for (int64_t i = 0; i < y.n; i++) {
-        const double v = wfi_get(&gate, i);
-        wfi_put(&y, i, v * sigmoid(v) * wfi_get(&x, i));
-    }
+    for (int64_t i = 0; i < y.n; i++)
+        wfi_put(&y, i, wfi_unary(WF_OP_ID_silu, wfi_get(&gate, i)) * wfi_get(&x, i));
     return WF_OK;
 }
 
@@ -272,9 +263,9 @@ wf_status wfi_swiglu_dx_forward(wf_ctx *c, wf_op_args *a)
     const wfi_values gate = wfi_open(a->in[0]), x = wfi_open(a->in[1]), dy = wfi_open(a->in[2]);
     wfi_values dgate = wfi_open(a->out[0]), dx = wfi_open(a->out[1]);
     for (int64_t i = 0; i < dx.n; i++) {
-        const double v = wfi_get(&gate, i), s = sigmoid(v), d = wfi_get(&dy, i);
-        wfi_put(&dgate, i, d * wfi_get(&x, i) * s * (1.0 + v * (1.0 - s)));
-        wfi_put(&dx, i, d * v * s);
+        const double v = wfi_get(&gate, i), d = wfi_get(&dy, i);
+        wfi_put(&dgate, i, d * wfi_get(&x, i) * wfi_unary_slope(WF_OP_ID_silu, v));
+        wfi_put(&dx, i, d * wfi_unary(WF_OP_ID_silu, v));
     }
     return WF_OK;
 }
@@ -301,8 +292,7 @@ wf_status wfi_geglu_forward(wf_ctx *c, wf_op_args *a)
     const int64_t F = wf_dim(a->out[0], -1);
     for (int64_t i = 0; i < y.n; i++) {
         const int64_t at = i / F * 2 * F + i % F;
-        const double v = wfi_get(&x, at + F);
-        wfi_put(&y, i, wfi_get(&x, at) * v * normal_cdf(v));
+        wfi_put(&y, i, wfi_get(&x, at) * wfi_unary(WF_OP_ID_gelu, wfi_get(&x, at + F)));
     }
     return WF_OK;
 }
@@ -337,8 +327,8 @@ wf_status wfi_geglu_dx_forward(wf_ctx *c, wf_op_args *a)
     for (int64_t i = 0; i < dy.n; i++) {
         const int64_t at = i / F * 2 * F + i % F;
         const double u = wfi_get(&x, at), v = wfi_get(&x, at + F), d = wfi_get(&dy, i);
-        wfi_put(&dx, at, d * v * normal_cdf(v));
-        wfi_put(&dx, at + F, d * u * (normal_cdf(v) + v * normal_pdf(v)));
+        wfi_put(&dx, at, d * wfi_unary(WF_OP_ID_gelu, v));
+        wfi_put(&dx, at + F, d * u * wfi_unary_slope(WF_OP_ID_gelu, v));
     }
     return WF_OK;
 }

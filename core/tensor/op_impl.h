@@ -68,6 +68,7 @@ wf_status wfi_check_rank(wf_ctx *c, const wf_op_args *a, int in, int rank);
 wf_status wfi_check_float(wf_ctx *c, const wf_op_args *a, int in);
 wf_status wfi_check_ids(wf_ctx *c, const wf_op_args *a, int in);          /* i64 or i32 */
 wf_status wfi_check_same(wf_ctx *c, const wf_op_args *a, int in, int other);
+wf_status wfi_check_rows(wf_ctx *c, const wf_op_args *a);                 /* in[0] has a last dim */
 /* Resolve an attribute that names a dim: negative counts from the end. */
 wf_status wfi_check_dim(wf_ctx *c, const wf_op_args *a, int attr, int rank, int *dim);
 /* Every attribute a whole number that fits; NaN and fractions fail. */

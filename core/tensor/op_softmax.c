@@ -11,8 +11,7 @@
 static wf_status check_rows(wf_ctx *c, wf_op_args *a)
 {
     WF_TRY(wfi_check_float(c, a, 0));
-    if (wf_rank(a->in[0]) < 1)
-        return wf_fail_status(c, WF_ESHAPE, "%s: x is one value, wants rows", a->op->name);
+    WF_TRY(wfi_check_rows(c, a));
     a->shape[0] = wf_get_shape(a->in[0]);
     return WF_OK;
 }

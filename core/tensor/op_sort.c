@@ -67,12 +67,6 @@ wf_tensor *wf_argmax(wf_ctx *c, wf_tensor *x, int dim)
     return wf_op_call(c, WF_OP_ID_argmax, &x, 1, attr, 1);
 }
 
-static wf_status check_rows(wf_ctx *c, const wf_op_args *a)
-{
-    if (wf_rank(a->in[0]) >= 1) return WF_OK;
-    return wf_fail_status(c, WF_ESHAPE, "%s: x is a single value, wants a last dim", a->op->name);
-}
-
 /* Sort each row and hand its k first to put. */
 static wf_status sort_rows(wf_ctx *c, wf_op_args *a, int64_t k, bool down, wfi_values *values,
                            wfi_values *ids)
@@ -95,7 +89,7 @@ static wf_status sort_rows(wf_ctx *c, wf_op_args *a, int64_t k, bool down, wfi_v
 
 wf_status wfi_argsort_infer(wf_ctx *c, wf_op_args *a)
 {
-    WF_TRY(check_rows(c, a));
+    WF_TRY(wfi_check_rows(c, a));
     a->shape[0] = wf_get_shape(a->in[0]);
     a->dtype[0] = WF_DTYPE_I64;
     return WF_OK;
@@ -115,7 +109,7 @@ wf_tensor *wf_argsort(wf_ctx *c, wf_tensor *x, bool down)
 
 wf_status wfi_topk_infer(wf_ctx *c, wf_op_args *a)
 {
-    WF_TRY(check_rows(c, a));
+    WF_TRY(wfi_check_rows(c, a));
     WF_TRY(wfi_check_int_attr(c, a, 0, 0, wf_dim(a->in[0], -1)));
     a->shape[0] = wf_get_shape(a->in[0]);
     a->shape[0].dims[a->shape[0].rank - 1] = wfi_int(a, 0);
