@@ -52,6 +52,14 @@ void wfs_set_tensor(wf_ctx *c, wf_tensor **slot, wf_tensor *t)
     wf_release(old);
 }
 
+void wfs_list_slots(wf_run *r, wf_tensor **slots[WFS_SLOTS])
+{
+    wf_tensor **const first[] = {&r->x, &r->x0, &r->saved, &r->sum};
+    enum { FIRST = sizeof first / sizeof *first };
+    memcpy(slots, first, sizeof first);
+    for (int i = 0; i < WFS_HISTORY; i++) slots[FIRST + i] = &r->history[i];
+}
+
 void wfs_push(wf_ctx *c, wf_run *r, wf_tensor *t, int most)
 {
     if (!t) return;
@@ -285,13 +293,18 @@ wf_run *wf_run_new(wf_ctx *c, wf_sampler *s, const wf_run_opts *o)
     return NULL;
 }
 
+static void release_slots(wf_run *r)
+{
+    wf_tensor **slots[WFS_SLOTS];
+    wfs_list_slots(r, slots);
+    for (int i = 0; i < WFS_SLOTS; i++) wf_release(*slots[i]);
+}
+
 void wf_run_free(wf_run *r)
 {
     if (!r) return;
     wf_mem *mem = r->s->mem;
-    wf_tensor *held[] = {r->x, r->x0, r->saved, r->sum};
-    for (size_t i = 0; i < sizeof held / sizeof *held; i++) wf_release(held[i]);
-    for (int i = 0; i < r->n_history; i++) wf_release(r->history[i]);
+    release_slots(r);
     for (int i = 0; r->noise && i < r->o.n_noise; i++) wf_release(r->noise[i]);
     wf_mem_free(mem, r->noise);
     wf_mem_free(mem, r->plan.t);
@@ -316,6 +329,34 @@ bool wf_run_next(wf_ctx *c, wf_run *r, wf_run_call *call)
     return !wf_has_failed(c);
 }
 
+/* The run as it is, its tensors held: what a step that fails half way is undone by. */
+static wf_run hold(wf_run *r)
+{
+    wf_tensor **slots[WFS_SLOTS];
+    wfs_list_slots(r, slots);
+    for (int i = 0; i < WFS_SLOTS; i++) wf_retain(*slots[i]);
+    return *r;
+}
+
+/* Take the step; where it fails, put back all that it changed, so that the same answer may be given
+ * again. */
+static wf_status take_step(wf_ctx *c, wf_run *r, wf_tensor *out)
+{
+    wf_run was = hold(r);
+    wf_tensor *x0 = NULL, *x = r->s->method->step(c, r, out, &x0);
+    wfs_set_tensor(c, &r->x, x);
+    wfs_set_tensor(c, &r->x0, x0);
+    r->i++;
+    r->n_done++;
+    if (wf_has_failed(c)) {
+        release_slots(r);
+        *r = was;
+    } else {
+        release_slots(&was);
+    }
+    return wf_get_status(c);
+}
+
 wf_status wf_run_give(wf_ctx *c, wf_run *r, wf_tensor *out)
 {
     char ta[180], tb[180];
@@ -327,20 +368,12 @@ wf_status wf_run_give(wf_ctx *c, wf_run *r, wf_tensor *out)
         return wf_fail_status(c, WF_ESHAPE, "sampler: the model answered %s, the latent is %s",
                               wf_tensor_text(out, ta, sizeof ta),
                               wf_tensor_text(r->x, tb, sizeof tb));
-    const int draws = r->draws, last_order = r->last_order;
     wf_scope *scope = wf_scope_open_on(c, r->x);
-    wf_tensor *x0 = NULL, *x = r->s->method->step(c, r, out, &x0);
-    if (!wf_has_failed(c)) {
-        wfs_set_tensor(c, &r->x, x);
-        wfs_set_tensor(c, &r->x0, x0);
-        r->i++;
-        r->n_done++;
-    } else {
-        r->draws = draws;                 /* a second try draws the same noise */
-        r->last_order = last_order;
-    }
+    /* a copy: past answers are kept, and this one is the caller's to write over */
+    wf_tensor *own = wf_copy(c, out);
+    const wf_status st = own ? take_step(c, r, own) : wf_get_status(c);
     wf_scope_close(c, scope, NULL);
-    return wf_get_status(c);
+    return st;
 }
 
 wf_tensor *wf_run_get_latent(const wf_run *r) { return r->x; }

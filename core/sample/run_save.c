@@ -13,20 +13,13 @@
 #include "core/file/tensors.h"
 #include "core/sample/sample_impl.h"
 
-enum { MAX_NAMED = 4 + WFS_HISTORY, NAME_MOST = 24, JSON_MOST = 640 };
+enum { NAME_MOST = 24, JSON_MOST = 640 };
 
-/* The single tensors of a run, by the names they have in a file. */
-static int list_slots(wf_run *r, const char *names[MAX_NAMED], wf_tensor **slots[MAX_NAMED])
-{
-    static const char *const history[] = {"history.0", "history.1", "history.2", "history.3",
-                                          "history.4"};
-    const char *const fixed[] = {"x", "x0", "saved", "sum"};
-    wf_tensor **const at[] = {&r->x, &r->x0, &r->saved, &r->sum};
-    int n = 0;
-    for (; n < 4; n++) names[n] = fixed[n], slots[n] = at[n];
-    for (int i = 0; i < WFS_HISTORY; i++, n++) names[n] = history[i], slots[n] = &r->history[i];
-    return n;
-}
+/* What the tensors that wfs_list_slots lists are called in a file. */
+static const char *const slot_names[WFS_SLOTS] = {
+    "x",         "x0",        "saved",     "sum",       "history.0",
+    "history.1", "history.2", "history.3", "history.4",
+};
 
 /* ---- copies ---- */
 
@@ -44,11 +37,10 @@ static wf_status copy_plan(wf_ctx *c, wf_run *to, const wf_run *from)
 
 static wf_status copy_tensors(wf_ctx *c, wf_run *to, wf_run *from)
 {
-    const char *names[MAX_NAMED];
-    wf_tensor **a[MAX_NAMED], **b[MAX_NAMED];
-    const int n = list_slots(from, names, a);
-    list_slots(to, names, b);
-    for (int i = 0; i < n; i++) *b[i] = wf_retain(*a[i]);
+    wf_tensor **a[WFS_SLOTS], **b[WFS_SLOTS];
+    wfs_list_slots(from, a);
+    wfs_list_slots(to, b);
+    for (int i = 0; i < WFS_SLOTS; i++) *b[i] = wf_retain(*a[i]);
     if (!from->noise) return WF_OK;
     to->noise = wf_mem_calloc(to->s->mem, (size_t)from->o.n_noise * sizeof *to->noise);
     if (!to->noise) return wf_fail_status(c, WF_ENOMEM, "sampler: no memory for a fork");
@@ -101,10 +93,9 @@ static void write_counters(const wf_run *r, char *text, size_t n)
 wf_status wf_run_save(wf_ctx *c, wf_run *r, const char *path)
 {
     WF_TRY(wf_get_status(c));
-    const char *slot_names[MAX_NAMED];
-    wf_tensor **slots[MAX_NAMED];
-    const int n_slots = list_slots(r, slot_names, slots);
-    const size_t most = (size_t)(n_slots + r->o.n_noise);
+    wf_tensor **slots[WFS_SLOTS];
+    wfs_list_slots(r, slots);
+    const size_t most = (size_t)(WFS_SLOTS + r->o.n_noise);
     wf_mem *mem = r->s->mem;
     const char **names =
         wf_mem_alloc(mem, most * (sizeof *names + sizeof(wf_tensor *) + NAME_MOST));
@@ -112,7 +103,7 @@ wf_status wf_run_save(wf_ctx *c, wf_run *r, const char *path)
     wf_tensor **t = (wf_tensor **)(names + most);
     char *text = (char *)(t + most), run[JSON_MOST];
     int64_t n = 0;
-    for (int i = 0; i < n_slots; i++)
+    for (int i = 0; i < WFS_SLOTS; i++)
         if (*slots[i]) names[n] = slot_names[i], t[n++] = *slots[i];
     for (int i = 0; i < r->o.n_noise; i++, text += NAME_MOST) {
         snprintf(text, NAME_MOST, "noise.%d", i);
@@ -260,13 +251,14 @@ static wf_status read_counters(const reader *k)
 
 static wf_status read_state(const reader *k)
 {
-    const char *names[MAX_NAMED];
-    wf_tensor **slots[MAX_NAMED];
-    const int n = list_slots(k->r, names, slots), first = n - WFS_HISTORY;
+    enum { FIRST = WFS_SLOTS - WFS_HISTORY };
+    wf_tensor **slots[WFS_SLOTS];
+    wfs_list_slots(k->r, slots);
     WF_TRY(read_counters(k));
-    for (int i = 0; i < first; i++) WF_TRY(read_tensor(k, names[i], slots[i]));
+    for (int i = 0; i < FIRST; i++) WF_TRY(read_tensor(k, slot_names[i], slots[i]));
     for (int i = 0; i < WFS_HISTORY; i++)
-        WF_TRY(read_entry(k, "history", names[first + i], i, k->r->n_history, slots[first + i]));
+        WF_TRY(read_entry(k, "history", slot_names[FIRST + i], i, k->r->n_history,
+                          slots[FIRST + i]));
     if (k->r->saved && k->r->n_done == 0)
         return wf_fail_status(k->c, WF_EFORMAT, "%s: the run's \"done\" is 0, but saved is there",
                               wf_tensors_get_path(k->f));

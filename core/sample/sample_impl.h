@@ -67,6 +67,7 @@ typedef struct wfs_plan {
 } wfs_plan;
 
 enum { WFS_HISTORY = 5, WFS_UNIPC_MOST = 3 };      /* past answers held; UniPC's orders */
+enum { WFS_SLOTS = 4 + WFS_HISTORY };              /* tensors of a run, beside the noises */
 
 struct wf_run {
     wf_sampler *s;
@@ -139,6 +140,8 @@ void wfs_push(wf_ctx *c, wf_run *r, wf_tensor *t, int most);         /* onto the
 int wfs_most_steps(const wf_sampler *s);                             /* that a run may have */
 void wfs_set_tensor(wf_ctx *c, wf_tensor **slot,
                     wf_tensor *t); /* an owned slot of the run; NULL clears */
+/* Where a run holds its tensors: x, x0, saved, sum, history. */
+void wfs_list_slots(wf_run *r, wf_tensor **slots[WFS_SLOTS]);
 /* x0 and eps of out at x = a x0 + s eps. */
 wf_tensor *wfs_to_x0(wf_ctx *c, wfs_prediction p, wf_tensor *x, wf_tensor *out, double a, double s);
 wf_tensor *wfs_to_eps(wf_ctx *c, wfs_prediction p, wf_tensor *x, wf_tensor *out, double a,

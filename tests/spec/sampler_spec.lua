@@ -188,6 +188,58 @@ describe("a run", function()
     end
   end
 
+  --- Give out, with allocation 1, 2, 3 ... failed first, until all of give could be had.
+  local function give_failing(run, out)
+    local n = 0
+    repeat
+      n = n + 1
+      weft.core.fail_alloc(n)
+      local ok, err = pcall(run.give, run, out)
+      weft.core.fail_alloc(0)
+      assert(ok or err.kind == "oom", err)
+    until ok
+    return n
+  end
+
+  local function takes_again(s, prediction)
+    local o = { steps = 6, latents = latents(2), denoise = model, seed = 11 }
+    local whole, run, failed = s:run(o):totable(), s:start(o).core, 0
+    for z, t in run.next, run do failed = failed + give_failing(run, model(z, t)) end
+    assert.is_true(failed > 12, prediction)
+    assert.same(whole, run:latent():totable())
+  end
+
+  for _, name in ipairs(sampler.names()) do
+    it(name .. ": takes an answer again when memory ran out in the step", function()
+      for _, prediction in ipairs { "epsilon", "v", "flow" } do
+        local ok, s = pcall(sampler, name, { prediction = prediction })
+        if ok then takes_again(s, prediction) end
+      end
+    end)
+  end
+
+  it("takes an answer again after steps of several calls and thresholds", function()
+    takes_again(sampler.from_config { _class_name = "PNDMScheduler" }, "epsilon")
+    takes_again(sampler.from_config { _class_name = "DPMSolverSinglestepScheduler",
+      solver_order = 3, thresholding = true }, "epsilon")
+    takes_again(sampler("unipc", { config = { solver_order = 3 } }), "epsilon")
+  end)
+
+  it("takes an answer again after the list of noises was too short", function()
+    local o = { steps = 2, latents = latents(2), noise = { latents(2) } }
+    local run = sampler("euler_a"):start(o).core
+    local z, t = run:next()
+    run:give(model(z, t))
+    z, t = run:next()
+    local before, out = run:latent():totable(), model(z, t)
+    for _ = 1, 2 do
+      local ok, err = pcall(run.give, run, out)
+      assert.is_false(ok)
+      assert.matches("needs noise 2, but the list has 1", err.message)
+      assert.same(before, run:latent():totable())
+    end
+  end)
+
   it("draws noise by seed and sample, whatever the batch", function()
     local both = start("euler_a"):run()
     local second = sampler("euler_a", { prediction = "v" }):run {
