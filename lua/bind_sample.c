@@ -6,6 +6,7 @@
 #include <math.h>
 
 #include "core/sample/sampler.h"
+#include "core/tensor/ops.h"
 
 #define SAMPLER_MT "weft.CoreSampler"
 #define RUN_MT "weft.CoreRun"
@@ -171,16 +172,16 @@ static int l_give(lua_State *L)
     return wf_run_give(lwf_ctx(L), r, out) == WF_OK ? 0 : lwf_raise(L);
 }
 
-static int l_latent(lua_State *L)
+/* A copy of what the run goes on from, which it shares with its forks: the caller's to write over.
+ */
+static int push_copy(lua_State *L, wf_tensor *t)
 {
-    return lwf_push_tensor(L, lwf_get(L), wf_run_get_latent(check_run(L)));
+    lwf_state *s = lwf_get(L);
+    return t ? lwf_push_tensor(L, s, wf_copy(s->ctx, t)) : 0;
 }
 
-static int l_x0(lua_State *L)
-{
-    wf_tensor *t = wf_run_get_x0(check_run(L));
-    return t ? lwf_push_tensor(L, lwf_get(L), t) : 0;
-}
+static int l_latent(lua_State *L) { return push_copy(L, wf_run_get_latent(check_run(L))); }
+static int l_x0(lua_State *L) { return push_copy(L, wf_run_get_x0(check_run(L))); }
 
 /* r:set(latent) */
 static int l_set(lua_State *L)

@@ -271,7 +271,7 @@ static wf_status start(wf_ctx *c, wf_run *r)
         return wf_fail_status(c, WF_EARG, "sampler: begin is past the last of %d calls", r->plan.n);
     wf_scope *scope = wf_scope_open(c);
     wfs_set_tensor(c, &r->x, r->o.image && r->begin > 0
-        ? wf_run_add_noise(c, r, r->o.image, r->o.latents)
+        ? wf_copy(c, wf_run_add_noise(c, r, r->o.image, r->o.latents))
         : wf_scale(c, r->o.latents, r->plan.init_sigma));
     wf_scope_close(c, scope, NULL);
     return wf_get_status(c);
@@ -319,13 +319,12 @@ bool wf_run_next(wf_ctx *c, wf_run *r, wf_run_call *call)
 {
     if (wf_has_failed(c) || r->i >= r->plan.n) return false;
     const double sigma = call_sigma(r, r->i);
-    *call = (wf_run_call){.input = r->x,
-                          .t = r->plan.t[r->i],
+    *call = (wf_run_call){.t = r->plan.t[r->i],
                           .sigma = sigma,
                           .step = r->i - r->begin + 1,
                           .steps = r->plan.n - r->begin};
-    if (r->s->method->scales_input)
-        call->input = wf_scale(c, r->x, 1.0 / sqrt(sigma * sigma + 1.0));
+    call->input = r->s->method->scales_input ? wf_scale(c, r->x, 1.0 / sqrt(sigma * sigma + 1.0))
+                                             : wf_copy(c, r->x);
     return !wf_has_failed(c);
 }
 
@@ -386,7 +385,8 @@ wf_status wf_run_set_latent(wf_ctx *c, wf_run *r, wf_tensor *x)
     const wf_shape a = wf_get_shape(x), b = wf_get_shape(r->x);
     if (!wf_shape_is_same(&a, &b))
         return wf_fail_status(c, WF_ESHAPE, "sampler: the new latent has another shape");
-    wfs_set_tensor(c, &r->x, x);
+    wf_tensor *own = wf_copy(c, x);
+    if (own) wfs_set_tensor(c, &r->x, own);
     return wf_get_status(c);
 }
 

@@ -46,7 +46,7 @@ typedef struct wf_run_opts {
 
 /* One call that the model is to answer. */
 typedef struct wf_run_call {
-    wf_tensor *input;            /* scaled as the model was trained, scoped */
+    wf_tensor *input;            /* scaled as the model was trained, scoped; the caller's */
     double t, sigma;             /* its time and noise level */
     int step, steps;             /* from 1; of the model calls of this run */
 } wf_run_call;

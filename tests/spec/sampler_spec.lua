@@ -240,6 +240,38 @@ describe("a run", function()
     end
   end)
 
+  it("shares no memory with its forks, its caller or the model", function()
+    for _, name in ipairs { "ddim", "dpmpp_2m", "pndm", "euler", "unipc" } do
+      local whole = start(name):run():totable()
+      local init = latents(2)
+      local run = start(name, { denoise = function(z, t)
+        local v = model(z, t)
+        z:zero_()
+        return v
+      end })
+      run:advance()
+      local fork = run:fork()
+      fork:latent():zero_()
+      fork:x0():zero_()
+      assert.same(whole, fork:run():totable())
+      assert.same(whole, run:run():totable())
+      run = start(name, { init = init, strength = 0 })
+      init:zero_()
+      assert.same(latents(2):totable(), run:latent():totable())
+      init = latents(2)
+      run:advance()
+      run.core:set(init)
+      init:zero_()
+      assert.same(latents(2):totable(), run:latent():totable())
+    end
+  end)
+
+  it("keeps no answer of the model's that is written over later", function()
+    local whole, answer = start("pndm"):run():totable(), latents(2)
+    local run = start("pndm", { denoise = function(z, t) return answer:copy_(model(z, t)) end })
+    assert.same(whole, run:run():totable())
+  end)
+
   it("draws noise by seed and sample, whatever the batch", function()
     local both = start("euler_a"):run()
     local second = sampler("euler_a", { prediction = "v" }):run {
