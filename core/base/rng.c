@@ -88,6 +88,7 @@ void wf_mt19937_seed(wf_mt19937 *g, uint64_t seed)
     for (uint32_t i = 1; i < 624; i++)
         g->s[i] = 1812433253u * (g->s[i - 1] ^ (g->s[i - 1] >> 30)) + i;
     g->next = 624;
+    g->has_spare = false;
 }
 
 static void mt_refill(wf_mt19937 *g)
@@ -146,18 +147,17 @@ void wf_mt19937_normal(wf_mt19937 *g, float *out, int64_t n)
         normal_wide(g, out, n);
         return;
     }
-    /* Below 16 values PyTorch draws doubles, two normals a pair, the second kept for the next
-     * value. */
-    double spare = 0.0;
     for (int64_t i = 0; i < n; i++) {
-        if (i % 2 == 1) {
-            out[i] = (float)spare;
+        if (g->has_spare) {
+            g->has_spare = false;
+            out[i] = (float)g->spare;
             continue;
         }
         const double u1 = mt_unit_f64(g), u2 = mt_unit_f64(g);
         const double r = sqrt(-2.0 * log1p(-u2)), a = TWO_PI * u1;
         out[i] = (float)(r * cos(a));
-        spare = r * sin(a);
+        g->spare = r * sin(a);
+        g->has_spare = true;
     }
 }
 

@@ -7,6 +7,7 @@
 #ifndef WF_CORE_RNG_H
 #define WF_CORE_RNG_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* Ten rounds of Philox: ctr is replaced by four random words. */
@@ -30,11 +31,14 @@ void wf_rng_bits(uint32_t *out, int64_t n, wf_rng_key key, uint64_t first);
 typedef struct wf_mt19937 {
     uint32_t s[624];
     int32_t next;
+    bool has_spare;      /* a draw of few values made one normal more than it needed */
+    double spare;
 } wf_mt19937;
 
 void wf_mt19937_seed(wf_mt19937 *g, uint64_t seed);
 uint32_t wf_mt19937_bits(wf_mt19937 *g);
-/* As torch.randn(n): the 16-wide path from 16 values on, the double path below. */
+/* As torch.randn(n): the 16-wide path from 16 values on, the double path below, which makes normals
+ * in pairs and keeps the second for the next draw below 16. */
 void wf_mt19937_normal(wf_mt19937 *g, float *out, int64_t n);
 
 /* torch.randn on CUDA: the draw-th call of torch.randn(n) after manual_seed(seed), draw from 0. */

@@ -37,6 +37,27 @@ static void torch_cpu(void **state)
     near(v, seed42, 8, 2e-6);
 }
 
+/* The same from one generator: draws of few values share their pairs, past a wide one too. */
+static void torch_cpu_draws(void **state)
+{
+    (void)state;
+    wf_mt19937 g;
+    float v[16];
+    const double few[] = {-0.486781, -0.603822, -0.558096, 0.667524, -0.197415, 1.942783},
+                 wide[] = {0.258252, -1.883326, 1.280092},
+                 after[] = {0.667524, 0.222459, -0.666225};
+    wf_mt19937_seed(&g, 5);
+    wf_mt19937_normal(&g, v, 3);
+    wf_mt19937_normal(&g, v + 3, 3);
+    near(v, few, 6, 2e-6);
+    wf_mt19937_seed(&g, 5);
+    wf_mt19937_normal(&g, v, 3);
+    wf_mt19937_normal(&g, v, 16);
+    near(v, wide, 3, 2e-6);
+    wf_mt19937_normal(&g, v, 3);
+    near(v, after, 3, 2e-6);
+}
+
 static void torch_cuda(void **state)
 {
     (void)state;
@@ -162,6 +183,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(torch_cpu),
+        cmocka_unit_test(torch_cpu_draws),
         cmocka_unit_test(torch_cuda),
         cmocka_unit_test(philox_positions),
         cmocka_unit_test(mem_counts),
