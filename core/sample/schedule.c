@@ -143,9 +143,11 @@ int wfs_space_times(const wf_sampler *s, int n, int extra, bool rounds, int64_t 
 {
     const wfs_config *k = &s->config;
     if (k->spacing == WFS_TRAILING) {
+        /* the reference's arange may by rounding run on to time -1, which no model knows */
         const double ratio = (double)k->train_steps / (double)n;
-        const int count = (int)ceil((double)last / ratio);
-        for (int i = 0; i < count; i++) t[i] = rint((double)last - (double)i * ratio) - 1.0;
+        int count = 0;
+        for (double at; count < n && (at = rint((double)last - count * ratio)) >= 1.0; count++)
+            t[count] = at - 1.0;
         return count;
     }
     const int64_t ratio = last / (n + extra);

@@ -160,6 +160,23 @@ describe("schedules", function()
     assert.same({ 999, 899, 799, 699, 599, 500, 400, 300, 200, 100 }, times("dpmpp_2m"))
     assert.same({ 999, 759, 499, 259 }, times("lcm", nil, 4))
   end)
+
+  it("trailing ends at a time that there is, after as many steps as asked for", function()
+    for steps = 1, 1000 do
+      local list = times("ddim", { spacing = "trailing" }, steps)
+      assert.equal(steps, #list)
+      assert.is_true(list[steps] >= 0)
+    end
+    local y = sampler("ddpm", { spacing = "trailing", prediction = "v" }):run {
+      steps = 61, latents = latents(1), denoise = model }
+    assert.is_true(y:abs():max():item() < math.huge)
+    local clipped = sampler("dpmpp_2m", { spacing = "trailing", config = {
+      lambda_min_clipped = -2 } })
+    for steps = 1, 100 do
+      local list = clipped:start { steps = steps, latents = latents(1) }:times()
+      assert.is_true(list[#list] >= 0)
+    end
+  end)
 end)
 
 describe("a run", function()
