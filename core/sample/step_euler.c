@@ -11,13 +11,19 @@
 #define COMMON "timestep_spacing steps_offset "
 
 /* x0 of out, which answers at x with this sigma. */
-static wf_tensor *predict_x0(wf_ctx *c, const wf_run *r, wf_tensor *out, double sigma)
+static wf_tensor *predict_x0_at(wf_ctx *c, const wf_run *r, wf_tensor *x, wf_tensor *out,
+                                double sigma)
 {
     const double s2 = sigma * sigma + 1.0;
     wf_tensor *x0 = out;
-    if (r->s->config.prediction == WFS_EPSILON) x0 = WFS_MIX2(c, 1.0, r->x, -sigma, out);
-    if (r->s->config.prediction == WFS_V) x0 = WFS_MIX2(c, 1.0 / s2, r->x, -sigma / sqrt(s2), out);
+    if (r->s->config.prediction == WFS_EPSILON) x0 = WFS_MIX2(c, 1.0, x, -sigma, out);
+    if (r->s->config.prediction == WFS_V) x0 = WFS_MIX2(c, 1.0 / s2, x, -sigma / sqrt(s2), out);
     return wfs_clip_x0(c, &r->s->config, x0);
+}
+
+static wf_tensor *predict_x0(wf_ctx *c, const wf_run *r, wf_tensor *out, double sigma)
+{
+    return predict_x0_at(c, r, r->x, out, sigma);
 }
 
 static wf_tensor *slope(wf_ctx *c, wf_tensor *x, wf_tensor *x0, double sigma)
@@ -46,13 +52,10 @@ static wf_tensor *step_euler(wf_ctx *c, wf_run *r, wf_tensor *out, wf_tensor **x
     const double gamma = churns ? fmin(r->o.s_churn / (r->plan.n_sigmas - 1), M_SQRT2 - 1.0) : 0.0;
     const double hat = sigma * (gamma + 1.0);
     wf_tensor *x = r->x;
-    if (gamma > 0.0) {
+    if (gamma > 0.0)
         x = WFS_MIX2(c, 1.0, x, r->o.s_noise * sqrt(hat * hat - sigma * sigma), wfs_draw(c, r));
-        *x0 = r->s->config.prediction == WFS_EPSILON ? WFS_MIX2(c, 1.0, x, -hat, out)
-                                                     : predict_x0(c, r, out, sigma);
-    } else {
-        *x0 = predict_x0(c, r, out, sigma);
-    }
+    /* the model answered before the noise; the reference raises sigma for epsilon alone */
+    *x0 = predict_x0_at(c, r, x, out, r->s->config.prediction == WFS_EPSILON ? hat : sigma);
     return WFS_MIX2(c, 1.0, x, next - hat, slope(c, x, *x0, hat));
 }
 

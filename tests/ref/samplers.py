@@ -189,7 +189,9 @@ def single(m):
     m.case("euler", "sigma_min_last", dict(final_sigmas_type="sigma_min"))
     m.case("euler", "sigma_range_karras", dict(use_karras_sigmas=True, sigma_min=0.1, sigma_max=10.0))
     m.case("euler", "continuous", dict(timestep_type="continuous", prediction_type="v_prediction"))
-    m.case("euler", "churn", steps=6, call=dict(s_churn=2.0, s_tmin=0.05, s_tmax=12.0, s_noise=1.003))
+    for prediction in ("epsilon", "v_prediction", "sample"):
+        m.case("euler", "churn" if prediction == "epsilon" else f"churn_{prediction}", dict(prediction_type=prediction), steps=6,
+               call=dict(s_churn=2.0, s_tmin=0.05, s_tmax=12.0, s_noise=1.003))
     m.case("dpm2_a", "cosine_linspace", betas=COSINE)
     m.case("heun", "clip", dict(clip_sample=True))
     for algorithm in ("dpmsolver", "dpmsolver++", "sde-dpmsolver", "sde-dpmsolver++"):
