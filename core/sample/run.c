@@ -102,16 +102,22 @@ static int compare_floats(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* The value below which a share q of |v| lies, between two values linear. */
+/* The value below which a share q of |v| lies, between two values linear; NAN when one is. */
 static double quantile(float *v, int64_t n, double q)
 {
-    for (int64_t i = 0; i < n; i++) v[i] = fabsf(v[i]);
+    for (int64_t i = 0; i < n; i++) {
+        if (isnan(v[i])) return (double)NAN;
+        v[i] = fabsf(v[i]);
+    }
     qsort(v, (size_t)n, sizeof *v, compare_floats);
     const double at = q * (double)(n - 1);
     const int64_t low = (int64_t)at < n - 1 ? (int64_t)at : n - 1,
                   high = low + 1 < n ? low + 1 : low;
     return (double)v[low] + (at - (double)low) * (double)(v[high] - v[low]);
 }
+
+/* v within lo ... hi; fmin and fmax would make a number of NAN. */
+static double within(double v, double lo, double hi) { return v < lo ? lo : v > hi ? hi : v; }
 
 /* Saharia et al., arXiv:2205.11487, section 2.3: clip to a quantile and scale back, each sample by
  * itself. */
@@ -126,12 +132,11 @@ static wf_tensor *threshold(wf_ctx *c, const wfs_config *k, wf_tensor *x0)
     if (wf_to_f32(c, x0, v, n) == WF_OK) {
         float *sorted = v + n;
         memcpy(sorted, v, (size_t)n * sizeof *v);
-        for (int64_t b = 0; b < B; b++) {
-            const double top =
-                fmin(fmax(quantile(sorted + b * each, each, k->threshold_ratio), 1.0),
-                     fmax(k->threshold_max, 1.0));
+        for (int64_t b = 0; b < B && each > 0; b++) {
+            const double top = within(quantile(sorted + b * each, each, k->threshold_ratio), 1.0,
+                                      fmax(k->threshold_max, 1.0));
             for (int64_t i = b * each; i < (b + 1) * each; i++)
-                v[i] = (float)(fmin(fmax((double)v[i], -top), top) / top);
+                v[i] = (float)(within((double)v[i], -top, top) / top);
         }
         y = wf_from_host(c, WF_DTYPE_F32, &s, v);
     }

@@ -289,6 +289,25 @@ describe("a run", function()
     assert.same(whole, run:run():totable())
   end)
 
+  it("lets no threshold hide what is not a number, in the sample that has it", function()
+    local s = sampler.from_config { _class_name = "DDPMScheduler", thresholding = true }
+    local run = s:start { steps = 2, latents = latents(2) }.core
+    local out = latents(2)
+    out[{ 1, 1, 1, 1 }] = 0 / 0
+    run:next()
+    run:give(out)
+    local x0 = run:x0():reshape(2, 32)
+    for i, v in ipairs(x0:select(1, 1):totable()) do assert(v ~= v, "value " .. i) end
+    assert.is_true(x0:select(1, 2):abs():max():item() <= 1)
+  end)
+
+  it("thresholds samples that have no values", function()
+    local s = sampler.from_config { _class_name = "DDPMScheduler", thresholding = true }
+    local none = weft.tensor.zeros { 2, 0 }
+    local y = s:run { steps = 2, latents = none, denoise = function(z) return z end }
+    assert.equal(0, y:size(2))
+  end)
+
   it("draws noise by seed and sample, whatever the batch", function()
     local both = start("euler_a"):run()
     local second = sampler("euler_a", { prediction = "v" }):run {
