@@ -87,6 +87,12 @@ static double number(wf_ctx *c, const wfs_method *m, const wf_json *j, const cha
                                                          : fallback;
 }
 
+static int64_t whole(wf_ctx *c, const wfs_method *m, const wf_json *j, const char *key,
+                     int64_t fallback)
+{
+    return has_word(m->keys, key) ? wf_json_get_int(c, j, key, fallback) : fallback;
+}
+
 static wfs_sigmas read_layout(wf_ctx *c, const wfs_method *m, const wf_json *j)
 {
     static const struct { const char *key; wfs_sigmas how;
@@ -175,11 +181,26 @@ static void read_flags(wf_ctx *c, const wfs_method *m, const wf_json *j, wfs_con
                 "sampler: \"use_dynamic_shifting\" is not supported; set \"shift\"");
 }
 
+static uint64_t read_no_corrector(wf_ctx *c, const wfs_method *m, const wf_json *j)
+{
+    const wf_json *list =
+        has_word(m->keys, "disable_corrector") ? wf_json_find(j, "disable_corrector") : NULL;
+    uint64_t steps = 0;
+    for (int64_t i = 0; i < wf_json_count(list); i++) {
+        const int64_t at = wf_json_int(wf_json_at(list, i), -1);
+        if (at < 0 || at > 63)
+            wf_fail(c, WF_EARG, "sampler: \"disable_corrector\" may list steps from 0 to 63");
+        else
+            steps |= UINT64_C(1) << at;
+    }
+    return steps;
+}
+
 static void read_numbers(wf_ctx *c, const wfs_method *m, const wf_json *j, wfs_config *k)
 {
     k->train_steps = wf_json_get_int(c, j, "num_train_timesteps", 1000);
-    k->steps_offset = (int64_t)number(c, m, j, "steps_offset", 0.0);
-    k->original_steps = (int64_t)number(c, m, j, "original_inference_steps", 50.0);
+    k->steps_offset = whole(c, m, j, "steps_offset", 0);
+    k->original_steps = whole(c, m, j, "original_inference_steps", 50);
     k->clip_range = number(c, m, j, "clip_sample_range", 1.0);
     k->threshold_ratio = number(c, m, j, "dynamic_thresholding_ratio", 0.995);
     k->threshold_max = number(c, m, j, "sample_max_value", 1.0);
@@ -189,19 +210,18 @@ static void read_numbers(wf_ctx *c, const wfs_method *m, const wf_json *j, wfs_c
     k->timestep_scaling = number(c, m, j, "timestep_scaling", 10.0);
     k->sigma_min = number(c, m, j, "sigma_min", (double)NAN);
     k->sigma_max = number(c, m, j, "sigma_max", (double)NAN);
-    k->order = (int)number(c, m, j, "solver_order", 2.0);
-    const wf_json *list =
-        has_word(m->keys, "disable_corrector") ? wf_json_find(j, "disable_corrector") : NULL;
-    for (int64_t i = 0; i < wf_json_count(list); i++) {
-        const int64_t at = wf_json_int(wf_json_at(list, i), -1);
-        if (at >= 0 && at < 64) k->no_corrector |= UINT64_C(1) << at;
-    }
+    const int64_t order = whole(c, m, j, "solver_order", 2);
+    if (order < 1 || order > 3) wf_fail(c, WF_EARG, "sampler: \"solver_order\" must be 1, 2 or 3");
+    k->order = (int)order;
+    k->no_corrector = read_no_corrector(c, m, j);
     if (k->train_steps < 2 || k->train_steps > 1 << 20)
         wf_fail(c, WF_EARG, "sampler: \"num_train_timesteps\" must be from 2 to %d", 1 << 20);
     else if (has_word(m->keys, "original_inference_steps")
              && (k->original_steps < 1 || k->original_steps > k->train_steps))
         wf_fail(c, WF_EARG,
                 "sampler: \"original_inference_steps\" must be from 1 to \"num_train_timesteps\"");
+    else if (!(k->threshold_ratio >= 0.0 && k->threshold_ratio <= 1.0))
+        wf_fail(c, WF_EARG, "sampler: \"dynamic_thresholding_ratio\" must be from 0 to 1");
     else if (k->steps_offset < 0 || k->steps_offset >= k->train_steps)
         wf_fail(c, WF_EARG,
                 "sampler: \"steps_offset\" must be from 0 to below \"num_train_timesteps\"");

@@ -161,7 +161,7 @@ static const char *refuse_solver(const wfs_config *k)
                "sigma_min";
     if (k->algorithm == WFS_SDE_DPM && k->order == 3)
         return "\"sde-dpmsolver\" has no third order: use sde-dpmsolver++";
-    return k->order < 1 || k->order > 3 ? "\"solver_order\" must be 1, 2 or 3" : NULL;
+    return NULL;
 }
 
 static wf_status plan_solver(wf_ctx *c, const wf_sampler *s, int steps, wfs_plan *p)
@@ -289,11 +289,6 @@ static wf_tensor *step_deis(wf_ctx *c, wf_run *r, wf_tensor *out, wf_tensor **x0
     return wfs_mix(c, order + 1, k, t);
 }
 
-static const char *refuse_deis(const wfs_config *k)
-{
-    return k->order < 1 || k->order > 3 ? "\"solver_order\" must be 1, 2 or 3" : NULL;
-}
-
 const wfs_method wfs_deis = {
     .name = "DEISMultistepScheduler",
     .predictions = ALL_PREDICTIONS,
@@ -301,6 +296,5 @@ const wfs_method wfs_deis = {
     .keys = SIGMA_KEYS
     "solver_order thresholding dynamic_thresholding_ratio sample_max_value algorithm_type "
     "solver_type lower_order_final timestep_spacing steps_offset sigma_schedule",
-    .refuse = refuse_deis,
     .plan = plan_solver,
     .step = step_deis};

@@ -413,6 +413,27 @@ describe("configs", function()
     assert.matches("there is no such file", message(sampler.load, "/nowhere"))
   end)
 
+  it("have whole numbers where they count, of steps that there are", function()
+    local function why(class, key, value)
+      return message(sampler.from_config, { _class_name = class .. "Scheduler", [key] = value })
+    end
+    for _, v in ipairs { 1e300, -1e300, 1.5 } do
+      assert.matches("steps_offset.* a whole number", why("DDIM", "steps_offset", v))
+      assert.matches("solver_order.* a whole number", why("UniPCMultistep", "solver_order", v))
+      assert.matches("original_inference_steps.* a whole number",
+        why("LCM", "original_inference_steps", v))
+    end
+    for _, v in ipairs { 0, 4, 2 ^ 32 + 2 } do
+      for _, class in ipairs { "UniPCMultistep", "DPMSolverMultistep", "DEISMultistep" } do
+        assert.matches("must be 1, 2 or 3", why(class, "solver_order", v))
+      end
+    end
+    for _, v in ipairs { -1, 64, 1e300, 0.5 } do
+      assert.matches("steps from 0 to 63", why("UniPCMultistep", "disable_corrector", { 0, v }))
+    end
+    assert.matches("from 0 to 1", why("DDIM", "dynamic_thresholding_ratio", -1e300))
+  end)
+
   it("and runs say what they miss", function()
     local s = sampler "ddim"
     assert.matches("latents must be a tensor", message(s.run, s, { denoise = model }))
