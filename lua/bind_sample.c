@@ -85,6 +85,15 @@ static double number_of(lua_State *L, int arg, const char *name, double fallback
     return v;
 }
 
+static int int_of(lua_State *L, int arg, const char *name, int fallback)
+{
+    if (!lwf_field(L, arg, name)) return fallback;
+    const char *what = lua_pushfstring(L, "sampler: %s", name);
+    const int64_t v = lwf_check_int(L, lua_gettop(L) - 1, what, INT32_MIN, INT32_MAX);
+    lua_pop(L, 2);
+    return (int)v;
+}
+
 static wf_tensor *tensor_of(lua_State *L, int arg, const char *name)
 {
     if (!lwf_field(L, arg, name)) return NULL;
@@ -116,15 +125,15 @@ static int l_run(lua_State *L)
     wf_sampler **s = (wf_sampler **)luaL_checkudata(L, 1, SAMPLER_MT);
     wf_run_opts o = WF_RUN_DEFAULTS;
     luaL_checktype(L, 2, LUA_TTABLE);
-    o.steps = (int)number_of(L, 2, "steps", 0);
+    o.steps = int_of(L, 2, "steps", 0);
     o.strength = number_of(L, 2, "strength", 1.0);
-    o.begin = (int)number_of(L, 2, "begin", -1.0);
+    o.begin = int_of(L, 2, "begin", -1);
     o.eta = number_of(L, 2, "eta", o.eta);
     o.s_churn = number_of(L, 2, "s_churn", 0.0);
     o.s_tmin = number_of(L, 2, "s_tmin", 0.0);
     o.s_tmax = number_of(L, 2, "s_tmax", o.s_tmax);
     o.s_noise = number_of(L, 2, "s_noise", 1.0);
-    o.order = (int)number_of(L, 2, "order", 0);
+    o.order = int_of(L, 2, "order", 0);
     if (lwf_field(L, 2, "use_clipped_model_output")) o.use_clipped = lua_toboolean(L, -1);
     if (lwf_field(L, 2, "seed")) o.seed = lwf_check_seed(L, lua_gettop(L), "sampler: seed");
     o.latents = tensor_of(L, 2, "latents");

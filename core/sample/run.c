@@ -261,7 +261,8 @@ static wf_status check_image(wf_ctx *c, const wf_run_opts *o)
 static int begin_at(const wf_run *r)
 {
     const int steps = r->plan.order > 1 ? (r->plan.n + 1) / 2 : r->plan.n;
-    const int wanted = (int)fmin(floor(r->o.steps * r->o.strength + 1e-9), r->o.steps);
+    const double share = floor(r->o.steps * r->o.strength + 1e-9);
+    const int wanted = (int)fmin(fmax(share, -1.0), r->o.steps);
     if (r->o.begin >= 0) return r->o.begin;
     return r->o.image && wanted < steps ? (steps - wanted) * r->plan.order : 0;
 }

@@ -439,6 +439,14 @@ describe("configs", function()
     assert.matches("latents must be a tensor", message(s.run, s, { denoise = model }))
     assert.matches("steps must be from 1 to 1000",
       message(s.run, s, { steps = 2000, latents = latents(1), denoise = model }))
+    for _, begin in ipairs { 1e300, 0.5, 0 / 0 } do
+      assert.matches("sampler: begin must be a whole number", message(s.start, s, {
+        latents = latents(1), init = latents(1), begin = begin }))
+    end
+    for _, strength in ipairs { -1e300, -0.5, 0 / 0 } do
+      assert.matches("begin is past the last", message(s.start, s, {
+        latents = latents(1), init = latents(1), strength = strength }))
+    end
     assert.matches("denoise must be a function", message(s.run, s, { latents = latents(1) }))
     assert.matches("the model answered f32 %[1,4%]", message(s.run, s, {
       latents = latents(1), denoise = function() return weft.tensor.zeros { 1, 4 } end }))
