@@ -108,8 +108,15 @@ extern const wfs_method wfs_unipc;                               /* step_unipc.c
 
 /* ---- schedule.c ---- */
 
-/* alpha_bar[n] and beta[n] of a config. */
-wf_status wfs_fill_tables(wf_ctx *c, const wf_json *config, bool zero_snr, float *alpha_bar,
+/* What a config, or its class where the config is silent, says of the betas. Borrowed. */
+typedef struct wfs_betas {
+    const char *schedule;
+    double start, end;
+    const wf_json *trained;               /* the betas themselves, or no list */
+} wfs_betas;
+
+/* alpha_bar[n] and beta[n]. */
+wf_status wfs_fill_tables(wf_ctx *c, const wfs_betas *b, bool zero_snr, float *alpha_bar,
                           float *beta, int64_t n);
 double wfs_table_sigma(const wf_sampler *s, int64_t t);              /* sqrt((1 - ab) / ab) */
 double wfs_time_sigma(const wf_sampler *s, double t); /* between table entries, linear */

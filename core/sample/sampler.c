@@ -127,6 +127,21 @@ static wfs_spacing default_spacing(const wfs_method *m)
     return leads ? WFS_LEADING : WFS_LINSPACE;
 }
 
+static wfs_betas read_betas(wf_ctx *c, const wfs_method *m, const wf_json *j)
+{
+    const bool is_distilled = m == &wfs_lcm || m == &wfs_tcd;
+    const bool is_narrow =
+        is_distilled || m == &wfs_heun || m == &wfs_dpm2 || m == &wfs_dpm2_a;
+    const char *schedule = m == &wfs_unclip ? "squaredcos_cap_v2"
+                           : is_distilled   ? "scaled_linear"
+                                            : "linear";
+    return (wfs_betas){
+        .schedule = wf_json_get_text(c, j, "beta_schedule", schedule),
+        .start = wf_json_get_number(c, j, "beta_start", is_narrow ? 0.00085 : 1e-4),
+        .end = wf_json_get_number(c, j, "beta_end", is_narrow ? 0.012 : 0.02),
+        .trained = wf_json_find(j, "trained_betas")};
+}
+
 static void read_kinds(wf_ctx *c, const wfs_method *m, const wf_json *j, wfs_config *k)
 {
     k->prediction = (wfs_prediction)choice(
@@ -174,8 +189,6 @@ static void read_flags(wf_ctx *c, const wfs_method *m, const wf_json *j, wfs_con
     k->invert = flag(c, m, j, "invert_sigmas", false);
     k->stochastic = flag(c, m, j, "stochastic_sampling", false);
     k->is_flow = k->sigmas == WFS_FLOW_SIGMAS;
-    const char *schedule = wf_json_get_text(c, j, "beta_schedule", "linear");
-    k->is_cosine = schedule && strcmp(schedule, "squaredcos_cap_v2") == 0;
     if (flag(c, m, j, "use_dynamic_shifting", false))
         wf_fail(c, WF_EUNSUPPORTED,
                 "sampler: \"use_dynamic_shifting\" is not supported; set \"shift\"");
@@ -246,13 +259,15 @@ static wf_status read_config(wf_ctx *c, const wfs_method *m, const wf_json *j, w
 static wf_status fill(wf_ctx *c, wf_sampler *s, const wf_json *j)
 {
     WF_TRY(read_config(c, s->method, j, &s->config));
+    const wfs_betas betas = read_betas(c, s->method, j);
     const int64_t n = s->config.train_steps;
     s->text = wf_json_write(c, j);
     s->alpha_bar = wf_mem_alloc(s->mem, 2 * (size_t)n * sizeof *s->alpha_bar);
     if (!s->alpha_bar)
         return wf_fail_status(c, WF_ENOMEM, "sampler: no memory for %lld times", (long long)n);
     s->beta = s->alpha_bar + n;
-    WF_TRY(wfs_fill_tables(c, j, s->config.zero_snr, s->alpha_bar, s->beta, n));
+    WF_TRY(wfs_fill_tables(c, &betas, s->config.zero_snr, s->alpha_bar, s->beta, n));
+    s->config.is_cosine = strcmp(betas.schedule, "squaredcos_cap_v2") == 0;
     /* an infinite sigma cannot be walked from: the reference puts this in its place */
     if (s->config.zero_snr && s->method->walks_sigmas) s->alpha_bar[n - 1] = 0x1p-24f;
     return wf_get_status(c);

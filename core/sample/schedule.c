@@ -68,20 +68,17 @@ static void rescale_to_zero(float *ab, int64_t n)
     }
 }
 
-wf_status wfs_fill_tables(wf_ctx *c, const wf_json *j, bool zero_snr, float *ab, float *betas,
+wf_status wfs_fill_tables(wf_ctx *c, const wfs_betas *b, bool zero_snr, float *ab, float *betas,
                           int64_t n)
 {
-    const wf_json *given = wf_json_find(j, "trained_betas");
-    const char *schedule = wf_json_get_text(c, j, "beta_schedule", "linear");
-    const double from = wf_json_get_number(c, j, "beta_start", 1e-4),
-                 to = wf_json_get_number(c, j, "beta_end", 0.02);
+    const wf_json *given = b->trained;
     WF_TRY(wf_get_status(c));
-    if (!is_schedule(schedule))
+    if (!is_schedule(b->schedule))
         return wf_fail_status(
             c, WF_EARG,
             "sampler: \"beta_schedule\" is \"%.40s\"; it may be linear, scaled_linear, "
             "squaredcos_cap_v2, laplace or sigmoid",
-            schedule);
+            b->schedule);
     if (wf_json_is_array(given) && wf_json_count(given) != n)
         return wf_fail_status(
             c, WF_EARG,
@@ -91,7 +88,7 @@ wf_status wfs_fill_tables(wf_ctx *c, const wf_json *j, bool zero_snr, float *ab,
     for (int64_t i = 0; i < n; i++) {
         const float beta =
             (float)(wf_json_is_array(given) ? wf_json_number(wf_json_at(given, i), 0.0)
-                                            : beta_at(schedule, from, to, i, n));
+                                            : beta_at(b->schedule, b->start, b->end, i, n));
         if (!(beta > 0.0f && beta < 1.0f))
             return wf_fail_status(c, WF_EARG,
                                   "sampler: beta %lld is %g; each must be between 0 and 1",

@@ -140,6 +140,8 @@ def accepts(kind, key):
 
 def grid(m):
     """Every scheduler by prediction and spacing; then the sigmas, the betas and the lengths."""
+    for kind in CLASSES:
+        m.case(kind, "nothing", whole=False, betas={})
     for kind in FULL:
         m.case(kind, "betas_only", whole=False)
         for prediction in ("epsilon", "v_prediction", "sample"):
