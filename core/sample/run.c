@@ -28,6 +28,7 @@ wf_tensor *wfs_to_x0(wf_ctx *c, wfs_prediction p, wf_tensor *x, wf_tensor *out, 
 {
     if (p == WFS_EPSILON) return WFS_MIX2(c, 1.0 / a, x, -s / a, out);
     if (p == WFS_V) return WFS_MIX2(c, a, x, -s, out);
+    if (p == WFS_FLOW) return WFS_MIX2(c, 1.0, x, -s, out);
     return out;
 }
 

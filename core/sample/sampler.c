@@ -250,6 +250,10 @@ static wf_status read_config(wf_ctx *c, const wfs_method *m, const wf_json *j, w
     if (!(m->predictions >> k->prediction & 1))
         return wf_fail_status(
             c, WF_EARG, "sampler: %s cannot run a model with this \"prediction_type\"", m->name);
+    /* the answer is of x = (1 - sigma) x0 + sigma noise, which other sigmas do not make */
+    if (k->prediction == WFS_FLOW && !k->is_flow && m->predictions != 1u << WFS_FLOW)
+        return wf_fail_status(c, WF_EARG,
+                              "sampler: \"flow_prediction\" needs \"use_flow_sigmas\"");
     const char *why = m->refuse ? m->refuse(k) : NULL;
     return why ? wf_fail_status(c, WF_EARG, "sampler: %s", why) : WF_OK;
 }

@@ -49,10 +49,10 @@ static wf_tensor *convert(wf_ctx *c, const wf_run *r, wf_tensor *out, bool to_x0
 {
     const wfs_config *k = &r->s->config;
     const level l = level_at(r, r->i);
-    *x0 = k->prediction == WFS_FLOW ? WFS_MIX2(c, 1.0, r->x, -r->plan.sigma[r->i], out)
-                                    : wfs_to_x0(c, k->prediction, r->x, out, l.a, l.s);
-    if (to_x0) return *x0 = wfs_clip_x0(c, k, *x0);
-    return wfs_to_eps(c, k->prediction, r->x, out, l.a, l.s);
+    *x0 = wfs_clip_x0(c, k, wfs_to_x0(c, k->prediction, r->x, out, l.a, l.s));
+    if (to_x0) return *x0;
+    return k->threshold ? wfs_to_eps(c, WFS_SAMPLE, r->x, *x0, l.a, l.s)
+                        : wfs_to_eps(c, k->prediction, r->x, out, l.a, l.s);
 }
 
 /* ---- the coefficients of a step from level s to level t ---- */
@@ -161,6 +161,8 @@ static const char *refuse_solver(const wfs_config *k)
                "sigma_min";
     if (k->algorithm == WFS_SDE_DPM && k->order == 3)
         return "\"sde-dpmsolver\" has no third order: use sde-dpmsolver++";
+    if (!solves_x0(k) && k->prediction == WFS_FLOW)
+        return "\"algorithm_type\" without ++ is not made for \"flow_prediction\"";
     return NULL;
 }
 
@@ -269,7 +271,7 @@ static wf_tensor *step_deis(wf_ctx *c, wf_run *r, wf_tensor *out, wf_tensor **x0
     wf_tensor *t[4] = {r->x};
     wf_tensor *pred = convert(c, r, out, true, x0);
     const level to = level_at(r, r->i + 1), from = level_at(r, r->i);
-    wfs_push(c, r, WFS_MIX2(c, 1.0 / from.s, r->x, -from.a / from.s, pred), r->s->config.order);
+    wfs_push(c, r, wfs_to_eps(c, WFS_SAMPLE, r->x, pred, from.a, from.s), r->s->config.order);
     const int order = order_now(r, r->s->config.lower_order_final && r->plan.n < 15);
     double rho[3] = {0.0};
     for (int i = 0; i < order; i++) rho[i] = level_at(r, r->i - i).s / level_at(r, r->i - i).a;

@@ -35,7 +35,7 @@ static wf_status plan_flow(wf_ctx *c, const wf_sampler *s, int steps, wfs_plan *
 static wf_tensor *step_flow_euler(wf_ctx *c, wf_run *r, wf_tensor *out, wf_tensor **x0)
 {
     const double sigma = r->plan.sigma[r->i], next = r->plan.sigma[r->i + 1];
-    *x0 = WFS_MIX2(c, 1.0, r->x, -sigma, out);
+    *x0 = wfs_to_x0(c, WFS_FLOW, r->x, out, 1.0 - sigma, sigma);
     if (r->s->config.stochastic) return WFS_MIX2(c, 1.0 - next, *x0, next, wfs_draw(c, r));
     return WFS_MIX2(c, 1.0, r->x, next - sigma, out);
 }

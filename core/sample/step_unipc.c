@@ -94,8 +94,7 @@ static wf_tensor *step_unipc(wf_ctx *c, wf_run *r, wf_tensor *out, wf_tensor **x
     const wfs_config *k = &r->s->config;
     double a, s, lambda;
     level_at(r, r->i, &a, &s, &lambda);
-    *x0 = k->prediction == WFS_FLOW ? WFS_MIX2(c, 1.0, r->x, -r->plan.sigma[r->i], out)
-                                    : wfs_to_x0(c, k->prediction, r->x, out, a, s);
+    *x0 = wfs_to_x0(c, k->prediction, r->x, out, a, s);
     if (k->predict_x0) *x0 = wfs_clip_x0(c, k, *x0);
     wf_tensor *now = k->predict_x0 ? *x0 : wfs_to_eps(c, k->prediction, r->x, out, a, s), *x = r->x;
     const bool corrects =
@@ -114,6 +113,10 @@ static const char *refuse(const wfs_config *k)
 {
     if (k->is_bh1 && !k->ends_at_sigma_min)
         return "\"solver_type\" bh1 cannot end at 0: use bh2, or \"final_sigmas_type\" sigma_min";
+    if (!k->predict_x0 && !k->ends_at_sigma_min)
+        return "\"predict_x0\" false cannot end at 0: set \"final_sigmas_type\" to sigma_min";
+    if (!k->predict_x0 && k->prediction == WFS_FLOW)
+        return "\"predict_x0\" false is not made for \"flow_prediction\"";
     return NULL;
 }
 

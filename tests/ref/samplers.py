@@ -212,6 +212,9 @@ def single(m):
     m.case("dpm_multi", "lu", dict(use_lu_lambdas=True, solver_order=3), steps=8)
     m.case("dpm_multi", "lambda_clip", dict(lambda_min_clipped=-5.1), betas=COSINE)
     m.case("dpm_multi", "threshold", dict(thresholding=True, sample_max_value=1.5, dynamic_thresholding_ratio=0.8))
+    for algorithm in ("dpmsolver", "sde-dpmsolver"):
+        m.case("dpm_multi", f"{algorithm}_threshold", dict(algorithm_type=algorithm, thresholding=True, sample_max_value=1.5,
+                                                           dynamic_thresholding_ratio=0.8, final_sigmas_type="sigma_min"))
     m.case("dpm_multi", "flow", dict(use_flow_sigmas=True, flow_shift=3.0, prediction_type="flow_prediction"))
     for algorithm in ("dpmsolver", "dpmsolver++", "sde-dpmsolver++"):
         plain = {"final_sigmas_type": "sigma_min"} if algorithm == "dpmsolver" else {}

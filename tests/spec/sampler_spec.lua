@@ -413,6 +413,23 @@ describe("configs", function()
     assert.matches("there is no such file", message(sampler.load, "/nowhere"))
   end)
 
+  it("of solvers on eps say what these cannot do", function()
+    local function why(class, config)
+      config._class_name, config.prediction_type = class .. "Scheduler", "flow_prediction"
+      return message(sampler.from_config, config)
+    end
+    for _, class in ipairs { "DPMSolverMultistep", "DPMSolverSinglestep" } do
+      assert.matches("without %+%+ is not made for \"flow_prediction\"", why(class, {
+        algorithm_type = "dpmsolver", final_sigmas_type = "sigma_min", use_flow_sigmas = true }))
+      assert.matches("needs \"use_flow_sigmas\"", why(class, {}))
+    end
+    assert.matches("\"predict_x0\" false is not made for \"flow_prediction\"",
+      why("UniPCMultistep", { predict_x0 = false, final_sigmas_type = "sigma_min",
+        use_flow_sigmas = true }))
+    assert.matches("\"predict_x0\" false cannot end at 0", message(sampler.from_config, {
+      _class_name = "UniPCMultistepScheduler", predict_x0 = false }))
+  end)
+
   it("have whole numbers where they count, of steps that there are", function()
     local function why(class, key, value)
       return message(sampler.from_config, { _class_name = class .. "Scheduler", [key] = value })
