@@ -125,6 +125,7 @@ double wfs_sigma_time(const wf_sampler *s, double sigma);            /* back, li
  * leaves room for the final 0. Rounded to whole numbers when rounds. Returns how many there are. */
 int wfs_space_times(const wf_sampler *s, int n, int extra, bool rounds, int64_t train_steps,
                     double *t);
+double wfs_shifted(double shift, double t);                          /* a time of flow, shifted */
 /* n sigmas of a layout from max down to min; not for WFS_BY_TIMES. */
 void wfs_lay_sigmas(const wf_sampler *s, wfs_sigmas how, int n, double max, double min,
                     double *sigma);
@@ -153,6 +154,9 @@ void wfs_list_slots(wf_run *r, wf_tensor **slots[WFS_SLOTS]);
 wf_tensor *wfs_to_x0(wf_ctx *c, wfs_prediction p, wf_tensor *x, wf_tensor *out, double a, double s);
 wf_tensor *wfs_to_eps(wf_ctx *c, wfs_prediction p, wf_tensor *x, wf_tensor *out, double a,
                       double s);
+/* Heun's step, of two calls, and a plan of single calls spread over them (step_euler.c). */
+wf_tensor *wfs_step_heun(wf_ctx *c, wf_run *r, wf_tensor *out, wf_tensor **x0);
+wf_status wfs_double_calls(wf_ctx *c, wfs_plan *p);
 double wfs_alpha_bar(const wf_run *r, double t, double at_negative);
 
 #endif

@@ -250,7 +250,7 @@ void wfs_lay_sigmas(const wf_sampler *s, wfs_sigmas how, int n, double max, doub
     for (int i = 0; i < n; i++) sigma[i] = lay_one(s, how, n, i, max, min);
 }
 
-static double shifted(double shift, double t) { return shift * t / (1.0 + (shift - 1.0) * t); }
+double wfs_shifted(double shift, double t) { return shift * t / (1.0 + (shift - 1.0) * t); }
 
 /* Sigmas of rectified flow for solvers made for diffusion: from 1 (less a little) down. */
 static void lay_flow(const wf_sampler *s, int n, bool from_one, double *t, double *sigma)
@@ -258,7 +258,7 @@ static void lay_flow(const wf_sampler *s, int n, bool from_one, double *t, doubl
     const double N = (double)s->config.train_steps;
     for (int i = 0; i < n; i++) {
         const double at = linspace(1.0, 1.0 / N, n + 1, from_one ? i : n - i);
-        sigma[i] = shifted(s->config.shift, from_one ? at : 1.0 - at);
+        sigma[i] = wfs_shifted(s->config.shift, from_one ? at : 1.0 - at);
         if (from_one && i == 0 && fabs(sigma[0] - 1.0) < 1e-6) sigma[0] -= 1e-6;
         t[i] = trunc(sigma[i] * N);
     }

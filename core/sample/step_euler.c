@@ -15,9 +15,9 @@ static wf_tensor *predict_x0_at(wf_ctx *c, const wf_run *r, wf_tensor *x, wf_ten
                                 double sigma)
 {
     const double s2 = sigma * sigma + 1.0;
-    wf_tensor *x0 = out;
-    if (r->s->config.prediction == WFS_EPSILON) x0 = WFS_MIX2(c, 1.0, x, -sigma, out);
-    if (r->s->config.prediction == WFS_V) x0 = WFS_MIX2(c, 1.0 / s2, x, -sigma / sqrt(s2), out);
+    const wfs_prediction p = r->s->config.prediction;
+    wf_tensor *x0 = p == WFS_V ? WFS_MIX2(c, 1.0 / s2, x, -sigma / sqrt(s2), out)
+                               : wfs_to_x0(c, p, x, out, 1.0, sigma);
     return wfs_clip_x0(c, &r->s->config, x0);
 }
 
@@ -98,28 +98,29 @@ const wfs_method wfs_euler_a = {.name = "EulerAncestralDiscreteScheduler",
 
 /* ---- two calls a step ---- */
 
-/* Spread n sigmas and their end over the calls: the first once, those between twice, the end once.
- */
-static void double_sigmas(wfs_plan *p, double *v, int n)
+/* The first time and sigma stand for one call, those between for two, the end for one. */
+wf_status wfs_double_calls(wf_ctx *c, wfs_plan *p)
 {
-    const double end = v[n];
-    for (int i = n - 1; i > 0; i--) v[2 * i] = v[2 * i - 1] = v[i];
-    v[2 * n - 1] = end;
+    const int n = p->n;
+    const double end = p->sigma[n];
+    for (int i = n - 1; i > 0; i--) {
+        p->sigma[2 * i] = p->sigma[2 * i - 1] = p->sigma[i];
+        p->t[2 * i] = p->t[2 * i - 1] = p->t[i];
+    }
+    p->sigma[2 * n - 1] = end;
+    p->n = 2 * n - 1;
     p->n_sigmas = 2 * n;
+    p->order = 2;
+    return wf_get_status(c);
 }
 
 static wf_status plan_heun(wf_ctx *c, const wf_sampler *s, int steps, wfs_plan *p)
 {
     WF_TRY(plan_spaced(c, s, steps, p));
-    const int n = p->n;
-    double_sigmas(p, p->sigma, n);
-    for (int i = n - 1; i > 0; i--) p->t[2 * i] = p->t[2 * i - 1] = p->t[i];
-    p->n = 2 * n - 1;
-    p->order = 2;
-    return WF_OK;
+    return wfs_double_calls(c, p);
 }
 
-static wf_tensor *step_heun(wf_ctx *c, wf_run *r, wf_tensor *out, wf_tensor **x0)
+wf_tensor *wfs_step_heun(wf_ctx *c, wf_run *r, wf_tensor *out, wf_tensor **x0)
 {
     const bool is_first = !r->saved;
     const double *sigma = r->plan.sigma + r->i - (is_first ? 0 : 1), dt = sigma[1] - sigma[0];
@@ -144,7 +145,7 @@ const wfs_method wfs_heun = {
     "use_karras_sigmas use_exponential_sigmas use_beta_sigmas clip_sample clip_sample_range "
     "sigma_schedule",
     .plan = plan_heun,
-    .step = step_heun};
+    .step = wfs_step_heun};
 
 /* DPM2: the second call is made between two sigmas. extra[i]: the sigma of call i. */
 static wf_status plan_midpoints(wf_ctx *c, const wf_sampler *s, int steps, bool is_ancestral,

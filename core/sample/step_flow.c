@@ -6,17 +6,15 @@
  */
 #include "core/sample/sample_impl.h"
 
-static double shifted(double shift, double t) { return shift * t / (1.0 + (shift - 1.0) * t); }
-
 /* Sigmas from the largest to the smallest that training saw, shifted once more as the reference
  * does. */
 static wf_status plan_flow(wf_ctx *c, const wf_sampler *s, int steps, wfs_plan *p)
 {
     const wfs_config *k = &s->config;
-    const double N = (double)k->train_steps, low = shifted(k->shift, 1.0 / N);
+    const double N = (double)k->train_steps, low = wfs_shifted(k->shift, 1.0 / N);
     for (int i = 0; i < steps; i++) {
         const double at = steps > 1 ? 1.0 + (low - 1.0) * i / (steps - 1) : 1.0;
-        p->sigma[i] = shifted(k->shift, at);
+        p->sigma[i] = wfs_shifted(k->shift, at);
     }
     const double last = p->sigma[steps - 1];
     for (int i = 0; k->shift_terminal > 0.0 && i < steps; i++)
@@ -55,30 +53,7 @@ const wfs_method wfs_flow_euler = {
 static wf_status plan_flow_heun(wf_ctx *c, const wf_sampler *s, int steps, wfs_plan *p)
 {
     WF_TRY(plan_flow(c, s, steps, p));
-    for (int i = steps - 1; i > 0; i--) {
-        p->sigma[2 * i] = p->sigma[2 * i - 1] = p->sigma[i];
-        p->t[2 * i] = p->t[2 * i - 1] = p->t[i];
-    }
-    p->sigma[2 * steps - 1] = 0.0;
-    p->n = 2 * steps - 1;
-    p->n_sigmas = 2 * steps;
-    p->order = 2;
-    return WF_OK;
-}
-
-static wf_tensor *step_flow_heun(wf_ctx *c, wf_run *r, wf_tensor *out, wf_tensor **x0)
-{
-    const bool is_first = !r->saved;
-    const double *sigma = r->plan.sigma + r->i - (is_first ? 0 : 1), dt = sigma[1] - sigma[0];
-    *x0 = WFS_MIX2(c, 1.0, r->x, -sigma[is_first ? 0 : 1], out);
-    if (is_first) {
-        wfs_set_tensor(c, &r->saved, r->x);
-        wfs_push(c, r, out, 1);
-        return WFS_MIX2(c, 1.0, r->x, dt, out);
-    }
-    wf_tensor *x = WFS_MIX3(c, 1.0, r->saved, 0.5 * dt, r->history[0], 0.5 * dt, out);
-    wfs_set_tensor(c, &r->saved, NULL);
-    return x;
+    return wfs_double_calls(c, p);
 }
 
 const wfs_method wfs_flow_heun = {.name = "FlowMatchHeunDiscreteScheduler",
@@ -86,4 +61,4 @@ const wfs_method wfs_flow_heun = {.name = "FlowMatchHeunDiscreteScheduler",
                                   .walks_sigmas = true,
                                   .keys = "shift",
                                   .plan = plan_flow_heun,
-                                  .step = step_flow_heun};
+                                  .step = wfs_step_heun};
