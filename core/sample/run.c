@@ -39,6 +39,16 @@ wf_tensor *wfs_to_eps(wf_ctx *c, wfs_prediction p, wf_tensor *x, wf_tensor *out,
     return out;
 }
 
+wfs_level wfs_level_at(const wf_run *r, int i)
+{
+    const double sigma = r->plan.sigma[i];
+    wfs_level l;
+    l.a = r->s->config.is_flow ? 1.0 - sigma : 1.0 / sqrt(sigma * sigma + 1.0);
+    l.s = r->s->config.is_flow ? sigma : sigma * l.a;
+    l.lambda = log(l.a) - log(l.s);
+    return l;
+}
+
 double wfs_alpha_bar(const wf_run *r, double t, double at_negative)
 {
     const int64_t i = (int64_t)t;

@@ -157,6 +157,11 @@ wf_tensor *wfs_to_eps(wf_ctx *c, wfs_prediction p, wf_tensor *x, wf_tensor *out,
 /* Heun's step, of two calls, and a plan of single calls spread over them (step_euler.c). */
 wf_tensor *wfs_step_heun(wf_ctx *c, wf_run *r, wf_tensor *out, wf_tensor **x0);
 wf_status wfs_double_calls(wf_ctx *c, wfs_plan *p);
+/* x = a x0 + s eps at sigma i of the plan; lambda = log(a / s). */
+typedef struct wfs_level {
+    double a, s, lambda;
+} wfs_level;
+wfs_level wfs_level_at(const wf_run *r, int i);
 double wfs_alpha_bar(const wf_run *r, double t, double at_negative);
 
 #endif

@@ -19,22 +19,6 @@
                "lambda_min_clipped variance_type "
 #define ALL_PREDICTIONS (1u << WFS_EPSILON | 1u << WFS_V | 1u << WFS_SAMPLE | 1u << WFS_FLOW)
 
-/* ---- alpha, sigma and lambda of a step of the plan ---- */
-
-typedef struct level {
-    double a, s, lambda;
-} level;
-
-static level level_at(const wf_run *r, int i)
-{
-    const double sigma = r->plan.sigma[i];
-    level l;
-    l.a = r->s->config.is_flow ? 1.0 - sigma : 1.0 / sqrt(sigma * sigma + 1.0);
-    l.s = r->s->config.is_flow ? sigma : sigma * l.a;
-    l.lambda = log(l.a) - log(l.s);
-    return l;
-}
-
 static bool solves_x0(const wfs_config *k)
 {
     return k->algorithm == WFS_DPMPP || k->algorithm == WFS_SDE_DPMPP;
@@ -48,7 +32,7 @@ static bool is_sde(const wfs_config *k)
 static wf_tensor *convert(wf_ctx *c, const wf_run *r, wf_tensor *out, bool to_x0, wf_tensor **x0)
 {
     const wfs_config *k = &r->s->config;
-    const level l = level_at(r, r->i);
+    const wfs_level l = wfs_level_at(r, r->i);
     *x0 = wfs_clip_x0(c, k, wfs_to_x0(c, k->prediction, r->x, out, l.a, l.s));
     if (to_x0) return *x0;
     return k->threshold ? wfs_to_eps(c, WFS_SAMPLE, r->x, *x0, l.a, l.s)
@@ -61,7 +45,7 @@ typedef struct terms {
     double cx, a0, mid, heun, d2, noise;
 } terms;
 
-static terms terms_of(const wfs_config *k, level t, level s)
+static terms terms_of(const wfs_config *k, wfs_level t, wfs_level s)
 {
     const double h = t.lambda - s.lambda;
     terms m;
@@ -109,7 +93,8 @@ static wf_tensor *combine(wf_ctx *c, wf_run *r, wf_tensor *x, const terms *m, in
 static wf_tensor *multi_second(wf_ctx *c, wf_run *r)
 {
     const wfs_config *k = &r->s->config;
-    const level t = level_at(r, r->i + 1), s0 = level_at(r, r->i), s1 = level_at(r, r->i - 1);
+    const wfs_level t = wfs_level_at(r, r->i + 1), s0 = wfs_level_at(r, r->i),
+                    s1 = wfs_level_at(r, r->i - 1);
     const terms m = terms_of(k, t, s0);
     const double r0 = (s0.lambda - s1.lambda) / (t.lambda - s0.lambda);
     return combine(c, r, r->x, &m, 0, k->is_heun ? m.heun : m.mid,
@@ -118,8 +103,8 @@ static wf_tensor *multi_second(wf_ctx *c, wf_run *r)
 
 static wf_tensor *multi_third(wf_ctx *c, wf_run *r)
 {
-    const level t = level_at(r, r->i + 1), s0 = level_at(r, r->i), s1 = level_at(r, r->i - 1),
-                s2 = level_at(r, r->i - 2);
+    const wfs_level t = wfs_level_at(r, r->i + 1), s0 = wfs_level_at(r, r->i),
+                    s1 = wfs_level_at(r, r->i - 1), s2 = wfs_level_at(r, r->i - 2);
     const terms m = terms_of(&r->s->config, t, s0);
     const double h = t.lambda - s0.lambda, r0 = (s0.lambda - s1.lambda) / h,
                  r1 = (s1.lambda - s2.lambda) / h;
@@ -150,7 +135,7 @@ static wf_tensor *step_multi(wf_ctx *c, wf_run *r, wf_tensor *out, wf_tensor **x
     const int order = order_now(r, k->euler_at_final || !k->ends_at_sigma_min);
     if (order == 2) return multi_second(c, r);
     if (order == 3) return multi_third(c, r);
-    const terms m = terms_of(k, level_at(r, r->i + 1), level_at(r, r->i));
+    const terms m = terms_of(k, wfs_level_at(r, r->i + 1), wfs_level_at(r, r->i));
     return combine(c, r, r->x, &m, 0, 0.0, NULL, 0.0, NULL);
 }
 
@@ -197,7 +182,8 @@ static int single_order(const wfs_config *k, int n, int i)
 static wf_tensor *single_second(wf_ctx *c, wf_run *r)
 {
     const wfs_config *k = &r->s->config;
-    const level t = level_at(r, r->i + 1), s0 = level_at(r, r->i), s1 = level_at(r, r->i - 1);
+    const wfs_level t = wfs_level_at(r, r->i + 1), s0 = wfs_level_at(r, r->i),
+                    s1 = wfs_level_at(r, r->i - 1);
     const terms m = terms_of(k, t, s1);
     const double r0 = (s0.lambda - s1.lambda) / (t.lambda - s1.lambda);
     return combine(c, r, r->saved, &m, 1, k->is_heun ? m.heun : m.mid,
@@ -207,8 +193,8 @@ static wf_tensor *single_second(wf_ctx *c, wf_run *r)
 static wf_tensor *single_third(wf_ctx *c, wf_run *r)
 {
     const wfs_config *k = &r->s->config;
-    const level t = level_at(r, r->i + 1), s0 = level_at(r, r->i), s1 = level_at(r, r->i - 1),
-                s2 = level_at(r, r->i - 2);
+    const wfs_level t = wfs_level_at(r, r->i + 1), s0 = wfs_level_at(r, r->i),
+                    s1 = wfs_level_at(r, r->i - 1), s2 = wfs_level_at(r, r->i - 2);
     const terms m = terms_of(k, t, s2);
     const double h = t.lambda - s2.lambda, r0 = (s0.lambda - s2.lambda) / h,
                  r1 = (s1.lambda - s2.lambda) / h;
@@ -231,7 +217,7 @@ static wf_tensor *step_single(wf_ctx *c, wf_run *r, wf_tensor *out, wf_tensor **
     if (wf_has_failed(c)) return NULL;
     if (order == 2) return single_second(c, r);
     if (order == 3) return single_third(c, r);
-    const terms m = terms_of(k, level_at(r, r->i + 1), level_at(r, r->i));
+    const terms m = terms_of(k, wfs_level_at(r, r->i + 1), wfs_level_at(r, r->i));
     return combine(c, r, r->saved, &m, 0, 0.0, NULL, 0.0, NULL);
 }
 
@@ -270,11 +256,14 @@ static wf_tensor *step_deis(wf_ctx *c, wf_run *r, wf_tensor *out, wf_tensor **x0
     double k[4] = {0.0};
     wf_tensor *t[4] = {r->x};
     wf_tensor *pred = convert(c, r, out, true, x0);
-    const level to = level_at(r, r->i + 1), from = level_at(r, r->i);
+    const wfs_level to = wfs_level_at(r, r->i + 1), from = wfs_level_at(r, r->i);
     wfs_push(c, r, wfs_to_eps(c, WFS_SAMPLE, r->x, pred, from.a, from.s), r->s->config.order);
     const int order = order_now(r, r->s->config.lower_order_final && r->plan.n < 15);
     double rho[3] = {0.0};
-    for (int i = 0; i < order; i++) rho[i] = level_at(r, r->i - i).s / level_at(r, r->i - i).a;
+    for (int i = 0; i < order; i++) {
+        const wfs_level l = wfs_level_at(r, r->i - i);
+        rho[i] = l.s / l.a;
+    }
     const double end = to.s / to.a, *p = rho;
     k[0] = to.a / from.a;
     if (order == 1) {

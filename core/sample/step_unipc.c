@@ -3,19 +3,9 @@
  *
  * Source: Zhao et al., arXiv:2302.04867, algorithms 5 to 8 (B(h) of bh1 and bh2).
  */
-#include <string.h>
-
 #include "core/sample/sample_impl.h"
 
 enum { MOST = WFS_UNIPC_MOST };
-
-static void level_at(const wf_run *r, int i, double *a, double *s, double *lambda)
-{
-    const double sigma = r->plan.sigma[i];
-    *a = r->s->config.is_flow ? 1.0 - sigma : 1.0 / sqrt(sigma * sigma + 1.0);
-    *s = r->s->config.is_flow ? sigma : sigma * *a;
-    *lambda = log(*a) - log(*s);
-}
 
 /* Solve the n x n system R x = b by Gauss with pivots; R and b are used up. */
 static void solve(int n, double R[MOST][MOST], double b[MOST], double x[MOST])
@@ -51,17 +41,12 @@ static wf_tensor *bh_step(wf_ctx *c, const wf_run *r, wf_tensor *x, int at, int 
                           wf_tensor *now)
 {
     const wfs_config *cfg = &r->s->config;
-    double at_a, at_s, at_l, to_a, to_s, to_l, rk[MOST], R[MOST][MOST], b[MOST],
-        rho[MOST] = {0.5, 0.5, 0.5};
-    level_at(r, at + 1, &to_a, &to_s, &to_l);
-    level_at(r, at, &at_a, &at_s, &at_l);
-    const double h = to_l - at_l, hh = cfg->predict_x0 ? -h : h, phi1 = expm1(hh),
+    const wfs_level to = wfs_level_at(r, at + 1), from = wfs_level_at(r, at);
+    double rk[MOST], R[MOST][MOST], b[MOST], rho[MOST] = {0.5, 0.5, 0.5};
+    const double h = to.lambda - from.lambda, hh = cfg->predict_x0 ? -h : h, phi1 = expm1(hh),
                  B = cfg->is_bh1 ? hh : phi1;
-    for (int i = 1; i < order; i++) {
-        double a, s, l;
-        level_at(r, at - i, &a, &s, &l);
-        rk[i - 1] = (l - at_l) / h;
-    }
+    for (int i = 1; i < order; i++)
+        rk[i - 1] = (wfs_level_at(r, at - i).lambda - from.lambda) / h;
     rk[order - 1] = 1.0;
     double phi = phi1 / hh - 1.0, factorial = 1.0;
     for (int i = 0; i < order; i++) {
@@ -73,8 +58,8 @@ static wf_tensor *bh_step(wf_ctx *c, const wf_run *r, wf_tensor *x, int at, int 
     const int unknowns = now ? order : order - 1;
     if (now ? order > 1 : order > 2) solve(unknowns, R, b, rho);
 
-    const double g = -(cfg->predict_x0 ? to_a : to_s);
-    double k[MOST + 2] = {cfg->predict_x0 ? to_s / at_s : to_a / at_a, g * phi1};
+    const double g = -(cfg->predict_x0 ? to.a : to.s);
+    double k[MOST + 2] = {cfg->predict_x0 ? to.s / from.s : to.a / from.a, g * phi1};
     wf_tensor *t[MOST + 2] = {x, r->history[0]};
     for (int i = 1; i < order; i++) {
         k[1] -= g * B * rho[i - 1] / rk[i - 1];
@@ -92,11 +77,11 @@ static wf_tensor *bh_step(wf_ctx *c, const wf_run *r, wf_tensor *x, int at, int 
 static wf_tensor *step_unipc(wf_ctx *c, wf_run *r, wf_tensor *out, wf_tensor **x0)
 {
     const wfs_config *k = &r->s->config;
-    double a, s, lambda;
-    level_at(r, r->i, &a, &s, &lambda);
-    *x0 = wfs_to_x0(c, k->prediction, r->x, out, a, s);
+    const wfs_level l = wfs_level_at(r, r->i);
+    *x0 = wfs_to_x0(c, k->prediction, r->x, out, l.a, l.s);
     if (k->predict_x0) *x0 = wfs_clip_x0(c, k, *x0);
-    wf_tensor *now = k->predict_x0 ? *x0 : wfs_to_eps(c, k->prediction, r->x, out, a, s), *x = r->x;
+    wf_tensor *now = k->predict_x0 ? *x0 : wfs_to_eps(c, k->prediction, r->x, out, l.a, l.s);
+    wf_tensor *x = r->x;
     const bool corrects =
         r->i > 0 && r->saved && (r->i > 64 || !(k->no_corrector >> (r->i - 1) & 1));
     if (corrects) x = bh_step(c, r, r->saved, r->i - 1, r->last_order, now);
