@@ -312,6 +312,9 @@ wf_model *wf_model_load_file(wf_ctx *c, const wf_json *config, const char *path,
     reader r = {.dtype = dtype, .arch = wf_arch_find_config(config)};
     if (!r.arch)
         return wf_fail(c, WF_EMODEL, "%s: its config names no architecture that weft has", path);
+    if (dtype != WF_DTYPE_COUNT &&
+        wfi_model_check_dtype(c, r.arch->name, "loaded as", dtype) != WF_OK)
+        return NULL;
     r.f = wf_tensors_open(c, path);
     if (!r.f) return NULL;
     wf_mem *mem = wf_ctx_get_mem(c);

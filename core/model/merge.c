@@ -236,31 +236,16 @@ static wf_status make_weight(const merger *g, const pair *k)
     return wf_get_status(c);
 }
 
-static void swap_in(const merger *g)
-{
-    for (int64_t i = 0; i < wf_params_get_count(g->m->params); i++) {
-        if (!g->fresh[i]) continue;
-        wf_param *p = wf_params_get(g->m->params, i);
-        wf_release(p->t);
-        p->t = g->fresh[i];
-        p->is_mapped = false;
-    }
-}
-
 static wf_status merge_pairs(merger *g)
 {
-    wf_mem *mem = wf_ctx_get_mem(g->c);
     const int64_t n = wf_params_get_count(g->m->params);
-    g->fresh = wf_mem_calloc(mem, (size_t)n * sizeof *g->fresh);
+    g->fresh = wf_mem_calloc(g->m->mem, (size_t)n * sizeof *g->fresh);
     if (!g->fresh) return wf_fail_status(g->c, WF_ENOMEM, "%s: no memory", g->path);
     for (int64_t i = 0; i < g->n && !wf_has_failed(g->c); i++) {
         const wf_status st = make_weight(g, &g->pairs[i]);
         (void)st;                        /* the failure stands in c */
     }
-    if (!wf_has_failed(g->c)) swap_in(g);
-    for (int64_t i = 0; i < n && wf_has_failed(g->c); i++) wf_release(g->fresh[i]);
-    wf_mem_free(mem, g->fresh);
-    return wf_get_status(g->c);
+    return wfi_model_swap(g->c, g->m, g->fresh);
 }
 
 /* ---- the file ---- */

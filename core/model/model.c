@@ -117,22 +117,45 @@ const char *const *wfi_model_copy_names(wf_ctx *c, wf_model *m, const char *cons
 
 /* ---- changing ---- */
 
+wf_status wfi_model_check_dtype(wf_ctx *c, const char *arch, const char *what, wf_dtype dtype)
+{
+    if (wf_has_failed(c) || wf_dtype_is_float(dtype)) return wf_get_status(c);
+    return wf_fail_status(c, WF_EDTYPE, "%s: cannot be %s %s", arch, what, wf_dtype_text(dtype));
+}
+
+/* p's values in storage of their own, owned; NULL: they are so already, or c has failed. */
+static wf_tensor *convert(wf_ctx *c, const wf_param *p, wf_dtype dtype)
+{
+    if (wf_has_failed(c) || (!p->is_mapped && wf_get_dtype(p->t) == dtype)) return NULL;
+    wf_scope *s = wf_scope_open(c);
+    wf_tensor *t = wf_cast(c, p->t, dtype);
+    t = wf_take_owned(c, t == p->t ? wf_copy(c, t) : t);
+    wf_scope_close(c, s, NULL);
+    return t;
+}
+
+wf_status wfi_model_swap(wf_ctx *c, wf_model *m, wf_tensor **fresh)
+{
+    for (int64_t i = 0; i < wf_params_get_count(m->params); i++) {
+        wf_param *p = wf_params_get(m->params, i);
+        if (!fresh[i]) continue;
+        wf_release(wf_has_failed(c) ? fresh[i] : p->t);
+        if (wf_has_failed(c)) continue;
+        p->t = fresh[i];
+        p->is_mapped = false;
+    }
+    wf_mem_free(m->mem, fresh);
+    return wf_get_status(c);
+}
+
 wf_status wf_model_convert(wf_ctx *c, wf_model *m, wf_dtype dtype)
 {
-    for (int64_t i = 0; i < wf_params_get_count(m->params) && !wf_has_failed(c); i++) {
-        wf_param *p = wf_params_get(m->params, i);
-        if (!p->is_mapped && wf_get_dtype(p->t) == dtype) continue;
-        wf_scope *s = wf_scope_open(c);
-        wf_tensor *t = wf_cast(c, p->t, dtype);
-        t = wf_take_owned(c, t == p->t ? wf_copy(c, t) : t);
-        if (t && !wf_has_failed(c)) {
-            wf_release(p->t);
-            p->t = t;
-            p->is_mapped = false;
-        }
-        wf_scope_close(c, s, NULL);
-    }
-    return wf_get_status(c);
+    const int64_t n = wf_params_get_count(m->params);
+    WF_TRY(wfi_model_check_dtype(c, m->arch->name, "converted to", dtype));
+    wf_tensor **fresh = wf_mem_calloc(m->mem, (size_t)n * sizeof *fresh + 1);
+    if (!fresh) return wf_fail_status(c, WF_ENOMEM, "%s: no memory", m->arch->name);
+    for (int64_t i = 0; i < n; i++) fresh[i] = convert(c, wf_params_get(m->params, i), dtype);
+    return wfi_model_swap(c, m, fresh);
 }
 
 wf_status wf_model_set_param(wf_ctx *c, wf_model *m, const char *name, wf_tensor *t)

@@ -52,8 +52,9 @@ int64_t wf_model_get_count(const wf_model *m);             /* of parameters */
 wf_tensor *wf_model_get_param(const wf_model *m, int64_t i, const char **name);   /* borrowed */
 
 /* Give every parameter storage of its own in this dtype: WF_DTYPE_F32 to train a model that was
- * loaded (parameters of wf_model_new already are), F16 or BF16 to save memory. Replaced tensors are
- * released. */
+ * loaded (parameters of wf_model_new already are), F16 or BF16 to save memory. All of them or, once
+ * it fails, none; replaced tensors are released.
+ * Errors  WF_EDTYPE  a dtype that is not a float */
 wf_status wf_model_convert(wf_ctx *c, wf_model *m, wf_dtype dtype) WF_MUST_USE;
 /* Replace a parameter by a copy of t, of the same shape. */
 wf_status wf_model_set_param(wf_ctx *c, wf_model *m, const char *name, wf_tensor *t) WF_MUST_USE;

@@ -25,6 +25,14 @@ wf_model *wfi_model_build(wf_ctx *c, const char *arch, const wf_json *config,
 const char *const *wfi_model_copy_names(wf_ctx *c, wf_model *m, const char *const *names,
                                         int64_t n);
 
+/* Fails with WF_EDTYPE when weights cannot be what ("saved as" ...) dtype: it is not a float. */
+wf_status wfi_model_check_dtype(wf_ctx *c, const char *arch, const char *what,
+                                wf_dtype dtype) WF_MUST_USE;
+
+/* Let fresh[i], owned, take the place of parameter i where it is not NULL, or, once c has failed,
+ * let it go. Frees the list, which is of m's memory. */
+wf_status wfi_model_swap(wf_ctx *c, wf_model *m, wf_tensor **fresh) WF_MUST_USE;
+
 /* Make folder and those above it that are missing. */
 wf_status wfi_model_make_folder(wf_ctx *c, const char *folder) WF_MUST_USE;
 

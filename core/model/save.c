@@ -91,9 +91,8 @@ wf_status wf_model_save(wf_ctx *c, wf_model *m, const char *folder, const char *
 {
     char path[PATH_MOST];
     if (wf_has_failed(c)) return wf_get_status(c);
-    if (dtype != WF_DTYPE_COUNT && dtype != WF_DTYPE_Q8_0 && !wf_dtype_is_float(dtype))
-        return wf_fail_status(c, WF_EDTYPE, "%s: cannot be saved as %s", m->arch->name,
-                              wf_dtype_text(dtype));
+    if (dtype != WF_DTYPE_COUNT && dtype != WF_DTYPE_Q8_0)
+        WF_TRY(wfi_model_check_dtype(c, m->arch->name, "saved as", dtype));
     WF_TRY(wfi_model_make_folder(c, folder));
     snprintf(path, sizeof path, "%s/%s", folder, file);
     WF_TRY(save_weights(c, m, path, dtype));

@@ -118,15 +118,15 @@ end
 --- Parameters of their own in this dtype; "f32" makes a loaded model ready to be trained.
 ---@return weft.Model self
 function Model:to(dtype)
-  self.is_changed = true
   self.core:convert(dtype)
+  self.is_changed = true
   return self
 end
 
 --- Replace a parameter by a copy of t.
 function Model:set(name, t)
-  self.is_changed = true
   self.core:set(name, t)
+  self.is_changed = true
 end
 
 --- Write config.json and the weights into folder; dtype keeps what each has when not given. "q8"

@@ -87,6 +87,24 @@ describe("running out of memory", function()
     end)
     assert.is_true(n > 50)
   end)
+  it("leaves every weight as it was where another dtype cannot be had for all", function()
+    local m = weft.model.new("vae", micro.config("vae", true), { seed = 1 })
+    local function kinds()
+      local seen = {}
+      for _, t in m:parameters() do seen[t.dtype] = (seen[t.dtype] or 0) + 1 end
+      return weft.json.encode(seen)
+    end
+    local was, failed = kinds(), 0
+    repeat
+      failed = failed + 1
+      core.fail_alloc(failed)
+      local ok = pcall(m.to, m, "f16")
+      core.fail_alloc(0)
+      assert(ok or kinds() == was, failed)
+    until ok
+    assert.is_true(failed > 50)
+    assert.are_not.equal(was, kinds())
+  end)
   it("is survived anywhere in a training step", function()
     local vae = weft.model.new("vae", micro.config("vae", true), { seed = 1 })
     local params = weft.train.parameters(vae)

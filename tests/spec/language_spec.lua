@@ -202,6 +202,20 @@ for arch, config in pairs { llama = small, gpt2 = small2 } do
       end
     end)
 
+    it("is of a float dtype, and stays as it was where another is asked for", function()
+      local m, path = model(arch, config), os.tmpname()
+      os.remove(path)
+      m:save(path, { file = "model.safetensors" })
+      for _, dtype in ipairs { "i64", "bool", "q8_0" } do
+        local _, e = pcall(m.to, m, dtype)
+        assert.is_truthy(tostring(e):find("cannot be converted to " .. dtype, 1, true), tostring(e))
+        _, e = pcall(weft.model.load, path, { dtype = dtype })
+        assert.is_truthy(tostring(e):find("cannot be loaded as " .. dtype, 1, true), tostring(e))
+      end
+      same(whole.logits, m{ ids = ids }.logits)
+      assert.are.equal("bf16", m:to "bf16":report().dtype)
+    end)
+
     it("names what is wrong with a call", function()
       local function fails(part, inputs)
         local _, e = pcall(lm, inputs)
