@@ -25,7 +25,8 @@ typedef struct wf_clip_load_options {
 } wf_clip_load_options;
 
 /* Read the first video and sound of a file. Times decide: a frame stands where it is shown, so that
- * a varying rate becomes a steady one. meta (may be NULL) gets its texts. The caller frees out and
+ * a varying rate becomes a steady one, and a file that is to be shown turned is turned, to the
+ * nearest quarter. meta (may be NULL) gets its texts. The caller frees out and
  * meta, after a failure too.
  * Errors  WF_EIO  WF_ENOMEM  WF_ECANCEL
  *         WF_EFORMAT       no video, damaged, shorter than it says, past the caps

@@ -28,6 +28,7 @@ typedef struct reader {
     AVFormatContext *f;
     AVCodecContext *video, *audio;      /* audio NULL: none */
     int video_at, audio_at;
+    int turn;                           /* of the frames, as an EXIF orientation */
     AVPacket *packet;
     AVFrame *frame, *rgb;
     struct SwsContext *sws;
@@ -129,6 +130,19 @@ static AVCodecContext *open_decoder(reader *r, int i)
     return d;
 }
 
+/* How a stream's frames are to be shown, to the nearest quarter turn, as an EXIF orientation. */
+static int find_turn(const AVStream *s)
+{
+    static const int turns[2][2][2] = {{{1, 2}, {4, 3}}, {{5, 8}, {6, 7}}};
+    const void *data = av_stream_get_side_data(s, AV_PKT_DATA_DISPLAYMATRIX, NULL);
+    int32_t m[9];                       /* column u, row v are at (m0 u + m3 v, m1 u + m4 v) */
+    if (!data) return 1;
+    memcpy(m, data, sizeof m);
+    const bool swap = fabs((double)m[0]) + fabs((double)m[4]) <
+                      fabs((double)m[1]) + fabs((double)m[3]);
+    return turns[swap][m[swap ? 3 : 4] < 0][m[swap ? 1 : 0] < 0];
+}
+
 static wf_status open_streams(reader *r, const wf_clip_load_options *o)
 {
     r->video_at = av_find_best_stream(r->f, AVMEDIA_TYPE_VIDEO, -1, -1, NULL, 0);
@@ -139,6 +153,7 @@ static wf_status open_streams(reader *r, const wf_clip_load_options *o)
     if (!o->no_sound)
         r->audio_at = av_find_best_stream(r->f, AVMEDIA_TYPE_AUDIO, -1, r->video_at, NULL, 0);
     AVStream *s = r->f->streams[r->video_at];
+    r->turn = find_turn(s);
     r->out->fps = o->fps > 0 ? o->fps : av_q2d(av_guess_frame_rate(r->f, s, NULL));
     if (!(r->out->fps >= 0.01 && r->out->fps <= 1000))
         return wf_fail_status(r->c, WF_EFORMAT, "%s: %g frames a second", r->name, r->out->fps);
@@ -190,7 +205,15 @@ static wf_status flush(reader *r, double to)
     return push(r, &r->pending);
 }
 
-/* Rows of r->frame as RGB of the size of the first frame, into r->pending. */
+static wf_status turn_pending(reader *r)
+{
+    wf_pixels as_coded = r->pending;
+    const wf_status st = wf_pixels_turn(r->c, &r->pending, &as_coded, r->turn, r->name);
+    wf_pixels_free(&as_coded);
+    return st;
+}
+
+/* Rows of r->frame as RGB of the size of the first frame, the right way up, into r->pending. */
 static wf_status convert(reader *r)
 {
     const AVFrame *f = r->frame;
@@ -223,7 +246,7 @@ static wf_status convert(reader *r)
     for (int64_t y = 0; y < like.height; y++)
         memcpy((uint8_t *)r->pending.data + (size_t)y * bytes,
                r->rgb->data[0] + y * r->rgb->linesize[0], bytes);
-    return WF_OK;
+    return r->turn == 1 ? WF_OK : turn_pending(r);
 }
 
 /* Seconds of r->frame, of stream i; fallback where it has no time. */

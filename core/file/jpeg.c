@@ -154,38 +154,13 @@ static bool make_rows(reader *r)
     return r->row != NULL;
 }
 
-/* EXIF orientation: 1 as it is, 2 mirrored, 3 half turn, 4 upside down; 5..8 the same of the
- * picture with rows and columns swapped (5 transposed, 6 a quarter turn right, 8 left). */
-static wf_status turn_pixels(reader *r, wf_pixels *out)
-{
-    wf_pixels like = r->px;
-    const bool swap = r->turn >= 5;
-    const bool flip_x = r->turn == 2 || r->turn == 3 || r->turn == 7 || r->turn == 8;
-    const bool flip_y = r->turn == 3 || r->turn == 4 || r->turn == 6 || r->turn == 7;
-    if (swap) {
-        like.width = r->px.height;
-        like.height = r->px.width;
-    }
-    WF_TRY(wf_pixels_new(r->c, out, &like, r->name));
-    const size_t n = (size_t)like.channels;
-    for (int64_t y = 0; y < like.height; y++)
-        for (int64_t x = 0; x < like.width; x++) {
-            int64_t u = swap ? y : x, v = swap ? x : y;          /* column and row in the source */
-            if (flip_x) u = r->px.width - 1 - u;
-            if (flip_y) v = r->px.height - 1 - v;
-            memcpy((uint8_t *)out->data + (size_t)(y * like.width + x) * n,
-                   (uint8_t *)r->px.data + (size_t)(v * r->px.width + u) * n, n);
-        }
-    return WF_OK;
-}
-
 static void read_all(reader *r, wf_pixels *out)
 {
     if (!guard(r, open_reader)) return;
     r->jpeg.progress = &r->progress;
     if (!guard(r, read_head) || !make_rows(r) || !guard(r, read_rows)) return;
     if (r->turn > 1) {
-        (void)turn_pixels(r, out);
+        (void)wf_pixels_turn(r->c, out, &r->px, r->turn, r->name);
         return;
     }
     *out = r->px;

@@ -35,6 +35,30 @@ void wf_pixels_free(wf_pixels *p)
     p->data = NULL;
 }
 
+wf_status wf_pixels_turn(wf_ctx *c, wf_pixels *out, const wf_pixels *from, int turn,
+                         const char *name)
+{
+    wf_pixels like = *from;
+    const bool swap = turn >= 5;
+    const bool flip_x = turn == 2 || turn == 3 || turn == 7 || turn == 8;
+    const bool flip_y = turn == 3 || turn == 4 || turn == 6 || turn == 7;
+    if (swap) {
+        like.width = from->height;
+        like.height = from->width;
+    }
+    WF_TRY(wf_pixels_new(c, out, &like, name));
+    const size_t n = (size_t)like.channels * (size_t)(like.bits / 8);
+    for (int64_t y = 0; y < like.height; y++)
+        for (int64_t x = 0; x < like.width; x++) {
+            int64_t u = swap ? y : x, v = swap ? x : y;          /* column and row in from */
+            if (flip_x) u = from->width - 1 - u;
+            if (flip_y) v = from->height - 1 - v;
+            memcpy((uint8_t *)out->data + (size_t)(y * like.width + x) * n,
+                   (uint8_t *)from->data + (size_t)(v * from->width + u) * n, n);
+        }
+    return WF_OK;
+}
+
 /* Latin-1 as UTF-8. */
 static char *from_latin1(wf_ctx *c, const uint8_t *text, size_t n)
 {

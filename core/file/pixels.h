@@ -22,6 +22,11 @@ wf_status wf_pixels_new(wf_ctx *c, wf_pixels *out, const wf_pixels *like,
                         const char *name) WF_MUST_USE;
 size_t wf_pixels_row_bytes(const wf_pixels *p);
 void wf_pixels_free(wf_pixels *p);
+/* from the way up that an EXIF orientation says, as *out. 1: as it is, 2 mirrored, 3 half turn, 4
+ * upside down; 5..8 the same of the picture with rows and columns swapped (5 transposed, 6 a
+ * quarter turn right, 8 left). */
+wf_status wf_pixels_turn(wf_ctx *c, wf_pixels *out, const wf_pixels *from, int turn,
+                         const char *name);
 
 /* Provenance: the line people read, and the JSON object. Either may be NULL. */
 typedef struct wf_meta {

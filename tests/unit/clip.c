@@ -215,6 +215,53 @@ static void frames_are_repeated_and_dropped(void **state)
     wf_clip_free(&k);
 }
 
+/* The file's matrix {a, b, c, d}: column u, row v are shown at (a u + c v, b u + d v), from the
+ * left and the top or, where that is negative, from the right and the bottom. */
+static void check_turned(const wf_pixels *coded, const wf_pixels *shown, const int m[4])
+{
+    const int64_t W = coded->width, H = coded->height;
+    assert_true(shown->width == (m[0] ? W : H) && shown->height == (m[0] ? H : W));
+    for (int64_t v = 0; v < H; v++)
+        for (int64_t u = 0; u < W; u++) {
+            int64_t x = m[0] * u + m[2] * v, y = m[1] * u + m[3] * v;
+            if (m[0] + m[2] < 0) x += shown->width - 1;
+            if (m[1] + m[3] < 0) y += shown->height - 1;
+            assert_memory_equal((const uint8_t *)shown->data + 3 * (y * shown->width + x),
+                                (const uint8_t *)coded->data + 3 * (v * W + u), 3);
+        }
+}
+
+/* As phones write them: coded as the sensor lies, with a matrix in the track's header. */
+static void frames_stand_the_way_up_they_are_shown(void **state)
+{
+    enum { MATRIX = 44 };               /* after "tkhd": a b u c d v, 16.16 big-endian */
+    static const int to[4] = {0, 4, 12, 16};
+    bench *b = *state;
+    size_t n;
+    wf_clip coded, shown, k = make_small(b->c, false);
+    const wf_clip_options o = {.quality = 0.9};
+    assert_int_equal(wf_clip_save(b->c, in(b, "a.mp4"), &k, &o), WF_OK);
+    uint8_t *f = get_file(b->path, &n), *head = memmem(f, n, "tkhd", 4);
+    assert_non_null(head);
+    (void)wf_clip_decode(b->c, "x", f, n, &plain, &coded, NULL);
+    for (int i = 0; i < 8; i++) {
+        const int p = i & 1 ? -1 : 1, q = i & 2 ? -1 : 1;
+        const int m[4] = {i & 4 ? 0 : p, i & 4 ? p : 0, i & 4 ? q : 0, i & 4 ? 0 : q};
+        for (int j = 0; j < 4; j++) {
+            const uint8_t whole[4] = {m[j] < 0 ? 0xff : 0, m[j] < 0 ? 0xff : (uint8_t)m[j], 0, 0};
+            memcpy(head + MATRIX + to[j], whole, 4);
+        }
+        (void)wf_clip_decode(b->c, "x", f, n, &plain, &shown, NULL);
+        expect_ok(b->c);
+        assert_int_equal(shown.frames.n, FRAMES);
+        check_turned(&coded.frames.list[2], &shown.frames.list[2], m);
+        wf_clip_free(&shown);
+    }
+    free(f);
+    wf_clip_free(&coded);
+    wf_clip_free(&k);
+}
+
 static void refuses_to_write_nonsense(void **state)
 {
     bench *b = *state;
@@ -418,6 +465,7 @@ int main(void)
         TEST(better_is_larger),
         TEST(texts_come_back),
         TEST(frames_are_repeated_and_dropped),
+        TEST(frames_stand_the_way_up_they_are_shown),
         TEST(refuses_to_write_nonsense),
         TEST(survives_damage),
         TEST(refuses_what_is_cut_off),
