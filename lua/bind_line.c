@@ -198,6 +198,13 @@ static unsigned char insert_newline(EditLine *el, int ch)
     return el_winsertstr(el, L"\n") == 0 ? CC_REFRESH : CC_ERROR;
 }
 
+/* A character of a paste as text: other controls than the end of a line are left out. */
+static bool insert_pasted(EditLine *el, wchar_t ch)
+{
+    const wchar_t w[2] = {ch == L'\r' ? L'\n' : ch == L'\t' ? L' ' : ch, 0};
+    return (w[0] < L' ' && w[0] != L'\n') || el_winsertstr(el, w) == 0;
+}
+
 /* Everything up to ESC [ 2 0 1 ~ is text, whatever it looks like. */
 static unsigned char insert_paste(EditLine *el, int ch)
 {
@@ -205,16 +212,16 @@ static unsigned char insert_paste(EditLine *el, int ch)
     size_t matched = 0;
     (void)ch;
     for (long n = 0; n < PASTE_MAX && end[matched]; n++) {
-        wchar_t w[2] = {0, 0};
-        if (get_char(el, w) != 1) return CC_ERROR;
-        if (w[0] == end[matched]) {
+        wchar_t w;
+        if (get_char(el, &w) != 1) return CC_ERROR;
+        if (w == end[matched]) {
             matched++;
             continue;
         }
-        matched = 0;
-        if (w[0] == L'\r') w[0] = L'\n';
-        if (w[0] == L'\t') w[0] = L' ';
-        if ((w[0] >= L' ' || w[0] == L'\n') && el_winsertstr(el, w) != 0) return CC_ERROR;
+        for (size_t i = 0; i < matched; i++)           /* it was text, and w may begin the end */
+            if (!insert_pasted(el, end[i])) return CC_ERROR;
+        matched = w == end[0];
+        if (!matched && !insert_pasted(el, w)) return CC_ERROR;
     }
     return CC_REFRESH;
 }

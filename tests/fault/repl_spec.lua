@@ -123,6 +123,22 @@ describe("the prompt on a terminal", function()
       "en", "d", "Up", "Up", "6", "Enter")             -- tmux has a key of the name end
     expect "\n56\n"
   end)
+  it("takes a paste as text, up to its end", function()
+    if not has_tmux then
+      pending "tmux is not here"
+      return
+    end
+    start_again()
+    local function type_bytes(text)
+      local hex = text:gsub(".", function(ch) return ("%02x "):format(ch:byte()) end)
+      os.execute(("%s send-keys -H %s"):format(tmux, hex))
+    end
+    type_bytes "\27[200~x = '\27[2J' .. 6\27\27[201~"
+    keys "Enter"
+    type_bytes "x"
+    keys "Enter"
+    expect "\n%[2J6\n"
+  end)
   it("ends with its terminal, whatever runs", function()
     if not has_tmux then
       pending "tmux is not here"
