@@ -179,7 +179,7 @@ wf_status wfi_tokenizer_read_merges(wf_ctx *c, wf_tokenizer *t, const char *voca
     WF_TRY(add_specials(c, t, clip, vocab));
     const int64_t unk = clip ? wf_vocab_find(&t->vocab, "<|endoftext|>", 13)
                              : wf_vocab_find(&t->vocab, "<unk>", 5);
-    WF_TRY(wfi_tokenizer_finish(c, t, unk));
+    wfi_tokenizer_finish(t, unk);
     WF_TRY(read_merges(c, t, merges));
     t->decoder.byte_chars = true;
     return clip ? make_clip(c, t, vocab) : make_gpt2(c, t, read_prefix(c, config), vocab);

@@ -117,7 +117,7 @@ static wf_status read_pieces(wf_ctx *c, wf_tokenizer *t, wf_cursor all, const ch
         if (t->vocab.pieces[n].kind == WF_PIECE_UNKNOWN) unk = n;
         n++;
     }
-    WF_TRY(wfi_tokenizer_finish(c, t, unk));
+    wfi_tokenizer_finish(t, unk);
     return wf_get_status(c);
 }
 

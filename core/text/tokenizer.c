@@ -1,8 +1,9 @@
 /*
  * tokenizer.c - encoding and decoding by the parts that a file reader has filled in.
  *
- * A text is cut at the added tokens; each stretch between goes through the steps and its words
- * through the model. Every part takes time in proportion to the text, merging n log n.
+ * A text is cut at the added tokens; each stretch between is normalised, cut at the added tokens
+ * that are looked for there, cut into words, and these go through the model. Every part takes time
+ * in proportion to the text, merging n log n.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,8 @@
 #include "core/file/bytes.h"
 #include "core/file/file_map.h"
 #include "core/text/tokenizer_impl.h"
+
+#include <utf8proc.h>
 
 /* ---- making ---- */
 
@@ -54,41 +57,56 @@ wf_status wfi_tokenizer_end(wf_ctx *c, wf_tokenizer *t, bool is_before, int64_t 
     return WF_OK;
 }
 
-/* qsort has no argument for the vocabulary: lengths stand in what is sorted. */
-typedef struct by_length {
-    int bytes;
-    wfi_added a;
-} by_length;
-
-static int compare_length(const void *a, const void *b)
-{
-    const by_length *x = a, *y = b;
-    if (x->bytes != y->bytes) return x->bytes > y->bytes ? -1 : 1;
-    return x->a.id < y->a.id ? -1 : x->a.id > y->a.id;
-}
-
-/* The longest first. */
-static wf_status sort_added(wf_ctx *c, wf_tokenizer *t)
-{
-    by_length *list = wf_mem_alloc(t->mem, ((size_t)t->n_added + 1) * sizeof *list);
-    if (!list) return wf_fail_status(c, WF_ENOMEM, "tokenizer: no memory");
-    for (int64_t i = 0; i < t->n_added; i++)
-        list[i] = (by_length){t->vocab.pieces[t->added[i].id].bytes, t->added[i]};
-    if (t->n_added) qsort(list, (size_t)t->n_added, sizeof *list, compare_length);
-    for (int64_t i = 0; i < t->n_added; i++) t->added[i] = list[i].a;
-    wf_mem_free(t->mem, list);
-    return WF_OK;
-}
-
-wf_status wfi_tokenizer_finish(wf_ctx *c, wf_tokenizer *t, int64_t unk)
+void wfi_tokenizer_finish(wf_tokenizer *t, int64_t unk)
 {
     wf_vocab_finish(&t->vocab);
     t->bpe.vocab = t->unigram.vocab = &t->vocab;
     t->bpe.unknown.unk = t->unigram.unknown.unk = unk;
     t->bpe.suffix = t->suffix;
-    for (int64_t i = 0; i < t->n_added; i++)
-        t->first_added[(uint8_t)wf_vocab_get(&t->vocab, t->added[i].id)[0]] = 1;
-    return sort_added(c, t);
+}
+
+/* Words through the normalisers, or through the cutters that follow them. */
+static wf_status run_steps(wf_ctx *c, const wf_tokenizer *t, bool cutters, wf_words *words,
+                           bool is_first)
+{
+    if (wf_words_failed(words)) return wf_fail_status(c, WF_ENOMEM, "tokenizer: no memory");
+    for (int i = 0; i < t->n_steps; i++)
+        if ((t->steps[i].kind >= WF_STEP_SPLIT) == cutters)
+            WF_TRY(wf_step_run(c, &t->steps[i], words, is_first));
+    return wf_get_status(c);
+}
+
+/* What is looked for: the token's text or, where text is normalised first, what becomes of it. */
+static wf_status prepare_added(wf_ctx *c, wf_tokenizer *t, wfi_added *a)
+{
+    wf_words words = wf_words_new(t->mem);
+    const char *text = wf_vocab_get(&t->vocab, a->id);
+    if (a->is_normalised) {
+        wf_words_add(&words, text, strlen(text));
+        if (run_steps(c, t, false, &words, true) == WF_OK)
+            text = words.text.n ? words.text.p : "";
+    }
+    if (!wf_has_failed(c)) a->text = wfi_tokenizer_copy(c, t, text);
+    wf_words_free(&words);
+    a->bytes = a->text ? strlen(a->text) : 0;
+    if (a->bytes) t->first_added[a->is_normalised][(uint8_t)a->text[0]] = true;
+    return wf_get_status(c);
+}
+
+/* The longest first. */
+static int compare_added(const void *a, const void *b)
+{
+    const wfi_added *x = a, *y = b;
+    if (x->bytes != y->bytes) return x->bytes > y->bytes ? -1 : 1;
+    return x->id < y->id ? -1 : x->id > y->id;
+}
+
+/* After all steps are set. */
+static wf_status finish_added(wf_ctx *c, wf_tokenizer *t)
+{
+    for (int64_t i = 0; i < t->n_added; i++) WF_TRY(prepare_added(c, t, &t->added[i]));
+    if (t->n_added) qsort(t->added, (size_t)t->n_added, sizeof *t->added, compare_added);
+    return WF_OK;
 }
 
 void wf_tokenizer_free(wf_tokenizer *t)
@@ -97,6 +115,7 @@ void wf_tokenizer_free(wf_tokenizer *t)
     for (int i = 0; i < t->n_steps; i++) wf_step_free(t->mem, &t->steps[i]);
     wf_bpe_free(&t->bpe, t->mem);
     if (t->vocab.mem) wf_vocab_free(&t->vocab);
+    for (int64_t i = 0; i < t->n_added; i++) wf_mem_free(t->mem, t->added[i].text);
     wf_mem_free(t->mem, t->added);
     wf_mem_free(t->mem, t);
 }
@@ -133,9 +152,10 @@ wf_tokenizer *wf_tokenizer_load(wf_ctx *c, const char *path)
     wf_tokenizer *t = wfi_tokenizer_new(c, path);
     if (!t) return NULL;
     const bool is_json = wf_ends_with(path, ".json"), is_model = wf_ends_with(path, ".model");
-    const wf_status st = is_json    ? wfi_tokenizer_read_json(c, t, path)
-                         : is_model ? wfi_tokenizer_read_sentencepiece(c, t, path)
-                                                     : read_folder(c, t, path);
+    wf_status st = is_json    ? wfi_tokenizer_read_json(c, t, path)
+                   : is_model ? wfi_tokenizer_read_sentencepiece(c, t, path)
+                              : read_folder(c, t, path);
+    if (st == WF_OK) st = finish_added(c, t);
     if (st == WF_OK && !wf_has_failed(c)) return t;
     wf_tokenizer_free(t);
     return NULL;
@@ -169,54 +189,90 @@ static wf_status encode_words(wf_ctx *c, const wf_tokenizer *t, const wf_words *
     return wf_get_status(c);
 }
 
-/* One stretch of text without added tokens. */
+/* One normalised stretch of text without added tokens. */
 static wf_status encode_plain(wf_ctx *c, const wf_tokenizer *t, const char *p, size_t n,
                               bool is_first, wf_idbuf *out)
 {
     wf_words words = wf_words_new(t->mem);
     wf_words_add(&words, p, n);
-    if (wf_words_failed(&words)) wf_fail(c, WF_ENOMEM, "encode: no memory");
-    for (int i = 0; i < t->n_steps && !wf_has_failed(c); i++)
-        if (wf_step_run(c, &t->steps[i], &words, is_first) != WF_OK) break;
-    if (!wf_has_failed(c) && encode_words(c, t, &words, out) == WF_OK && out->failed)
+    if (run_steps(c, t, true, &words, is_first) == WF_OK &&
+        encode_words(c, t, &words, out) == WF_OK && out->failed)
         wf_fail(c, WF_ENOMEM, "encode: no memory");
     wf_words_free(&words);
     return wf_get_status(c);
 }
 
 /* The longest added token that starts at p; NULL: none. */
-static const wfi_added *added_at(const wf_tokenizer *t, const char *p, size_t n)
+static const wfi_added *added_at(const wf_tokenizer *t, bool normalised, const char *p, size_t n)
 {
-    if (!t->first_added[(uint8_t)*p]) return NULL;
+    if (!t->first_added[normalised][(uint8_t)*p]) return NULL;
     for (int64_t i = 0; i < t->n_added; i++) {
-        const size_t k = (size_t)t->vocab.pieces[t->added[i].id].bytes;
-        if (k <= n && memcmp(p, wf_vocab_get(&t->vocab, t->added[i].id), k) == 0)
-            return &t->added[i];
+        const wfi_added *a = &t->added[i];
+        if (a->is_normalised == normalised && a->bytes && a->bytes <= n &&
+            memcmp(p, a->text, a->bytes) == 0)
+            return a;
     }
     return NULL;
 }
 
 static bool is_white(char ch) { return ch == ' ' || (ch >= '\t' && ch <= '\r'); }
 
-static wf_status encode_all(wf_ctx *c, const wf_tokenizer *t, const char *p, size_t n,
-                            wf_idbuf *out)
+/* Whether the character at p, of n bytes that are left, is of a word as \w has it. */
+static bool begins_word(const char *p, size_t n)
+{
+    int32_t cp = -1;
+    if (n > 0) wf_utf8_read(p, n, &cp);
+    const utf8proc_category_t k = cp < 0 ? UTF8PROC_CATEGORY_CN : utf8proc_category(cp);
+    return (k >= UTF8PROC_CATEGORY_LU && k <= UTF8PROC_CATEGORY_NL) ||
+           k == UTF8PROC_CATEGORY_PC || cp == 0x200c || cp == 0x200d;
+}
+
+/* The same for the character that ends at p[n]. */
+static bool ends_word(const char *p, size_t n)
+{
+    size_t at = n;
+    while (at > 0 && n - at < 4) {
+        at--;
+        if (((uint8_t)p[at] & 0xc0) != 0x80) break;
+    }
+    return begins_word(p + at, n - at);
+}
+
+/* A text cut at the added tokens that are looked for in it; first as it is, and what is between
+ * them once more when it is normalised. */
+static wf_status encode_cut(wf_ctx *c, const wf_tokenizer *t, bool normalised, const char *p,
+                            size_t n, bool is_first, wf_idbuf *out);
+
+static wf_status encode_between(wf_ctx *c, const wf_tokenizer *t, bool normalised, const char *p,
+                                size_t n, bool is_first, wf_idbuf *out)
+{
+    if (n == 0) return wf_get_status(c);
+    if (normalised) return encode_plain(c, t, p, n, is_first, out);
+    wf_words words = wf_words_new(t->mem);
+    wf_words_add(&words, p, n);
+    wf_status st = run_steps(c, t, false, &words, is_first);
+    if (st == WF_OK) st = encode_cut(c, t, true, words.text.p, words.text.n, is_first, out);
+    wf_words_free(&words);
+    return st;
+}
+
+static wf_status encode_cut(wf_ctx *c, const wf_tokenizer *t, bool normalised, const char *p,
+                            size_t n, bool is_first, wf_idbuf *out)
 {
     size_t from = 0;
     for (size_t i = 0; i < n;) {
-        const wfi_added *a = added_at(t, p + i, n - i);
-        if (!a) {
-            i++;
-            continue;
-        }
-        size_t end = i;
+        const wfi_added *a = added_at(t, normalised, p + i, n - i);
+        const size_t begin = i;
+        i += a ? a->bytes : 1;
+        if (!a || (a->is_word && (ends_word(p, begin) || begins_word(p + i, n - i)))) continue;
+        size_t end = begin;
         while (a->strip_left && end > from && is_white(p[end - 1])) end--;
-        if (end > from) WF_TRY(encode_plain(c, t, p + from, end - from, from == 0, out));
+        WF_TRY(encode_between(c, t, normalised, p + from, end - from, is_first && from == 0, out));
         wf_idbuf_add(out, a->id);
-        i += (size_t)t->vocab.pieces[a->id].bytes;
         while (a->strip_right && i < n && is_white(p[i])) i++;
         from = i;
     }
-    return from < n ? encode_plain(c, t, p + from, n - from, from == 0, out) : wf_get_status(c);
+    return encode_between(c, t, normalised, p + from, n - from, is_first && from == 0, out);
 }
 
 wf_status wf_tokenizer_encode(wf_ctx *c, const wf_tokenizer *t, const char *text, size_t text_bytes,
@@ -225,7 +281,7 @@ wf_status wf_tokenizer_encode(wf_ctx *c, const wf_tokenizer *t, const char *text
     wf_idbuf ids = {.mem = t->mem};
     if (wf_has_failed(c)) return wf_get_status(c);
     for (int i = 0; special && i < t->n_before; i++) wf_idbuf_add(&ids, t->before[i]);
-    const wf_status st = encode_all(c, t, text, text_bytes, &ids);
+    const wf_status st = encode_cut(c, t, false, text, text_bytes, true, &ids);
     for (int i = 0; special && i < t->n_after; i++) wf_idbuf_add(&ids, t->after[i]);
     if (st == WF_OK && ids.failed) wf_fail(c, WF_ENOMEM, "encode: no memory");
     if (wf_has_failed(c)) {

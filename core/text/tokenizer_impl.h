@@ -10,10 +10,14 @@
 
 enum { WFI_MAX_STEPS = 16, WFI_MAX_ENDS = 8, WFI_SUFFIX_MAX = 16 };
 
-/* A token found whole in text, before anything else happens to it. */
+/* A token found whole in text: before the steps or, when it is normalised, after normalising. */
 typedef struct wfi_added {
     int64_t id;
     bool strip_left, strip_right;        /* takes the white space beside it along */
+    bool is_normalised;
+    bool is_word;                        /* not where a letter, a digit or _ stands beside it */
+    char *text;                          /* owned: what is looked for; NULL: nothing */
+    size_t bytes;                        /* of text */
 } wfi_added;
 
 /* How pieces become text again. */
@@ -43,7 +47,7 @@ struct wf_tokenizer {
     int n_steps;
     wfi_added *added;            /* the longest text first */
     int64_t n_added;
-    int first_added[256];        /* by first byte: whether any begins so */
+    bool first_added[2][256];    /* is_normalised, by first byte: whether any begins so */
     int64_t before[WFI_MAX_ENDS], after[WFI_MAX_ENDS];   /* special tokens around a text */
     int n_before, n_after;
     wfi_decoder decoder;
@@ -55,8 +59,8 @@ wf_tokenizer *wfi_tokenizer_new(wf_ctx *c, const char *path);
 wf_step *wfi_tokenizer_step(wf_ctx *c, wf_tokenizer *t, wf_step_kind kind, const char *path);
 /* A copy of s in t's memory. */
 char *wfi_tokenizer_copy(wf_ctx *c, const wf_tokenizer *t, const char *s);
-/* After all pieces are set and added is filled: what is looked up while encoding. */
-wf_status wfi_tokenizer_finish(wf_ctx *c, wf_tokenizer *t, int64_t unk) WF_MUST_USE;
+/* After all pieces are set: what is looked up while encoding. */
+void wfi_tokenizer_finish(wf_tokenizer *t, int64_t unk);
 /* A special token put before (or after) every text that is encoded with special. */
 wf_status wfi_tokenizer_end(wf_ctx *c, wf_tokenizer *t, bool is_before, int64_t id,
                             const char *path);

@@ -97,8 +97,12 @@ static wf_status read_added(const reader *r, const wf_json *a)
         return wf_fail_status(c, WF_EFORMAT, "%s: added token \"%.60s\" has the id of piece "
                               "\"%.60s\"", r->path, text, wf_vocab_get(v, id));
     v->pieces[id].is_special = wf_json_get_bool(c, a, "special", false);
-    r->t->added[r->t->n_added++] = (wfi_added){id, wf_json_get_bool(c, a, "lstrip", false),
-                                               wf_json_get_bool(c, a, "rstrip", false)};
+    r->t->added[r->t->n_added++] =
+        (wfi_added){.id = id,
+                    .strip_left = wf_json_get_bool(c, a, "lstrip", false),
+                    .strip_right = wf_json_get_bool(c, a, "rstrip", false),
+                    .is_normalised = wf_json_get_bool(c, a, "normalized", false),
+                    .is_word = wf_json_get_bool(c, a, "single_word", false)};
     return wf_get_status(c);
 }
 
@@ -183,7 +187,7 @@ static wf_status read_model(const reader *r, const wf_json *doc)
     t->is_bpe = is(type, "BPE");
     if (!t->is_bpe && !is(type, "Unigram")) return refuse(r, "model", type);
     WF_TRY(read_vocabulary(r, doc));
-    WF_TRY(wfi_tokenizer_finish(r->c, t, read_unknown(r)));
+    wfi_tokenizer_finish(t, read_unknown(r));
     t->unigram.unknown.byte_fallback = wf_json_get_bool(r->c, r->model, "byte_fallback", false);
     t->unigram.unknown.fuse_unk = t->unigram.reads_bytes = true;
     return t->is_bpe ? read_bpe(r) : wf_get_status(r->c);

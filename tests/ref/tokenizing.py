@@ -37,6 +37,10 @@ TEXTS = [
     "\u0000\u0001\u007f", "\U0010ffff\ue000", "the\u00adcat", "ﬁne Ⅷ ①", "a  b   c    d", "\n", "\t\t", "rain on the sea and " * 8,
 ]
 
+# About tokens that are words, and what counts as beside them.
+ALONE = ["dog", " dog", "a  dog.", "dogs dog", "xdog dogé édog 犬dog", "dog_ _dog -dog-", "dog5 dog\u0301", "dogdog", "<S>", "a <S><s>",
+         "CAT", "a cat", "a Cat, a CATS", "rain on", "rain on  the", "rain one", "rain on_ rain", "<IMAGE>x <image>"]
+
 
 def folder(f):
     MAKERS[f.__name__] = f
@@ -92,6 +96,25 @@ def llama_legacy(name):
     t = llama_parts(llama_model())
     t.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
     by_tokenizers(name, t)
+
+
+@folder
+def llama_normalised(name):
+    """Added tokens that are looked for in the normalised text, and such as must stand alone."""
+    t = llama_parts(llama_model())
+    t.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁"), normalizers.Lowercase()])
+    t.add_tokens([AddedToken("Cat", normalized=True, single_word=True), AddedToken("dog", normalized=False, single_word=True, lstrip=True),
+                  AddedToken("rain", normalized=False), AddedToken("rain on", normalized=False, single_word=True, rstrip=True)])
+    state = json.loads(t.to_str())
+
+    def reload(is_normalised):
+        for a in state["added_tokens"]:
+            a["normalized"] = is_normalised(a)
+        return tokenizers.Tokenizer.from_str(json.dumps(state))
+    # The crate decodes a normalised token as its normalised text, and does not know it as special: plain decodes.
+    plain = reload(lambda a: False)
+    t = reload(lambda a: not a["content"].startswith(("dog", "rain")))
+    by_tokenizers(name, t, decode=lambda ids, skip: plain.decode(ids, skip_special_tokens=skip), texts=TEXTS + ALONE)
 
 
 @folder

@@ -14,7 +14,7 @@ local function list(ids) return table.concat(ids, " ") end
 
 local folders = {
   "llama_legacy", "llama_first", "llama_bytes", "clip_json", "clip_files", "gpt2_files", "roberta",
-  "llama_model_file", "t5_model_file", "t5_json",
+  "llama_model_file", "llama_normalised", "t5_model_file", "t5_json",
 }
 
 for _, name in ipairs(folders) do

@@ -203,7 +203,7 @@ static void test_slow_pattern(void **state)
 
 /* ---- out of memory ---- */
 
-static const char *const folders[] = {"llama_legacy", "clip_files", "llama_model_file",
+static const char *const folders[] = {"llama_normalised", "clip_files", "llama_model_file",
                                       "t5_model_file", "t5_json"};
 
 /* Load, encode, decode; whether all went well. */
