@@ -134,7 +134,10 @@ static int l_load_clip(lua_State *L)
     const bool has_sound = t && k.sound.samples > 0;
     wf_tensor *a = has_sound ? wf_from_host(s->ctx, WF_DTYPE_F32, &shape, k.sound.data) : NULL;
     wf_clip_free(&k);
-    if (!t || (has_sound && !a)) return raise_load(L, &found);
+    if (!t || (has_sound && !a)) {
+        wf_release(wf_take(s->ctx, t));
+        return raise_load(L, &found);
+    }
     lwf_push_tensor(L, s, t);
     lua_pushnumber(L, k.fps);
     lwf_push_texts(L, &found);

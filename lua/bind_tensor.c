@@ -129,7 +129,8 @@ void lwf_keep(lua_State *L, lwf_state *s)
 
 static int l_gc(lua_State *L)
 {
-    wf_tensor **box = (wf_tensor **)lua_touserdata(L, 1);
+    wf_tensor **box = find_box(L, lwf_get(L), 1);
+    if (!box) return luaL_argerror(L, 1, "a tensor");
     wf_release(*box);
     *box = NULL;
     return 0;

@@ -105,6 +105,20 @@ describe("running out of memory", function()
     assert.is_true(failed > 50)
     assert.are_not.equal(was, kinds())
   end)
+  it("is survived anywhere in the load of a video with its sound", function()
+    if not weft.video.has_clips() then
+      pending "this build has no FFmpeg"
+      return
+    end
+    local path = dir .. "/a.webm"
+    weft.video.new({ frames = { weft.image.new(16, 16, "red"), weft.image.new(16, 16, "blue") },
+      fps = 8, audio = weft.audio.silence(0.25, 8000) }):save(path)
+    local n = fail_all(function()
+      local frames, _, _, sound = core.load_clip(path, 0, false)
+      return frames:size(1) .. " " .. sound:size(2)
+    end)
+    assert.is_true(n > 10)
+  end)
   it("is survived anywhere in a training step", function()
     local vae = weft.model.new("vae", micro.config("vae", true), { seed = 1 })
     local params = weft.train.parameters(vae)

@@ -119,5 +119,10 @@ describe("the collector", function()
     assert.are.equal(before, weft.memory().live)
     assert.has_error(function() t:free() end)
     assert.has_error(function() return t + 1 end)
+    local finalise = getmetatable(t).__gc
+    finalise(t)
+    for _, other in ipairs { 1, "x", io.stdout, {} } do
+      assert.has_error(function() finalise(other) end)
+    end
   end)
 end)
