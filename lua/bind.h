@@ -46,6 +46,10 @@ static inline wf_ctx *lwf_ctx(lua_State *L) { return lwf_get(L)->ctx; }
 /* Set functions into the table on top, the state as first upvalue. [-0, +0, m] */
 void lwf_register(lua_State *L, const luaL_Reg *list);
 
+/* Make a class of userdata: its methods, each with the state, and what the collector calls.
+ * [-0, +0, m] */
+void lwf_add_class(lua_State *L, const char *name, const luaL_Reg *methods, lua_CFunction gc);
+
 /* ---- errors: tables { kind, message, hint, where } raised at the user's line ---- */
 
 /* Push "file:line: " of the first caller that is neither C nor weft's own Lua. [-0, +1, m] */
@@ -115,6 +119,7 @@ int luaopen_weft_core(lua_State *L);
 /* ---- the system: weft.host and weft.line, which need no engine ---- */
 int luaopen_weft_host(lua_State *L);
 int luaopen_weft_line(lua_State *L);
+int lwf_fail_os(lua_State *L, const char *what);       /* nil, message, from errno */
 void lwf_open_signal(lua_State *L);                    /* these two add to the table on top */
 void lwf_open_process(lua_State *L);
 void lwf_signal_watch(volatile sig_atomic_t *cancel);  /* the flag that a stop sets from now on */

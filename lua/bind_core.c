@@ -8,7 +8,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "core/base/mem.h"
 #include "core/base/thread.h"
@@ -34,6 +33,18 @@ void lwf_register(lua_State *L, const luaL_Reg *list)
         lua_pushcclosure(L, list->func, 1);
         lua_setfield(L, -2, list->name);
     }
+}
+
+void lwf_add_class(lua_State *L, const char *name, const luaL_Reg *methods, lua_CFunction gc)
+{
+    if (luaL_newmetatable(L, name)) {
+        lwf_register(L, methods);
+        lua_pushvalue(L, -1);
+        lua_setfield(L, -2, "__index");
+        lua_pushcfunction(L, gc);
+        lua_setfield(L, -2, "__gc");
+    }
+    lua_pop(L, 1);
 }
 
 /* ---- errors ---- */
@@ -338,15 +349,6 @@ static int l_fence(lua_State *L)
     return 0;
 }
 
-/* core.clock() -> seconds that only go forward */
-static int l_clock(lua_State *L)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    lua_pushnumber(L, (double)t.tv_sec + 1e-9 * (double)t.tv_nsec);
-    return 1;
-}
-
 /* core.to_device(t, name) */
 static int l_to_device(lua_State *L)
 {
@@ -384,7 +386,7 @@ static int l_cpu_level(lua_State *L)
 static const luaL_Reg functions[] = {
     {"raise", l_raise},     {"where", l_where},           {"set_home", l_set_home},
     {"memory", l_memory},   {"trim", l_trim},             {"threads", l_threads},
-    {"bf16", l_bf16},       {"fail_alloc", l_fail_alloc}, {"clock", l_clock},
+    {"bf16", l_bf16},       {"fail_alloc", l_fail_alloc},
     {"fail_io", l_fail_io}, {"fence", l_fence},
     {"odd_values", l_odd_values}, {"watch", l_watch},
     {"cpu_level", l_cpu_level}, {"to_device", l_to_device}, {"device", l_device}, {NULL, NULL},

@@ -220,12 +220,5 @@ void lwf_open_file(lua_State *L)
         {"meta", l_meta},   {"close", file_gc}, {NULL, NULL},
     };
     lwf_register(L, list);
-    if (luaL_newmetatable(L, FILE_MT)) {
-        lwf_register(L, methods);
-        lua_pushvalue(L, -1);
-        lua_setfield(L, -2, "__index");
-        lua_pushcfunction(L, file_gc);
-        lua_setfield(L, -2, "__gc");
-    }
-    lua_pop(L, 1);
+    lwf_add_class(L, FILE_MT, methods, file_gc);
 }

@@ -22,7 +22,7 @@
 
 enum { HASH_BYTES = 32, BLOCK_BYTES = 1 << 16 };
 
-static int fail_os(lua_State *L, const char *what)
+int lwf_fail_os(lua_State *L, const char *what)
 {
     lua_pushnil(L);
     lua_pushfstring(L, "%s: %s", what, strerror(errno));
@@ -99,7 +99,7 @@ static int l_list(lua_State *L)
     const char *path = luaL_checkstring(L, 1);
     lua_newtable(L);
     DIR *d = opendir(path);
-    if (!d) return fail_os(L, path);
+    if (!d) return lwf_fail_os(L, path);
     int n = 0;
     for (struct dirent *e = readdir(d); e; e = readdir(d)) {
         if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0) continue;
@@ -118,7 +118,7 @@ static int l_mkdir(lua_State *L)
     const int why = mkdir(path, 0777) == 0 ? 0 : errno;
     if (why && !(stat(path, &st) == 0 && S_ISDIR(st.st_mode))) {
         errno = why;                 /* not that of stat, which finds nothing there */
-        return fail_os(L, path);
+        return lwf_fail_os(L, path);
     }
     lua_pushboolean(L, 1);
     return 1;
@@ -129,7 +129,7 @@ static int l_real(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
     char found[PATH_MAX];
-    if (!realpath(path, found)) return fail_os(L, path);
+    if (!realpath(path, found)) return lwf_fail_os(L, path);
     lua_pushstring(L, found);
     return 1;
 }
@@ -138,7 +138,7 @@ static int l_real(lua_State *L)
 static int l_cwd(lua_State *L)
 {
     char path[4096];
-    if (!getcwd(path, sizeof path)) return fail_os(L, "current folder");
+    if (!getcwd(path, sizeof path)) return lwf_fail_os(L, "current folder");
     lua_pushstring(L, path);
     return 1;
 }
@@ -147,7 +147,7 @@ static int l_cwd(lua_State *L)
 static int l_chdir(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
-    if (chdir(path) != 0) return fail_os(L, path);
+    if (chdir(path) != 0) return lwf_fail_os(L, path);
     lua_pushboolean(L, 1);
     return 1;
 }
@@ -193,14 +193,14 @@ static int l_sha256_file(lua_State *L)
     const char *path = luaL_checkstring(L, 1);
     unsigned char h[EVP_MAX_MD_SIZE];
     const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0) return fail_os(L, path);
+    if (fd < 0) return lwf_fail_os(L, path);
     EVP_MD_CTX *md = EVP_MD_CTX_new();
     const bool ok = md && hash_fd(fd, md, h);
     const int why = errno;
     EVP_MD_CTX_free(md);
     close(fd);
     errno = why;
-    return ok ? push_hash(L, h) : fail_os(L, path);
+    return ok ? push_hash(L, h) : lwf_fail_os(L, path);
 }
 
 /* host.stack_bytes() -> bytes of the C stack in use since this module was opened */

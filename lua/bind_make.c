@@ -154,48 +154,36 @@ static int l_arange(lua_State *L)
 
 /* ---- noise ---- */
 
-/* core.randn(sizes, seed, sample, purpose, first): first is the position of the first value */
-static int l_randn(lua_State *L)
+/* The key of random numbers at arg and the two after: seed, sample, purpose. */
+static wf_rng_key check_key(lua_State *L, int arg)
+{
+    return (wf_rng_key){lwf_check_seed(L, arg, "noise: seed"),
+                        (uint32_t)lwf_check_int(L, arg + 1, "noise: sample", 0, UINT32_MAX),
+                        (uint32_t)lwf_check_int(L, arg + 2, "noise: purpose", 0, UINT32_MAX)};
+}
+
+static int push_noise(lua_State *L, void (*draw)(float *, int64_t, wf_rng_key, uint64_t))
 {
     lwf_state *st = lwf_get(L);
-    const wf_shape s = lwf_check_shape(L, 1, "randn: size", 0);
-    const wf_rng_key key = {
-        lwf_check_seed(L, 2, "randn: seed"),
-        (uint32_t)lwf_check_int(L, 3, "randn: sample", 0, UINT32_MAX),
-        (uint32_t)lwf_check_int(L, 4, "randn: purpose", 0, UINT32_MAX),
-    };
-    const uint64_t first = lwf_check_seed(L, 5, "randn: first");
-    const int64_t n = check_numel(L, &s, "randn");
+    const wf_shape s = lwf_check_shape(L, 1, "noise: size", 0);
+    const wf_rng_key key = check_key(L, 2);
+    const uint64_t first = lwf_check_seed(L, 5, "noise: first");
+    const int64_t n = check_numel(L, &s, "noise");
     float *p = (float *)push_buffer(L, WF_DTYPE_F32, n);
-    wf_rng_normal(p, n, key, first);
+    draw(p, n, key, first);
     return lwf_push_tensor(L, st, wf_from_host(st->ctx, WF_DTYPE_F32, &s, p));
 }
 
+/* core.randn(sizes, seed, sample, purpose, first): first is the position of the first value */
+static int l_randn(lua_State *L) { return push_noise(L, wf_rng_normal); }
+
 /* core.rand(sizes, seed, sample, purpose, first): uniform in [0,1) */
-static int l_rand(lua_State *L)
-{
-    lwf_state *st = lwf_get(L);
-    const wf_shape s = lwf_check_shape(L, 1, "rand: size", 0);
-    const wf_rng_key key = {
-        lwf_check_seed(L, 2, "rand: seed"),
-        (uint32_t)lwf_check_int(L, 3, "rand: sample", 0, UINT32_MAX),
-        (uint32_t)lwf_check_int(L, 4, "rand: purpose", 0, UINT32_MAX),
-    };
-    const uint64_t first = lwf_check_seed(L, 5, "rand: first");
-    const int64_t n = check_numel(L, &s, "rand");
-    float *p = (float *)push_buffer(L, WF_DTYPE_F32, n);
-    wf_rng_uniform(p, n, key, first);
-    return lwf_push_tensor(L, st, wf_from_host(st->ctx, WF_DTYPE_F32, &s, p));
-}
+static int l_rand(lua_State *L) { return push_noise(L, wf_rng_uniform); }
 
 /* core.bits(seed, sample, purpose, position) -> a random whole number in 0 ... 2^32-1 */
 static int l_bits(lua_State *L)
 {
-    const wf_rng_key key = {
-        lwf_check_seed(L, 1, "bits: seed"),
-        (uint32_t)lwf_check_int(L, 2, "bits: sample", 0, UINT32_MAX),
-        (uint32_t)lwf_check_int(L, 3, "bits: purpose", 0, UINT32_MAX),
-    };
+    const wf_rng_key key = check_key(L, 1);
     uint32_t v = 0;
     wf_rng_bits(&v, 1, key, lwf_check_seed(L, 4, "bits: position"));
     lua_pushnumber(L, (double)v);

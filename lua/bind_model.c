@@ -304,12 +304,5 @@ void lwf_open_model(lua_State *L)
         {"save_adapter", l_save_adapter}, {"free", model_gc}, {NULL, NULL},
     };
     lwf_register(L, list);
-    if (luaL_newmetatable(L, MODEL_MT)) {
-        lwf_register(L, methods);
-        lua_pushvalue(L, -1);
-        lua_setfield(L, -2, "__index");
-        lua_pushcfunction(L, model_gc);
-        lua_setfield(L, -2, "__gc");
-    }
-    lua_pop(L, 1);
+    lwf_add_class(L, MODEL_MT, methods, model_gc);
 }

@@ -18,14 +18,6 @@
 
 enum { MAX_ARGS = 64, MAX_FDS = 256, CHILD_IN = 3, CHILD_OUT = 4, READ_BYTES = 65536 };
 
-/* nil, message, from errno. */
-static int fail_os(lua_State *L, const char *what)
-{
-    lua_pushnil(L);
-    lua_pushfstring(L, "%s: %s", what, strerror(errno));
-    return 2;
-}
-
 /* ---- starting and ending ---- */
 
 /* In the child: pipes at 3 and 4, stdout and stderr to log, and die with the parent. */
@@ -71,7 +63,7 @@ static int l_spawn(lua_State *L)
     }
     argv[n + 1] = NULL;
     int in[2], out[2];
-    if (!open_pipes(in, out)) return fail_os(L, "pipe");
+    if (!open_pipes(in, out)) return lwf_fail_os(L, "pipe");
     const pid_t parent = getpid(), pid = fork();
     if (pid == 0) become(argv, in[0], out[1], log, parent);
     close(in[0]);
@@ -79,7 +71,7 @@ static int l_spawn(lua_State *L)
     if (pid < 0) {
         close(in[1]);
         close(out[0]);
-        return fail_os(L, "fork");
+        return lwf_fail_os(L, "fork");
     }
     lua_pushinteger(L, pid);
     lua_pushinteger(L, in[1]);
@@ -148,7 +140,7 @@ static int l_read(lua_State *L)
     ssize_t n = 0;
     do n = read(fd, p, READ_BYTES);
     while (n < 0 && errno == EINTR);
-    if (n < 0) return fail_os(L, "read");
+    if (n < 0) return lwf_fail_os(L, "read");
     lua_pushlstring(L, p, (size_t)n);
     return 1;
 }
@@ -162,7 +154,7 @@ static int l_write(lua_State *L)
     while (left) {
         const ssize_t n = write(fd, p, left);
         if (n < 0 && errno == EINTR) continue;
-        if (n <= 0) return fail_os(L, "write");
+        if (n <= 0) return lwf_fail_os(L, "write");
         p += n;
         left -= (size_t)n;
     }
@@ -184,7 +176,7 @@ static int l_open(lua_State *L)
     const char *path = luaL_checkstring(L, 1);
     const int mode = luaL_checkoption(L, 2, NULL, modes);
     const int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | (mode ? O_TRUNC : O_APPEND), 0666);
-    if (fd < 0) return fail_os(L, path);
+    if (fd < 0) return lwf_fail_os(L, path);
     lua_pushinteger(L, fd);
     return 1;
 }
@@ -201,7 +193,7 @@ static int l_redirect(lua_State *L)
 /* host.sync(fd) -> true; nil, message */
 static int l_sync(lua_State *L)
 {
-    if (fsync((int)luaL_checkinteger(L, 1)) != 0) return fail_os(L, "sync");
+    if (fsync((int)luaL_checkinteger(L, 1)) != 0) return lwf_fail_os(L, "sync");
     lua_pushboolean(L, 1);
     return 1;
 }
@@ -211,10 +203,10 @@ static int l_lock(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
     const int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
-    if (fd < 0) return fail_os(L, path);
+    if (fd < 0) return lwf_fail_os(L, path);
     char text[64] = {0};
     if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-        const int n = fail_os(L, path);
+        const int n = lwf_fail_os(L, path);
         const ssize_t got = pread(fd, text, sizeof text - 1, 0);
         lua_pushlstring(L, text, got > 0 ? (size_t)got : 0);
         close(fd);

@@ -252,19 +252,6 @@ static int l_save(lua_State *L)
     return wf_run_save(lwf_ctx(L), r, luaL_checkstring(L, 2)) == WF_OK ? 0 : lwf_raise(L);
 }
 
-static void add_class(lua_State *L, const char *name, const luaL_Reg *methods,
-                      lua_CFunction gc)
-{
-    if (luaL_newmetatable(L, name)) {
-        lwf_register(L, methods);
-        lua_pushvalue(L, -1);
-        lua_setfield(L, -2, "__index");
-        lua_pushcfunction(L, gc);
-        lua_setfield(L, -2, "__gc");
-    }
-    lua_pop(L, 1);
-}
-
 void lwf_open_sample(lua_State *L)
 {
     const luaL_Reg list[] = {
@@ -275,6 +262,6 @@ void lwf_open_sample(lua_State *L)
         {"set", l_set},     {"add_noise", l_add_noise}, {"times", l_times}, {"sigmas", l_sigmas},
         {"fork", l_fork},   {"save", l_save}, {NULL, NULL}};
     lwf_register(L, list);
-    add_class(L, SAMPLER_MT, sampler, sampler_gc);
-    add_class(L, RUN_MT, run, run_gc);
+    lwf_add_class(L, SAMPLER_MT, sampler, sampler_gc);
+    lwf_add_class(L, RUN_MT, run, run_gc);
 }

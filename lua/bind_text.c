@@ -132,17 +132,6 @@ void lwf_open_text(lua_State *L)
         {NULL, NULL},
     };
     lwf_register(L, list);
-    if (luaL_newmetatable(L, TOKENIZER_MT)) {
-        lwf_register(L, methods);
-        lua_pushvalue(L, -1);
-        lua_setfield(L, -2, "__index");
-        lua_pushcfunction(L, tokenizer_gc);
-        lua_setfield(L, -2, "__gc");
-    }
-    lua_pop(L, 1);
-    if (luaL_newmetatable(L, GUARD_MT)) {
-        lua_pushcfunction(L, guard_gc);
-        lua_setfield(L, -2, "__gc");
-    }
-    lua_pop(L, 1);
+    lwf_add_class(L, TOKENIZER_MT, methods, tokenizer_gc);
+    lwf_add_class(L, GUARD_MT, (const luaL_Reg[]){{NULL, NULL}}, guard_gc);
 }

@@ -67,8 +67,8 @@ end
 
 --- Elapsed time of f in seconds, then what it returned.
 function weft.time(f, ...)
-  local start = core.clock()
-  local function pack(...) return core.clock() - start, ... end
+  local start = host.clock()
+  local function pack(...) return host.clock() - start, ... end
   return pack(f(...))
 end
 

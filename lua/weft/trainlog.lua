@@ -1,6 +1,7 @@
 --- The log of a training run: JSON lines, a line of progress with the time left, and the curve.
 local core = require "weft.core"
 local check = require "weft.check"
+local host = require "weft.host"
 local json = require "weft.json"
 
 local M = {}
@@ -37,7 +38,7 @@ function M.new(path, opts)
   if not file then core.raise("io", "log: " .. why) end
   return setmetatable({
     path = path, file = file, rows = kept, steps = opts.steps, every = opts.every or 100,
-    quiet = opts.quiet, start = core.clock(), first = opts.from or 0,
+    quiet = opts.quiet, start = host.clock(), first = opts.from or 0,
   }, Log)
 end
 
@@ -58,7 +59,7 @@ local function progress(self, row)
     return a < b
   end)
   for _, k in ipairs(keys) do out[#out + 1] = ("%s %.4g"):format(k, row[k]) end
-  local seconds = math.max(core.clock() - self.start, 1e-9)
+  local seconds = math.max(host.clock() - self.start, 1e-9)
   local rate = (row.step - self.first) / seconds
   out[#out + 1] = ("%.2f it/s"):format(rate)
   if self.steps and rate > 0 then
