@@ -13,6 +13,7 @@ local M = {
                     -- with the options that no line says
 }
 
+local PREVIEW_EVERY = 5     -- steps, where preview is true
 local MAX_CALLS = 1000      -- noted: a loop that generates for days keeps no list of it
 
 local function fail(hint, fmt, ...) return core.raise("usage", fmt:format(...), hint) end
@@ -133,8 +134,8 @@ end
 local function unknown(which, name, list)
   local all = spec.by_name[name]
   if all and spec.verbs[which] then
-    local to = spec.verbs[which].to
-    return fail(all.to and "it is for " .. table.concat(all.to, ", ") or nil,
+    local to, takers = spec.verbs[which].to, all.verbs or all.to
+    return fail(takers and "it is for " .. table.concat(takers, ", ") or nil,
       "%s: option '%s' makes no sense for %s", which, name, to or which)
   end
   local names = {}
@@ -219,6 +220,17 @@ local function from_prompt(which, out, known)
   return call
 end
 
+--- A function for on_step that shows every so many steps what is there, before the caller's own.
+local function with_preview(every, on_step)
+  return function(s)
+    local show = require "weft.show"
+    if s.step % every == 0 and s.step < s.steps and show.protocol() ~= "none" then
+      show.show(s:preview())
+    end
+    if on_step then return on_step(s) end
+  end
+end
+
 --- Check t, given to a verb or another call of weft.spec; t is neither changed nor kept.
 ---@param which string   "image", "generate", "load" ...
 ---@param t table        prompt in the list part, options in the rest
@@ -240,6 +252,8 @@ function M.check(which, t, model)
   local call = spec.verbs[which] and from_prompt(which, out, known)
   if spec.verbs[which] and which ~= "edit" then check_together(which, out) end
   if model then fill(out, known, model, call) end
+  local every = out.preview == true and PREVIEW_EVERY or out.preview or 0
+  if every > 0 then out.on_step = with_preview(every, out.on_step) end
   out.prompt = M.prompt(which, t)
   return out
 end

@@ -26,12 +26,12 @@ local sound = { "audio", "video" }
 M.options = {
   { name = "to", types = { "string", "table" },
     choices = { "image", "audio", "video", "text", "auto" },
-    verbs = { "generate", "chat", "edit" }, default = '"auto"', list = true,
+    verbs = { "generate", "chat" }, default = '"auto"', list = true,
     help = "what to make: a kind, a list of kinds, or \"auto\"" },
   { name = "seed", types = { "integer", "string" }, min = 0, max = MAX_SEED, default = "drawn",
     help = "start of the random numbers; the same seed gives the same bytes" },
   { name = "n", types = { "integer" }, min = 1, max = 1000, default = "1",
-    verbs = { "image", "generate" },
+    verbs = { "generate" },
     help = "variants; variant i uses seed + i - 1" },
   { name = "negative", types = { "string", "table" }, to = drawn, default = '""',
     help = "what should not be there: text, or a prompt" },
@@ -58,7 +58,7 @@ M.options = {
     default = "the model's", help = "how many frames; or give seconds" },
   { name = "init", types = { "media" }, to = drawn, default = "none",
     help = "start from this, with noise added (see strength), not from noise alone" },
-  { name = "strength", types = { "number" }, min = 0, max = 1, to = drawn, default = "0.8",
+  { name = "strength", types = { "number" }, min = 0, max = 1, to = drawn, default = "the model's",
     help = "how much of init is changed: 0 keeps it, 1 ignores it" },
   { name = "mask", types = { "media" }, to = drawn, default = "none",
     help = "change only where the mask is 1" },
@@ -80,10 +80,11 @@ M.options = {
     default = '"philox"', help = "which generator draws the noise; the others equal PyTorch's" },
   { name = "vocoder", types = { "string" }, choices = { "griffin-lim", "hifigan" }, to = sound,
     default = '"griffin-lim"', help = "what makes samples of a spectrogram" },
-  { name = "mode", types = { "string" }, choices = { "paper", "code" }, default = "the model's",
+  { name = "mode", types = { "string" }, choices = { "paper", "code" }, default = '"paper"',
     help = "CoDi-2 as its paper says or as its code does" },
   { name = "temperature", types = { "number" }, min = 0, max = 10, default = "0",
-    help = "of the text and of the plan: 0 takes the likeliest word" },
+    help = "of an answer's words: 0 takes the likeliest; what a prompt leaves open is drawn by the "
+      .. "seed, at 1 where this is 0" },
   { name = "top_p", types = { "number" }, min = 0, max = 1, default = "1",
     help = "draw only from the likeliest words that reach this probability together" },
   { name = "max_tokens", types = { "integer" }, min = 1, max = 1000000, default = "the model's",
@@ -93,12 +94,11 @@ M.options = {
   { name = "on_token", types = { "function" }, default = "none",
     help = "called with each piece of text" },
   { name = "preview", types = { "integer", "boolean" }, min = 0, max = 1000, to = drawn,
-    default = "0", help = "show every so many steps what is there" },
+    default = "0",
+    help = "show every so many steps what is there, in the terminal; true: every 5" },
   { name = "progress", types = { "boolean" }, default = "true", help = "show the bar" },
   { name = "tag", types = { "string" }, default = '""',
     help = "free label, copied to logs and file names" },
-  { name = "system", types = { "string" }, verbs = { "chat" }, default = '""',
-    help = "said to the model before the conversation" },
 }
 
 --- Verbs of a model; to: the output, nil where `to` decides.
@@ -112,7 +112,7 @@ M.verbs = {
 M.tables = {
   load = {
     { name = "device", types = { "string" }, default = '"auto"',
-      help = "cpu, cuda, cuda:1 or auto" },
+      help = "cpu or auto" },
     { name = "dtype", types = { "string" }, choices = { "f32", "f16", "bf16" },
       help = "of the weights" },
     { name = "parts", types = { "table" }, help = "load only these parts: { \"unet\" }" },
@@ -153,6 +153,7 @@ function M.foreign_hint(name)
   if M.foreign_prompt[folded] then
     return "the prompt is the list part: { \"a fox\", photo, seed = 1 }"
   end
+  if folded:match "^system" then return "say it in the first round: no words stand before it" end
   local ours = M.foreign[folded]
   if not ours then return nil end
   if folded == "eta" then return 'weft says sampler = weft.sampler("ddim", { eta = 0.3 })' end

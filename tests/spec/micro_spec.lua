@@ -24,6 +24,31 @@ describe("the small model", function()
     return bytes(m:edit(photo, weft.with({ "a cat", steps = 3, seed = 4, progress = false }, more)))
   end
 
+  it("shows what is there every so many steps, beside the caller's own function", function()
+    local show = require "weft.show"
+    local protocol, draw, shown, steps = show.protocol, show.show, 0, 0
+    show.protocol = function() return "ascii" end
+    show.show = function(im)
+      assert.equal(64, im.width)
+      shown = shown + 1
+    end
+    local plain = image { steps = 4 }
+    local function count() steps = steps + 1 end
+    assert.equal(plain, image { steps = 4, preview = 1, on_step = count })
+    show.protocol = function() return "none" end
+    image { steps = 4, preview = true }
+    show.protocol, show.show = protocol, draw
+    assert.same({ 3, 4 }, { shown, steps })
+  end)
+  it("takes no option that it would not heed", function()
+    local function says(part, f, ...)
+      local ok, e = pcall(f, ...)
+      assert.is_truthy(not ok and tostring(e):find(part, 1, true), tostring(e))
+    end
+    says("it is for generate, chat", m.edit, m, photo, { "a cat", to = "image" })
+    says("it is for generate", m.image, m, { "a cat", n = 2 })
+    says("say it in the first round", m.generate, m, { "a cat", system = "be brief" })
+  end)
   it("samples several steps with every kind of guidance", function()
     local plain = image { guidance = 1 }
     assert.are_not.equal(plain, image { guidance = 3 })

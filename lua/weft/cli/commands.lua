@@ -11,7 +11,7 @@ M.common = {
 
 local out = { name = "out", short = "o", value = "DIR", help = "where files go (default: here)" }
 local model = { name = "model", short = "m", value = "NAME", help = "model to use" }
-local device = { name = "device", short = "d", value = "D", help = "cpu, cuda:0, auto" }
+local device = { name = "device", short = "d", value = "D", help = "cpu or auto" }
 local threads = { name = "threads", value = "N", help = "threads on the CPU" }
 local show = { name = "show", help = "show results in the terminal" }
 
