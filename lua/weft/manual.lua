@@ -9,10 +9,10 @@ local M = {}
 local HEAD = [[
 # The API
 
-Every function that recipes call, every option, every command. `?name` at the prompt and
-`weft help name` show the same. This page is printed by `weft help --markdown`; `make docs` writes
-it anew after a change of `lua/weft/spec.lua`, `lua/weft/reference.lua` or
-`lua/weft/cli/commands.lua`.
+The functions that recipes call most, every option, every command. `?name` at the prompt and
+`weft help name` show the same, and tell of every other function and method. This page is printed by
+`weft help --markdown`; `make docs` writes it anew after a change of `lua/weft/spec.lua`,
+`lua/weft/reference.lua` or `lua/weft/cli/commands.lua`.
 
 An unknown option is an error at your line that names the nearest one. Everything raises;
 `weft.try(f, ...)` gives `nil, err` instead, and `err.kind` is one of `usage`, `io`, `format`,
@@ -94,12 +94,18 @@ local function command_list(out)
   end
 end
 
+local function environment(out)
+  add(out, "## The environment\n\n| variable | what |\n| --- | --- |")
+  for _, v in ipairs(reference.environment) do add(out, "| `%s` | %s |", v[1], cell(v[2])) end
+end
+
 --- The whole page.
 function M.text()
   local out = { HEAD }
   functions(out)
   options(out)
   command_list(out)
+  environment(out)
   return (table.concat(out, "\n"):gsub(" +\n", "\n"):gsub("\n+$", "\n"))
 end
 

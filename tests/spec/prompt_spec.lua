@@ -66,7 +66,7 @@ describe("help at the prompt", function()
 
   it("knows the methods of media, and breaks between words", function()
     says("?resize", "image:resize(width, height, opts)", "Another size.")
-    says("?weft.image.load", "weft.image.load(path, opts)", "Read a PNG or JPEG.")
+    says("?weft.image.load", "weft.image.load(path, {size}?) -> Image", "read a PNG or JPEG")
     says("?Image", "image:crop(x, y, w, h)", "image:save(path, opts)", "weft.image.new(")
     says("?im:blend", "image:blend(other, a)")
     local out = says("?image", "m:image{ prompt..., options } -> Image")

@@ -17,7 +17,7 @@ weft: make and edit images, sound, video and text with Lua recipes
 
 local FOOT = [[
   -o, --out DIR     where files go (default: here)      -n, --dry-run   batch: make nothing
-  -m, --model NAME  model to use                        -d, --device D  cpu, cuda:0, auto
+  -m, --model NAME  model to use                        -d, --device D  cpu or auto
       --show        show results in the terminal            --json      machine-readable result
 More: weft help COMMAND, weft help OPTION (guidance, seed ...), weft help repl]]
 
@@ -97,6 +97,11 @@ function M.about(word)
   if find_option(word) then show(option_text(find_option(word))) end
   if reference.by_name[word] then show(card_text(reference.by_name[word])) end
   if found then return 0 end
+  local text, is_documented = require("weft.help").about(word)
+  if is_documented then
+    show(text)
+    return 0
+  end
   local near = check.nearest(word, all_words(reference))
   return args.fail("there is no help about '%s'%s", word,
     near and (" (did you mean '%s'?)"):format(near) or " (weft help)")
