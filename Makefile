@@ -2,7 +2,6 @@
 CC      ?= gcc
 BUILD   ?= build
 PREFIX  ?= /usr/local
-CUDA    ?= 0
 FFMPEG  ?= $(shell pkg-config --exists libavformat libavcodec libswscale libswresample libavutil 2>/dev/null && echo 1 || echo 0)
 SAN     ?= 0
 V       ?= 0
@@ -66,8 +65,7 @@ help:
 	@echo "make docs       write docs/api.md anew from the lists of options and functions"
 	@echo "make install    into PREFIX (now $(PREFIX)), below DESTDIR if set; make uninstall"
 	@echo "make clean      remove what was built"
-	@echo "SAN=1 builds with sanitizers, CUDA=1 with the CUDA plug-in, FFMPEG=0 without FFmpeg,"
-	@echo "V=1 shows commands"
+	@echo "SAN=1 builds with sanitizers, FFMPEG=0 without FFmpeg, V=1 shows commands"
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)

@@ -1,6 +1,5 @@
 -- edit-towards.lua: change a picture towards a description of the result; the rest stays
---   weft run recipes/edit-towards.lua input=cat.png target="a large plain blue cat at the left in
---   the snow"
+--   weft run recipes/edit-towards.lua input=cat.png target="a large blue cat at the left"
 local weft = require "weft"
 local p = weft.params {
   input = { "", path = true, help = "the picture to change; none: one is made first" },

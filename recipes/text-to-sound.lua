@@ -1,6 +1,5 @@
 -- text-to-sound.lua: a sound of what the words say
---   weft run recipes/text-to-sound.lua prompt="a low drum then a high bell with sea in the
---   background" seed=7
+--   weft run recipes/text-to-sound.lua prompt="a low drum then a high bell" seed=7
 local weft = require "weft"
 local p = weft.params {
   prompt = { "a high meow then a low drum with rain in the background", help = "what is heard" },
