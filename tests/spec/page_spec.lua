@@ -1,5 +1,6 @@
 -- A report in a browser, where one is installed: nothing in the console, sounds that load, no
--- sideways scrolling on a phone, the same cards without JavaScript.
+-- sideways scrolling on a phone, the same cards without JavaScript. The demo's own page, made by
+-- the model that ships, is opened too.
 --
 -- A page beside the report holds it in frames and writes what it finds into itself; the browser
 -- prints that page.
@@ -66,6 +67,26 @@ window.addEventListener("load", wait);
 </script>
 ]]
 
+-- The same of one frame, when all of it is loaded.
+local PLAYERS = [[
+<!DOCTYPE html><meta charset="utf-8">
+<iframe id="desk" width="1280" height="900" src="index.html"></iframe>
+<pre id="found"></pre>
+<script>
+let tries = 0;
+function wait() {
+  const d = document.getElementById("desk").contentDocument;
+  const audio = [...d.querySelectorAll("audio")].map(a => a.readyState);
+  const is_ready = d.readyState === "complete" && audio.every(s => s >= 1);
+  if (!is_ready && tries++ < 100) { setTimeout(wait, 100); return; }
+  document.getElementById("found").textContent = JSON.stringify({ audio, is_ready,
+    cards: d.querySelectorAll(".card").length,
+    broken: [...d.images].filter(i => i.src && i.complete && !i.naturalWidth).length });
+}
+window.addEventListener("load", wait);
+</script>
+]]
+
 local function picture(seed, prompt)
   local im = weft.image.from(weft.tensor.rand({ 16, 24, 3 }, { seed = seed }))
   im.meta = weft.provenance.new { seed = seed, call = { fn = "image",
@@ -95,15 +116,14 @@ describe("a report in a browser", function()
   end)
   after_each(function() os.execute("rm -rf " .. dir) end)
 
-  --- What the watcher found, and what the browser's console said. is_plain: the third frame runs no
-  -- scripts, of which the console tells.
-  local function open(is_plain)
+  --- What a watching page found, and what the browser's console said.
+  local function watch(page)
     local f = assert(io.open(dir .. "/watch.html", "w"))
-    f:write((WATCHER:gsub("%%s", is_plain and 'sandbox="allow-same-origin"' or "")))
+    f:write(page)
     f:close()
-    local command = ("timeout 120 %s --headless=new --no-sandbox --disable-gpu --mute-audio "
+    local command = ("timeout 180 %s --headless=new --no-sandbox --disable-gpu --mute-audio "
       .. "--allow-file-access-from-files --user-data-dir=%s/profile --enable-logging=stderr "
-      .. "--timeout=20000 --virtual-time-budget=20000 --dump-dom file://%s/watch.html 2>%s/log")
+      .. "--timeout=120000 --virtual-time-budget=20000 --dump-dom file://%s/watch.html 2>%s/log")
       :format(BROWSER, dir, dir, dir)
     local p = io.popen(command)
     local dom = p:read "*a"
@@ -116,6 +136,12 @@ describe("a report in a browser", function()
     assert.is_truthy(found and found ~= "", "the watcher found nothing: " .. dom:sub(1, 400))
     found = found:gsub("&amp;", "&"):gsub("&lt;", "<"):gsub("&gt;", ">")
     return weft.json.decode(found), console
+  end
+
+  --- The watcher's. is_plain: the third frame runs no scripts, of which the console tells.
+  local function open(is_plain)
+    local more = is_plain and 'sandbox="allow-same-origin"' or ""
+    return watch((WATCHER:gsub("%%s", more)))
   end
 
   local function check_frames(found)
@@ -153,6 +179,19 @@ describe("a report in a browser", function()
     check_frames(found)
     assert.is_false(found.plain.bar)
     assert.equal(0, found.plain.stars)
+  end)
+
+  it("is what weft demo makes with the model that ships", function()
+    if not BROWSER then pending "no chromium on this machine: the page was not opened" end
+    local p = io.popen(("./weft demo steps=1 out=%s 2>&1; echo rc=$?"):format(dir))
+    local said = p:read "*a"
+    p:close()
+    assert.matches("rc=0\n$", said)
+    assert.is_nil(said:find("left out", 1, true), said)
+    local found, console = watch(PLAYERS)
+    assert.same({}, console)
+    assert.is_true(found.is_ready)
+    assert.same({ 28, 5, 0 }, { found.cards, #found.audio, found.broken })
   end)
 
   it("finds what stands beside it", function()
