@@ -5,6 +5,7 @@ local check = require "weft.check"
 local T = require "weft.tensor"
 local ops = require "weft.ops"
 local paths = require "weft.paths"
+local pointer = require "weft.pointer"
 
 local M = {}
 local host = { device = "cpu" }      -- where sounds lie, whatever computes
@@ -200,8 +201,9 @@ end
 --- Peaks of the wave in columns.
 local function wave_picture(self, w, h)
   local im = require("weft.image").new(w, h, "white")
-  local p, n, C = self.data:contiguous():ptr(), self.samples, self.channels
-  local q = im.data:ptr()
+  local data = self.data:contiguous()
+  local p, q = pointer.of(data), pointer.of(im.data, w * h * 3)
+  local n, C = data:size(1), data:size(2)
   for x = 0, w - 1 do
     local lo, hi = 0, 0
     for i = math.floor(x * n / w), math.floor((x + 1) * n / w) - 1 do

@@ -6,6 +6,7 @@ local check = require "weft.check"
 local T = require "weft.tensor"
 local ops = require "weft.ops"
 local paths = require "weft.paths"
+local pointer = require "weft.pointer"
 
 local M = {}
 local host = { device = "cpu" }      -- where pictures lie, whatever computes
@@ -157,9 +158,11 @@ end
 
 --- Sampled at turned positions, bilinear, by LuaJIT; black outside.
 local function turn(data, degrees)
-  local H, W, C = data:size(1), data:size(2), data:size(3)
-  local src, out = data:contiguous(), T.zeros(H, W, C, host)
-  local from, to = src:ptr(), out:ptr()
+  local src = data:contiguous()
+  local from = pointer.of(src)
+  local H, W, C = src:size(1), src:size(2), src:size(3)
+  local out = T.zeros(H, W, C, host)
+  local to = pointer.of(out, H * W * C)
   local c, s = math.cos(math.rad(degrees)), math.sin(math.rad(degrees))
   local cx, cy = (W - 1) / 2, (H - 1) / 2
   for y = 0, H - 1 do
@@ -265,8 +268,9 @@ end
 function Image:text_(text, x, y, opts)
   opts = check.keys("text_", opts, { "scale", "colour" })
   local scale, colour = opts.scale or 1, colour_of(opts.colour or "white")
-  local W, H, C = self.width, self.height, self.channels
-  local p = self.data:ptr()
+  local p, data = pointer.of(self.data), self.data
+  local H, W, C = data:size(1), data:size(2), data:size(3)
+  x, y, scale = math.floor(x), math.floor(y), math.max(1, math.floor(scale))
   require("weft.font").draw(text, function(dx, dy)
     for py = y + dy * scale, y + dy * scale + scale - 1 do
       for px = x + dx * scale, x + dx * scale + scale - 1 do

@@ -1,4 +1,6 @@
 --- How loud a sound is to people: ITU-R BS.1770-4. Every channel counts the same.
+local pointer = require "weft.pointer"
+
 local M = {}
 
 --- A filter { b0, b1, b2, a1, a2 } from its frequency's tangent k, its q and its numerator.
@@ -58,7 +60,7 @@ function M.integrated(data, rate)
   local n, C = data:size(1), data:size(2)
   if n == 0 then return -math.huge end
   data = data:contiguous()
-  local p, filters = data:ptr(), k_filters(rate)
+  local p, filters = pointer.of(data), k_filters(rate)
   local step = math.max(1, math.min(math.floor(rate * 0.1 + 0.5), math.floor(n / 4)))
   local blocks = {}
   for c = 0, C - 1 do

@@ -2,6 +2,7 @@
 local check = require "weft.check"
 local font = require "weft.font"
 local image = require "weft.image"
+local pointer = require "weft.pointer"
 
 local M = {}
 
@@ -10,7 +11,8 @@ local function points_of(rows, column, use_log)
   local raw, mean, smooth = {}, {}, nil
   for _, row in ipairs(rows) do
     local v = row[column]
-    if type(v) == "number" and row.step and (not use_log or v > 0) then
+    local is_finite = type(v) == "number" and v - v == 0         -- a loss may be none
+    if is_finite and row.step and (not use_log or v > 0) then
       if use_log then v = math.log10(v) end
       smooth = smooth and smooth + (v - smooth) * 0.05 or v
       raw[#raw + 1], mean[#mean + 1] = { row.step, v }, { row.step, smooth }
@@ -49,9 +51,10 @@ function M.curve(rows, column, opts)
   local x_lo, x_hi = range(raw, 1)
   local y_lo, y_hi = range(raw, 2)
   local left, top, right, bottom = 60, 20, W - 10, H - 20
-  local p = im.data:ptr()
+  local p = pointer.of(im.data, W * H * 3)
   local function dot_in(colour)
     return function(x, y)
+      if not (x >= 0 and y >= 0 and x < W and y < H) then return end
       for i = 0, 2 do p[(y * W + x) * 3 + i] = colour[i + 1] end
     end
   end

@@ -3,6 +3,7 @@
 local core = require "weft.core"
 local check = require "weft.check"
 local functions = require "weft.ops"
+local pointer = require "weft.pointer"
 
 local ops = core.ops
 local methods = core.tensor_methods
@@ -261,19 +262,8 @@ function methods.apply(t, f)
   return core.from_table(walk(t:totable()), t.dtype):to(t.device)
 end
 
--- What is no plain byte to C.
-local c_types = {
-  f32 = "float *", f64 = "double *", f16 = "uint16_t *", bf16 = "uint16_t *", i64 = "int64_t *",
-  i32 = "int32_t *", i8 = "int8_t *",
-}
-
---- The first value's address for LuaJIT's ffi ("float *" for f32 ...), of a contiguous tensor in
--- host memory. It is valid while t lives; never write to weights that a file is mapped for.
-function methods.ptr(t)
-  local address = t:address()
-  local ok, ffi = pcall(require, "ffi")
-  return ok and ffi.cast(c_types[t.dtype] or "uint8_t *", address) or address
-end
+--- The first value's address for LuaJIT's ffi; see weft.pointer.
+function methods.ptr(t) return pointer.of(t) end
 
 -- ---- in place ----
 

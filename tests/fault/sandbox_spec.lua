@@ -33,6 +33,8 @@ describe("a recipe that is fenced in", function()
     'weft.tensor.save("../stolen.npy", weft.tensor.ones(2))',
     'weft.train.log "../stolen.jsonl"',
     'weft.audio.silence(1, 8000):save "../stolen.wav"',
+    'weft.tensor{1}:ptr()[5000] = 42', 'weft.tensor{1}.address(weft.tensor{1})',
+    'require "weft.pointer"',
   }
   for _, code in ipairs(hostile) do
     it("may not " .. code, function()
@@ -58,6 +60,21 @@ describe("a recipe that is fenced in", function()
       assert.is_truthy(err:find(what .. " is not available here (this recipe runs fenced in; "
         .. "without --sandbox it has everything)", 1, true), err)
     end
+  end)
+  it("draws into the memory of a picture alone, whatever the picture says of its size", function()
+    local rc, out, err = run [[
+      local im = weft.image.new(4, 4)
+      im.width, im.height, im.channels = 1e9, 1e9, 3
+      im:text_("x", 4e8, 2e8)
+      im:text_("x", 0.9, 3.9)
+      local a = weft.audio.silence(1, 8000)
+      a.samples, a.channels = 1e12, -1e12
+      a:picture { w = 8, h = 8 }
+      print "done"
+    ]]
+    assert.are.equal("", err)
+    assert.are.equal(0, rc)
+    assert.are.equal("done\n", out)
   end)
   it("lists its own folders only", function()
     for _, pattern in ipairs { "/etc/*", "../*", "a/../../*", "/*", "/tmp/../etc/*" } do

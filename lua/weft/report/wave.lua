@@ -3,6 +3,7 @@
 local core = require "weft.core"
 local html = require "weft.report.html"
 local image = require "weft.image"
+local pointer = require "weft.pointer"
 
 local M = {}
 
@@ -18,7 +19,7 @@ local colours = {
 --- Lowest and highest value in each of n stretches.
 local function extremes(audio, n)
   local data = audio:mono().data:contiguous()
-  local p, samples, low, high = data:ptr(), audio.samples, {}, {}
+  local p, samples, low, high = pointer.of(data), data:size(1), {}, {}
   n = math.min(n, samples)
   for k = 0, n - 1 do
     local lo, hi = 0, 0
@@ -82,7 +83,7 @@ function M.spectrogram(audio, w, h)
     return image.from(x):resize(w, h, { filter = "bilinear" }):flip("y").data:contiguous()
   end)
   local out = image.new(w, h)
-  local p, q = gray:ptr(), out.data:ptr()
+  local p, q = pointer.of(gray, w * h), pointer.of(out.data, 3 * w * h)
   for i = 0, w * h - 1 do q[3 * i], q[3 * i + 1], q[3 * i + 2] = colour(p[i]) end
   return out
 end
