@@ -108,6 +108,27 @@ describe("the prompt on a terminal", function()
     os.execute "sleep 0.5"
     keys "C-c"
     expect "stopped\nweft:4>"
+    keys("setmetatable({}, { __tostring = loop })", "Enter")
+    os.execute "sleep 0.5"
+    keys "C-c"
+    expect "%(object of type table that cannot be shown%)\n.*weft:5>"
+  end)
+  it("goes on after a value that cannot be shown", function()
+    micro.write(dir .. "/odd", [[
+      im = weft.image.new(4, 4)
+      im:tensor():free();
+      im
+      setmetatable({}, { __tostring = function() error "t" end })
+      :show
+      :who
+      "still here"
+    ]])
+    local rc, out, err = shell.run(dir, shell.program .. " repl < odd")
+    assert.are.equal("", err)
+    assert.are.equal(0, rc)
+    local _, n = out:gsub("%(object of type table that cannot be shown%)\n", "")
+    assert.is_true(n >= 4)
+    assert.is_truthy(out:find "still here\n$")
   end)
   it("takes changes back, and moves by line in an entry of several", function()
     if not has_tmux then

@@ -111,10 +111,10 @@ command("save", "[N] PATH", "the value of prompt N, or the last one, to a file",
   end)
 
 command("show", "[N]", "show a value again",
-  function(s, words) display.show(value_at(s, words[1])) end)
+  function(s, words) s:show(value_at(s, words[1])) end)
 
 command("full", "[N]", "show all of a table", function(s, words)
-  say("%s", display.text(value_at(s, words[1]), true))
+  s:try_show(value_at(s, words[1]), function(v) say("%s", display.text(v, true)) end)
 end)
 
 command("play", "[N]", "play a sound", function(s, words)
@@ -195,9 +195,11 @@ command("who", "", "the variables of the session", function(s)
   table.sort(names)
   for _, name in ipairs(names) do
     local v = rawget(s.vars, name)
-    local text = v == require "weft" and "the package" or display.text(v):match("^[^\n]*")
-    if text == "{" then text = ("a table of %d"):format(display.count(v)) end
-    say("  %-12s %s", name, term.cut(text, math.max(20, (term.size()) - 16)))
+    s:try_show(v, function()
+      local text = v == require "weft" and "the package" or display.text(v):match("^[^\n]*")
+      if text == "{" then text = ("a table of %d"):format(display.count(v)) end
+      say("  %-12s %s", name, term.cut(text, math.max(20, (term.size()) - 16)))
+    end)
   end
 end)
 

@@ -58,11 +58,29 @@ local function is_object(v)
   return is_media[kind] or kind == "object" or (meta and meta.__tostring ~= nil)
 end
 
---- Show value i of prompt n; media and models are named by their prompt.
-local function show(n, i, v)
-  display.show(v, nil, is_object(v) and i == 1 and "_" .. n or nil)
-  io.stdout:flush()
+--- Call f, the user's or with something of the user's in it, so that Ctrl-C ends it and not the
+-- session. Returns ok, values or a report, and how many times Ctrl-C came.
+function Session:guarded(f)
+  host.signals "work"
+  local ok, got = eval.run(f)
+  host.stop_hooks()
+  local n = host.signal_counts()
+  self.is_ended = self.is_ended or n.term + n.hup > 0
+  host.signals "idle"
+  return ok, got, n.int
 end
+
+--- f(v), which shows v or makes a text of it. What an object does when it is shown may fail or not
+-- end; then it is shown by its type, and nil is returned. The error is there for :trace.
+function Session:try_show(v, f)
+  local ok, values = self:guarded(function() return f(v) end)
+  if ok then return values[1] end
+  self.report = type(values) == "table" and values or self.report
+  io.stdout:write(("(object of type %s that cannot be shown)\n"):format(type(v)))
+end
+
+--- Show v on stdout.
+function Session:show(v, name) return self:try_show(v, function() display.show(v, nil, name) end) end
 
 --- Put values in _ and _N, and show the first ones unless silent.
 function Session:take(n, values, is_silent)
@@ -72,33 +90,34 @@ function Session:take(n, values, is_silent)
   rawset(self.vars, "_", values[1])
   rawset(self.vars, "_" .. n, values[1])
   if is_silent then return end
-  for i = 1, values.n do show(n, i, values[i]) end
+  for i = 1, values.n do
+    self:try_show(values[i], function(v)         -- media and models are named by their prompt
+      display.show(v, nil, i == 1 and is_object(v) and "_" .. n or nil)
+    end)
+    io.stdout:flush()
+  end
 end
 
 --- A one-line card when a statement gave a model or a medium a name.
 function Session:show_assigned(text)
   local name = eval.assigned(text)
   local v = name and rawget(self.vars, name)
-  if v ~= nil and is_object(v) then
-    local ok, line = pcall(tostring, v)
-    if ok and not line:match("^table: ") then io.write("  ", term.safe(line), "\n") end
-  end
+  if v == nil then return end
+  self:try_show(v, function()
+    local line = is_object(v) and tostring(v)
+    if line and not line:match("^table: ") then io.write("  ", term.safe(line), "\n") end
+  end)
 end
 
 --- Run a compiled chunk under Ctrl-C. Returns ok, values.
 function Session:protected(chunk)
   progress.current, options.calls = nil, {}
   local start = host.clock()
-  host.signals "work"
-  local ok, got = eval.run(chunk)
-  host.stop_hooks()
-  local n = host.signal_counts()
-  self.is_ended = self.is_ended or n.term + n.hup > 0
-  host.signals "idle"
+  local ok, got, n_int = self:guarded(chunk)
   self.seconds = host.clock() - start
   if ok then return true, got end
   if type(got) ~= "table" then got = { message = tostring(got), frames = {} } end
-  if got.kind == "cancelled" or n.int > 0 or self.is_ended then self:say_stopped(got)
+  if got.kind == "cancelled" or n_int > 0 or self.is_ended then self:say_stopped(got)
   else self:say_error(got) end
   return false
 end
