@@ -29,7 +29,6 @@ function M.new(o)
   return setmetatable(r, Result)
 end
 
-local kinds = { images = "image", audios = "audio", videos = "video" }
 local extensions = { image = "png", audio = "wav", video = "png" }
 
 --- A pattern's fields: {index} {index:02} {seed} {kind} {ext}.
@@ -41,19 +40,35 @@ local function fill(pattern, fields)
   end))
 end
 
---- Save every part under a pattern such as "out/{index:02}-{seed}.png".
----@return string[] paths
-function Result:save(pattern, opts)
-  local paths, index = {}, 0
-  for _, list in ipairs { "images", "audios", "videos" } do
-    for _, part in ipairs(self[list]) do
-      index = index + 1
-      local kind = kinds[list]
-      local path = fill(pattern,
-        { index = index, seed = self.seeds[index], kind = kind, ext = extensions[kind] })
-      paths[#paths + 1] = part:save(path, opts)
+--- The media in order, and the path of each by a pattern. No two may write one file.
+local function places(self, pattern)
+  local media, paths, taken = {}, {}, {}
+  local function take(path, i)
+    if taken[path] then
+      check.fail("save: parts %d and %d would both be %s; {index} tells them apart", taken[path],
+        i, path)
+    end
+    taken[path] = i
+  end
+  for _, part in ipairs(self) do
+    if type(part) ~= "string" then
+      local i = #media + 1
+      media[i] = part
+      paths[i] = fill(pattern, { index = i, seed = self.seeds[i], kind = part.kind,
+        ext = extensions[part.kind] })
+      take(paths[i], i)
+      local has_wav = part.kind == "video" and part.audio and paths[i]:find "%.a?png$"
+      if has_wav then take(paths[i]:gsub("%.%w+$", ".wav"), i) end
     end
   end
+  return media, paths
+end
+
+--- Save every medium, in order, under a pattern such as "out/{index:02}-{seed}.png".
+---@return string[] paths
+function Result:save(pattern, opts)
+  local media, paths = places(self, pattern)
+  for i, part in ipairs(media) do part:save(paths[i], opts) end
   return paths
 end
 

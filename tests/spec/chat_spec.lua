@@ -83,6 +83,18 @@ describe("the small model's language model", function()
     assert.same({ "image", "audio" }, { r[1].kind, r[2].kind })
     assert.equal(r.image, r[1])
     assert.equal(3, #m:generate(quick { "a cat", to = "image", n = 3 }).images)
+    local pair = quick { "a storm", to = { "image", "audio" }, n = 2, seed = 4 }
+    local saved = m:generate(pair):save(dir .. "/{index}-{kind}-{seed}.{ext}")
+    for i, path in ipairs(saved) do
+      assert.equal(weft.info(path).seed, tonumber(path:match "%-(%d)%.%w+$"), path)
+      saved[i] = path:match "[^/]*$"
+    end
+    assert.equal(4, #saved)
+    assert.equal(4, #m:generate(pair):save(dir .. "/{seed}.{ext}"))
+    local before = assert(io.popen("ls " .. dir)):read "*a"
+    assert.truthy(error_of(function() m:generate(pair):save(dir .. "/{kind}.{ext}") end)
+      :find "parts %d and %d would both be ")
+    assert.equal(before, assert(io.popen("ls " .. dir)):read "*a")
   end)
 
   it("has the negative prompt in every branch where the code has it", function()
