@@ -17,51 +17,59 @@ local Chat = {}
 
 local VERSION = 1
 
----@class weft.Turn
+---@class weft.Turn       a list of its parts, which are also
 ---@field role "user"|"model"
 ---@field parts any[]     strings and media
 ---@field sources any[]?  of a reply's media: what the denoiser saw, or false
 
---- A conversation; options are the defaults of every round.
+--- A turn; `#turn` is the number of its parts.
+local function turn_of(t)
+  local turn = { unpack(t.parts) }
+  turn.role, turn.parts, turn.sources = t.role, t.parts, t.sources
+  return turn
+end
+
+--- A conversation; options, which are copied, are the defaults of every round.
 ---@param model any  one with respond(turns, fn, options)
 function M.new(model, options)
   if options ~= nil then check.type("chat: options", options, "table") end
-  return setmetatable({ model = model, defaults = options or {}, turns_made = {} }, Chat)
+  return setmetatable({ model = model, defaults = require("weft").with(options or {}, {}) }, Chat)
 end
 
 function M.is(v) return getmetatable(v) == Chat end
 
---- One round: the prompt and options; the model's reply.
----@return weft.Result
-function Chat:say(opts)
-  check.type("chat: the round", opts, "table")
-  local o = require("weft").with(self.defaults, opts)
+--- A round after the first n turns; those behind them are forgotten when the model has replied.
+local function round(self, n, opts)
+  local o, turns = require("weft").with(self.defaults, opts), {}
   local question = { role = "user", parts = {} }
   for i = 1, table.maxn(opts) do question.parts[i] = opts[i] end
-  local turns = { unpack(self.turns_made) }
-  turns[#turns + 1] = question
+  for i = 1, n do turns[i] = self[i] end
+  turns[n + 1] = question
   local r, answer, used = self.model:respond(turns, o)
-  self.turns_made[#turns], self.turns_made[#turns + 1] = question, answer
-  self.last = used
+  for i = #self, n + 3, -1 do self[i] = nil end
+  self[n + 1], self[n + 2], self.last = turn_of(question), turn_of(answer), used
   return r
 end
 
---- The last round again, with another seed unless one is given.
+--- One round: the prompt and options; the model's reply.
+---@return weft.Result
+function Chat:say(opts) return round(self, #self, check.type("chat: the round", opts, "table")) end
+
+--- The last round again, with another seed unless one is given. One that fails changes nothing.
 ---@param opts? table  options that change
 function Chat:retry(opts)
-  local n = #self.turns_made
+  local n = #self
   if n == 0 then check.fail("retry: nothing was said yet") end
-  local question, seed = self.turns_made[n - 1], self.last and self.last.seed
-  self:undo()
+  local seed = self.last and self.last.seed
   local more = require("weft").with({ seed = seed and seed + 1 }, opts or {})
-  for i, part in ipairs(question.parts) do more[i] = part end
-  return self:say(more)
+  for i, part in ipairs(self[n - 1].parts) do more[i] = part end
+  return round(self, n - 2, more)
 end
 
 --- Forget the last k rounds (1).
 function Chat:undo(k)
-  k = check.int("undo: k", k, 1, 1, math.max(1, #self.turns_made / 2))
-  for _ = 1, 2 * k do self.turns_made[#self.turns_made] = nil end
+  k = check.int("undo: k", k, 1, 1, math.max(1, #self / 2))
+  for i = #self, #self - 2 * k + 1, -1 do self[i] = nil end
   return self
 end
 
@@ -69,62 +77,86 @@ end
 ---@return weft.Chat
 function Chat:fork()
   local other = M.new(self.model, self.defaults)
-  other.turns_made, other.last = { unpack(self.turns_made) }, self.last
+  for i, turn in ipairs(self) do other[i] = turn end
+  other.last = self.last
   return other
 end
 
 --- Iterate index, turn.
-function Chat:turns()
-  local i = 0
-  return function()
-    i = i + 1
-    if self.turns_made[i] then return i, self.turns_made[i] end
-  end
-end
+function Chat:turns() return ipairs(self) end
 
 -- ---- files ----
 
-local function kind_of(part) return type(part) == "string" and "text" or part.kind end
+local endings = { image = ".png", audio = ".wav", video = ".png" }
 
---- What is saved of a default: plain values only.
-local function plain(options)
-  local out = {}
-  for k, v in pairs(options) do
-    local kind = type(v)
-    if type(k) == "string" and (kind == "string" or kind == "number" or kind == "boolean") then
-      out[k] = v
-    end
+-- Options that only watch: a saved conversation goes on without them.
+local WATCHING = { on_step = true, on_token = true }
+
+--- A part as the file has it; name_of gives a medium its file. Raises for what has none.
+local function encode_part(where, part, name_of)
+  if type(part) == "string" then return { text = part } end
+  local kind = type(part) == "table" and part.kind
+  if kind == "weighted" then
+    return { weighted = encode_part(where, part.part, name_of), weight = part.weft_weight }
   end
+  if kind == "depth" then return { depth = name_of(part.picture) } end
+  if endings[kind] then return { [kind] = name_of(part) } end
+  local has_name = type(part) == "table" and (getmetatable(part) or {}).__tostring
+  return check.fail("chat:save: %s is %s, which no file holds", where,
+    has_name and tostring(part) or "a " .. type(part))
+end
+
+--- A default as the file has it: plain values, lists and tables of them, and parts of prompts.
+local function encode_option(name, v, name_of)
+  local kind = type(v)
+  if kind == "string" or kind == "number" or kind == "boolean" then return v end
+  if name == "sampler" then v = require("weft.sampler").describe(v) or v end
+  local is_plain = kind == "table" and not v.kind and getmetatable(v) == nil
+  if kind == "table" and v.weft_parts then v, is_plain = require("weft.prompt").flat { v }, true end
+  if not is_plain then return encode_part("the option " .. name, v, name_of) end
+  if name == "guidance" then v = require("weft.guidance").named(v) end
+  local out = {}
+  for k, item in pairs(v) do out[k] = encode_option(name, item, name_of) end
   return out
 end
 
-local endings = { image = ".png", audio = ".wav", video = ".png" }
-
---- Write the conversation as JSON; its media stand beside it, session.001.png and so on.
----@param path string  "session.json"
-function Chat:save(path)
-  local weft_paths, names, n = require "weft.paths", {}, 0
-  path = weft_paths.write(path)
-  local folder, base = weft_paths.split(path)
-  local stem = base:gsub("%.json$", "")
-  local document = { v = VERSION, defaults = plain(self.defaults), turns = {} }
-  local function name_of(medium)
-    if not names[medium] then
-      n = n + 1
-      names[medium] = ("%s.%03d%s"):format(stem, n, endings[medium.kind])
-      medium:save(weft_paths.join(folder, names[medium]), { overwrite = true })
+--- The conversation as JSON has it.
+local function encode(self, name_of)
+  local document = { v = VERSION, defaults = {}, turns = {} }
+  for k, v in pairs(self.defaults) do
+    if type(k) == "string" and not WATCHING[k] then
+      document.defaults[k] = encode_option(k, v, name_of)
     end
-    return names[medium]
   end
-  for i, turn in ipairs(self.turns_made) do
+  for i, turn in ipairs(self) do
     local out = { role = turn.role, parts = {}, sources = {} }
     for k, part in ipairs(turn.parts) do
-      local kind = kind_of(part)
-      out.parts[k] = { [kind] = kind == "text" and part or name_of(part) }
+      out.parts[k] = encode_part(("part %d of turn %d"):format(k, i), part, name_of)
       local source = turn.sources and turn.sources[k]
       out.sources[k] = source and { [source.kind] = name_of(source) } or false
     end
     document.turns[i] = out
+  end
+  return document
+end
+
+--- Write the conversation as JSON; its media stand beside it, session.001.png and so on. Functions
+-- that watch (on_step, on_token) are left out; what cannot be saved raises before anything is.
+---@param path string  "session.json"
+function Chat:save(path)
+  local weft_paths, names, media = require "weft.paths", {}, {}
+  local folder, base = weft_paths.split(check.type("chat:save: path", path, "string"))
+  local stem = base:gsub("%.json$", "")
+  local document = encode(self, function(medium)
+    if not names[medium] then
+      media[#media + 1] = medium
+      names[medium] = ("%s.%03d%s"):format(stem, #media, endings[medium.kind])
+    end
+    return names[medium]
+  end)
+  path = weft_paths.write(path)
+  for _, medium in ipairs(media) do
+    medium:save(weft_paths.join(folder, names[medium]), { overwrite = true })
   end
   core.save_text(path, json.encode(document) .. "\n", true)
   return path
@@ -134,39 +166,67 @@ local function bad(path, what)
   core.raise("format", ("%s: %s"):format(path, what), "a file that chat:save wrote")
 end
 
---- One saved part.
-local function load_part(folder, path, part, known)
-  local kind, value = next(type(part) == "table" and part or {})
-  if kind == "text" and type(value) == "string" then return value end
-  if not endings[kind] or type(value) ~= "string" or value:find "[/\\]" then
-    bad(path, "a part is neither text nor the name of a medium beside it")
+---@class weft.ChatFile   of a conversation that is read
+---@field path string
+---@field folder string
+---@field known table<string, any>  its media by name
+
+--- A medium beside the file.
+local function load_medium(file, kind, name)
+  if type(name) ~= "string" or name:find "[/\\]" then
+    bad(file.path, "a part is neither text nor the name of a medium beside it")
   end
-  known[value] = known[value]
-    or require("weft." .. kind).load(require("weft.paths").join(folder, value))
-  return known[value]
+  file.known[name] = file.known[name]
+    or require("weft." .. kind).load(require("weft.paths").join(file.folder, name))
+  return file.known[name]
+end
+
+--- One saved part.
+local function load_part(file, part)
+  if type(part) ~= "table" then part = {} end
+  local prompt = require "weft.prompt"
+  if type(part.text) == "string" then return part.text end
+  if part.weighted then
+    local ok, weighted = pcall(prompt.weigh, load_part(file, part.weighted), part.weight)
+    return ok and weighted or bad(file.path, "a part has no weight of 0 ... 2")
+  end
+  if part.depth then return prompt.depth(load_medium(file, "image", part.depth)) end
+  local kind = next(part)
+  return load_medium(file, kind, endings[kind] and part[kind])
+end
+
+--- One saved default.
+local function load_option(file, v)
+  if type(v) ~= "table" then return v end
+  local kind = next(v)
+  local is_part = v.weighted or v.depth or endings[kind] and type(v[kind]) == "string"
+  if is_part then return load_part(file, v) end
+  local out = {}
+  for k, item in pairs(v) do out[k] = load_option(file, item) end
+  return out
 end
 
 --- What a reply's medium was made from, a part or the bare name of a medium of the reply's kind;
 -- false for nothing. It need not be a part of any turn.
-local function load_source(folder, path, source, kind, known)
+local function load_source(file, source, kind)
   if not source then return false end
-  if type(source) == "string" then source = { [kind] = source } end
-  return load_part(folder, path, source, known)
+  if type(source) == "string" then source = { [kind or "text"] = source } end
+  return load_part(file, source)
 end
 
 --- One saved turn.
-local function load_turn(folder, path, turn, i, known)
+local function load_turn(file, turn, i)
   local role = i % 2 == 1 and "user" or "model"
   if type(turn) ~= "table" or turn.role ~= role or type(turn.parts) ~= "table" then
-    bad(path, ("turn %d is not the %s's"):format(i, role))
+    bad(file.path, ("turn %d is not the %s's"):format(i, role))
   end
   local out = { role = role, parts = {}, sources = {} }
   for k, part in ipairs(turn.parts) do
-    out.parts[k] = load_part(folder, path, part, known)
-    out.sources[k] = load_source(folder, path, type(turn.sources) == "table" and turn.sources[k],
-      kind_of(out.parts[k]), known)
+    out.parts[k] = load_part(file, part)
+    out.sources[k] = load_source(file, type(turn.sources) == "table" and turn.sources[k],
+      out.parts[k].kind)
   end
-  return out
+  return turn_of(out)
 end
 
 --- A conversation that was saved, to go on with a model.
@@ -182,18 +242,14 @@ function M.load(path, model)
     or type(document.turns) ~= "table" or #document.turns % 2 ~= 0 then
     bad(path, "is not a conversation of version " .. VERSION)
   end
-  local chat, known, folder = M.new(model, document.defaults), {}, (paths.split(path))
-  for i, turn in ipairs(document.turns) do
-    chat.turns_made[i] = load_turn(folder, path, turn, i, known)
-  end
+  local file = { path = path, folder = (paths.split(path)), known = {} }
+  local chat = M.new(model, load_option(file, document.defaults or {}))
+  for i, turn in ipairs(document.turns) do chat[i] = load_turn(file, turn, i) end
   return chat
 end
 
-Chat.__index = function(self, key)
-  if type(key) == "number" then return self.turns_made[key] end
-  return Chat[key]
-end
+Chat.__index = Chat
 Chat.__call = Chat.say
-Chat.__tostring = function(self) return ("Chat of %d rounds"):format(#self.turns_made / 2) end
+Chat.__tostring = function(self) return ("Chat of %d rounds"):format(#self / 2) end
 
 return M

@@ -34,6 +34,14 @@ function M.new(spec, rescale, scale)
   }, Guidance)
 end
 
+--- A table of guidance with names alone, as JSON can hold it: { 5, concat = 1.5 } is
+-- { scale = 5, concat = 1.5 }.
+function M.named(spec)
+  local out = require("weft").with(spec, { scale = spec.scale or spec[1] })
+  out[1] = nil
+  return out
+end
+
 --- Does it act at this point of the run (0 at the first step, 1 at the last)?
 function Guidance:acts(at) return at >= self.first and at <= self.last end
 

@@ -171,6 +171,48 @@ describe("the small model's language model", function()
       check_source()
     end)
 
+    it("keeps a round that is not made anew, and the options it began with", function()
+      local defaults = { to = "image", steps = 2, seed = 5, progress = false }
+      local chat = m:chat(defaults)
+      defaults.seed = 9
+      chat { "a red cat" }
+      assert.equal(5, chat.last.seed)
+      for _, wrong in ipairs { { stps = 2 },
+        { on_step = function() error "not now" end } } do
+        error_of(chat.retry, chat, wrong)
+        assert.equal(2, #chat)
+        assert.same({ "a red cat" }, chat[1].parts)
+      end
+      assert.equal(1, #chat[1])
+      assert.equal(chat[2].parts[1], chat[2][1])
+    end)
+
+    it("saves weights, depth and options that are tables; what no file holds it names", function()
+      local dog = m:image(quick { "a dog" })
+      local chat = m:chat { to = { "image" }, steps = 2, seed = 5, progress = false,
+        guidance = { 6, concat = 1.6 }, mix = { image = 0.5 }, concat = { image = dog },
+        negative = { "blurry", weft.weigh("dim", 0.5) }, on_token = function() end }
+      chat { "make", weft.weigh(dog, 1.2), "and", weft.weigh("blue", 0.5) }
+      chat[1].parts[2] = weft.depth(dog)
+      local path = dir .. "/tables.json"
+      chat:save(path)
+      local loaded = weft.chat.load(path, m)
+      local o, parts = loaded.defaults, loaded[1].parts
+      assert.same({ scale = 6, concat = 1.6 }, o.guidance)
+      assert.same({ image = 0.5 }, o.mix)
+      assert.equal("image", o.to[1])
+      assert.equal("blurry", o.negative[1])
+      assert.same(weft.weigh("dim", 0.5), o.negative[2])
+      assert.is_true(differ(dog, o.concat.image) <= 1 / 255)
+      assert.equal("depth", parts[2].kind)
+      assert.is_true(differ(dog:gray(), parts[2].picture) <= 2 / 255)
+      assert.same(weft.weigh("blue", 0.5), parts[4])
+      chat[1].parts[3] = m:encode "a cat"
+      assert.truthy(error_of(chat.save, chat, dir .. "/none.json")
+        :find "part 3 of turn 1 is Embedding of %d+ values, which no file holds")
+      assert.is_nil(io.open(dir .. "/none.001.png"))
+    end)
+
     it("refuses a damaged file by name", function()
       local path = dir .. "/damaged.json"
       local model = '{"role":"model","parts":[]}'
