@@ -38,6 +38,11 @@ local encode
 local function encode_list(t, indent, depth)
   local out = {}
   for i, v in ipairs(t) do out[i] = encode(v, indent, depth + 1) end
+  for k in pairs(t) do
+    if not (type(k) == "number" and k >= 1 and k <= #out and k == math.floor(k)) then
+      check.fail("json: a list of %d has the key %s too", #out, tostring(k))
+    end
+  end
   if #out == 0 then return "[]" end
   if not indent then return "[" .. table.concat(out, ",") .. "]" end
   local pad = "\n" .. indent:rep(depth + 1)
@@ -61,13 +66,13 @@ local function encode_object(t, indent, depth)
 end
 
 function encode(v, indent, depth)
-  if depth > MAX_DEPTH then check.fail("json: nested deeper than %d (a cycle?)", MAX_DEPTH) end
   local kind = type(v)
   if v == M.null or v == nil then return "null" end
   if kind == "boolean" then return tostring(v) end
   if kind == "number" then return number_text(v) end
   if kind == "string" then return quote(v) end
   if kind ~= "table" then check.fail("json: a %s cannot be written", kind) end
+  if depth >= MAX_DEPTH then check.fail("json: nested deeper than %d (a cycle?)", MAX_DEPTH) end
   if getmetatable(v) == list_mt or v[1] ~= nil then return encode_list(v, indent, depth) end
   return encode_object(v, indent, depth)
 end
@@ -170,19 +175,27 @@ local function read_object(text, at, depth)
   end
 end
 
+--- Is text a number of JSON's grammar? It is narrower than tonumber's.
+local function is_number(text)
+  local whole, rest = text:match "^%-?(%d+)(.*)$"
+  rest = rest:gsub("^%.%d+", ""):gsub("^[eE][+-]?%d+", "")
+  return rest == "" and not whole:find "^0."
+end
+
 local words = { ["true"] = true, ["false"] = false, null = M.null }
 
 function read(text, at, depth)
-  if depth > MAX_DEPTH then return bad(text, at, "nested too deep") end
   local c = text:sub(at, at)
+  if depth >= MAX_DEPTH and (c == "{" or c == "[") then return bad(text, at, "nested too deep") end
   if c == "{" then return read_object(text, at, depth) end
   if c == "[" then return read_list(text, at, depth) end
   if c == '"' then return read_string(text, at) end
   local word = text:match("^%l+", at)
   if word and words[word] ~= nil then return words[word], at + #word end
-  local digits = text:match("^-?%d+%.?%d*[eE]?[+-]?%d*", at)
-  local v = digits and not digits:find("^-?0%d") and tonumber(digits)
-  if not v then return bad(text, at, "a value wanted") end
+  local digits = text:match("^-?%d[%w.+-]*", at)
+  if not digits or not is_number(digits) then return bad(text, at, "a value wanted") end
+  local v = tonumber(digits)
+  if v - v ~= 0 then return bad(text, at, "a number beyond all that can be kept") end
   return v, at + #digits
 end
 

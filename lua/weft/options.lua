@@ -293,6 +293,7 @@ local function describe_value(o, v)
   if type(v) == "function" then return o.name == "guidance" and "function" or nil end
   if o.name == "progress" or o.name == "preview" then return nil end
   if o.name == "negative" then return type(v) == "table" and describe_prompt(v) or v end
+  if o.name == "guidance" and type(v) == "table" then return require("weft.guidance").named(v) end
   if o.name == "sampler" and type(v) == "table" then
     return require("weft.sampler").describe(v) or v
   end

@@ -159,6 +159,25 @@ describe("weft repro", function()
       assert.are.equal(name .. ": identical\n", out)
     end
   end)
+  it("makes the one call of a script again, with all that it was given", function()
+    local function call(code)
+      micro.write(dir .. "/call.lua", ([[
+        local weft = require "weft"
+        local m = weft.load %q
+        local function make(o)
+          return m:image(weft.with({ seed = 1, steps = 2, progress = false }, o))
+        end
+        %s
+      ]]):format(model, code))
+      local rc, _, err = shell.run(dir, shell.program .. ' -e "$(cat call.lua)"')
+      assert.are.equal("", err)
+      assert.are.equal(0, rc)
+    end
+    call 'make { "a cat", guidance = { 5, rescale = 0.7, last = 0.4 } }:save "g.png"'
+    local _, out, err = weft "repro g.png"
+    assert.are.equal("", err)
+    assert.are.equal("g.png: identical\n", out)
+  end)
   it("says what differs and why", function()
     local other = micro.make(micro.temp(), { narrow = true, seed = 6 })
     assert.are.equal(0, (weft "make image 'a cat' steps=2 seed=1 -o d.png"))

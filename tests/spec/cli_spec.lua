@@ -337,6 +337,14 @@ describe("weft batch", function()
     assert.matches("4 done, 1 failed, 0 not finished", out)
   end)
 
+  it("pairs the values of a recipe's own sweep that says so", function()
+    write(dir .. "/z.lua", 'require "weft".params { a = 1, b = 1, '
+      .. 'sweep = { { "a", 1, 2 }, { "b", 3, 4 }, zip = true } }\n')
+    local rc, out = weft(dir, "batch z.lua -n")
+    assert.equal(0, rc)
+    assert.matches("2 jobs, 2 to run", out)
+  end)
+
   it("does a job again when its file is gone or its recipe has changed", function()
     assert.equal(0, (weft(dir, "batch jobs seed=1")))
     local rc, _, err = weft(dir, "batch jobs seed=1")

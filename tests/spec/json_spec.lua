@@ -23,12 +23,19 @@ describe("json", function()
   it("refuses what is not JSON", function()
     for _, text in ipairs{
       "", "[1,]", "{a:1}", '{"a":1,"a":2}', "01", "1.e", "nul", '"\\x"', '"\\ud800"', '"a', "[1] 2",
-      ("["):rep(100), '{"a"}', "- 1", "\"\1\"",
+      ("["):rep(65) .. ("]"):rep(65), "1.", "1e999", "-1e999", "1e", "0x10",
+      "1.5.2", "+1", ".5", "nan",
+      '{"a"}', "- 1", "\"\1\"",
     } do
       assert.has_error(function() json.decode(text) end)
     end
     assert.has_error(function() json.encode(0 / 0) end)
     assert.has_error(function() json.encode{ [{}] = 1 } end)
+    assert.has_error(function() json.encode{ 5, concat = 1.5 } end)
+    assert.has_error(function() json.encode{ 1, nil, 3 } end)
+    assert.has_error(function() json.encode(json.list { x = 1 }) end)
+    local deep = ("["):rep(64) .. "1" .. ("]"):rep(64)
+    assert.are.equal(deep, json.encode(json.decode(deep)))
     local cycle = {}
     cycle.x = cycle
     assert.has_error(function() json.encode(cycle) end)

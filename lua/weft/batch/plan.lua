@@ -95,7 +95,8 @@ local function given_rows(entry, declared, o)
   for i, text in ipairs(o.sweep or {}) do axes[i] = rows.axis(text) end
   local is_own = #axes == 0 and not o.table
   if is_own then axes = own_axes(declared.sweep) end
-  local product = #axes > 0 and rows.product(axes, o.zip) or { {} }
+  local zip = is_own and declared.zip or o.zip
+  local product = #axes > 0 and rows.product(axes, zip) or { {} }
   local out = {}
   for _, row in ipairs(from_table) do
     for _, point in ipairs(product) do

@@ -132,7 +132,10 @@ end
 --- The declared parameters of a recipe.
 local function do_params(order)
   local ok, rows, sweep = xpcall(recipe.read_params, page.capture, order.recipe)
-  if ok then return answer{ event = "params", rows = json.list(rows), sweep = sweep } end
+  if ok then
+    return answer{ event = "params", rows = json.list(rows),
+      sweep = sweep and json.list { unpack(sweep) }, zip = sweep and sweep.zip }
+  end
   local r = type(rows) == "table" and rows or { message = tostring(rows) }
   answer{ event = "bad", kind = r.kind, message = r.message, hint = r.hint, file = r.path,
           line = r.line }

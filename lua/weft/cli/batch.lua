@@ -95,7 +95,8 @@ local function asker(workers, limits)
     if got.event ~= "params" then
       return { error = fault_text(path, full, got) }
     end
-    return { rows = got.rows, sweep = got.sweep, sha256 = host.sha256_file(full) }
+    return { rows = got.rows, sweep = got.sweep, zip = got.zip,
+      sha256 = host.sha256_file(full) }
   end
 end
 
