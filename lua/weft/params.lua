@@ -70,7 +70,8 @@ local function value_of(row, v, is_text)
   local is_low = type(got) == "number" and row.min and got < row.min
   local is_high = type(got) == "number" and row.max and got > row.max
   local kind = row.types[1] == "integer" and "number" or row.types[1]
-  if type(got) ~= kind or got ~= got or is_low or is_high
+  local is_infinite = type(got) == "number" and got - got ~= 0        -- NaN too
+  if type(got) ~= kind or is_infinite or is_low or is_high
     or (row.types[1] == "integer" and got ~= math.floor(got)) then
     return fail(row.help, "parameter %s must be %s, got %s", row.name, M.domain(row),
       type(v) == "string" and ("%q"):format(v) or tostring(v))

@@ -476,9 +476,14 @@ describe("weft batch", function()
       '{"recipe":"jobs/a.lua","parms":{"seed":2}}', '{"params":{}}', '{"recipe":"nob.lua"}',
       '{"recipe":"jobs/a.lua","params":{"sed":3}}', '{"recipe":"jobs/a.lua","params":3}',
       '{"recipe":"jobs/a.lua","params":{"seed":1},"out":"p"}',
+      '{"recipe":"jobs/a.lua","params":{"seed":1e999}}',
+      '{"recipe":"jobs/a.lua","params":{"seed":"inf"}}', '{"recipe":"jobs/\255.lua"}',
     }, "\n"))
     local rc, _, err = weft(dir, "batch - < list.jsonl")
     assert.equal(3, rc)
+    assert.matches("stdin line 9: json: a number beyond all", err, 1, true)
+    assert.matches('stdin line 10: parameter seed must be a number, got "inf"', err, 1, true)
+    assert.matches("stdin line 11: is not UTF-8", err, 1, true)
     assert.matches('stdin line 1: out = "../esc" leaves the output folder', err, 1, true)
     assert.matches('stdin line 2: out = "/tmp/esc" leaves', err, 1, true)
     assert.matches("stdin line 3: unknown key 'parms' (did you mean 'params'?)", err, 1, true)
@@ -486,8 +491,9 @@ describe("weft batch", function()
     assert.matches("stdin line 5: nob.lua: there is no such file", err, 1, true)
     assert.matches("stdin line 6: unknown parameter 'sed' (did you mean 'seed'?)", err, 1, true)
     assert.matches('stdin line 7: "params" is no object', err, 1, true)
-    assert.matches("1 done, 7 failed", err)
+    assert.matches("1 done, 10 failed", err)
     assert.no.matches("%.lua:%d", err)
+    assert.equal(2, (weft(dir, "run jobs/a.lua seed=inf")))
   end)
 
   it("gives no two jobs one folder", function()

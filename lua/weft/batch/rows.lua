@@ -1,6 +1,7 @@
 --- Rows of parameters for jobs: sweeps of the command line, CSV, JSON lines. Values are texts, or
 -- what JSON holds; weft.params gives them their types.
 local args = require "weft.cli.args"
+local check = require "weft.check"
 local json = require "weft.json"
 local paths = require "weft.paths"
 local tools = require "weft.tools"
@@ -96,6 +97,7 @@ function M.jsonl(text, what)
     n = n + 1
     if line:match("%S") then
       local ok, v = pcall(json.decode, line)
+      if not check.is_utf8(line) then ok, v = false, "is not UTF-8" end
       if ok and type(v) ~= "table" then ok, v = false, "is not an object" end
       local where = ("%s line %d"):format(what, n)
       out[#out + 1] = ok and { where = where, values = v }
