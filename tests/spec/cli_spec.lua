@@ -512,6 +512,28 @@ describe("weft batch", function()
     assert.matches("2 done, 3 failed", err)
   end)
 
+  it("drops no job that looks like another", function()
+    for _, name in ipairs { "x", "y" } do
+      os.execute(("mkdir %s/jobs/%s"):format(dir, name))
+      write(("%s/jobs/%s/main.lua"):format(dir, name), 'local weft = require "weft"\n'
+        .. 'weft.image.new(4, 4):save(require "helper" .. ".png")\n')
+      write(("%s/jobs/%s/helper.lua"):format(dir, name), ("return %q"):format(name))
+    end
+    local rc, _, err = weft(dir, "batch jobs/x/main.lua jobs/y/main.lua jobs/./x/main.lua")
+    assert.equal(0, rc, err)
+    assert.equal("x.png\ny.png\n", (select(2, sh(dir, "ls out/main/* | grep png | sort"))))
+    assert.matches("2 done", err)
+    write(dir .. "/list.jsonl", table.concat({
+      '{"recipe":"jobs/a.lua","params":{"seed":1},"out":"o"}',
+      '{"recipe":"jobs/a.lua","params":{"seed":1},"out":"p"}',
+      '{"recipe":"jobs/a.lua","params":{"seed":2},"out":"q"}',
+    }, "\n"))
+    rc, _, err = weft(dir, "batch - < list.jsonl")
+    assert.equal(3, rc)
+    assert.matches("stdin line 2: is the job of stdin line 1 again", err, 1, true)
+    assert.matches("2 done, 1 failed", err)
+  end)
+
   it("names the line of a bad row of a table, and why a range is refused", function()
     write(dir .. "/p.csv", 'seed,k\n1,2\n\n"2",12\n')
     local rc, _, err = weft(dir, "batch jobs --table p.csv")

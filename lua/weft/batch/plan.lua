@@ -110,8 +110,9 @@ local function given_rows(entry, declared, o)
   return out
 end
 
---- What identifies a job: not where things are, but what they hold. Of a path that was not given
--- nobody knows here whether it is read; the journal has the files that were.
+--- What identifies a job: what its files hold, and of the recipe where it is too, since what it
+-- requires lies beside it. Of a path that was not given nobody knows here whether it is read; the
+-- journal has the files that were.
 local function id_of(job, declared, model)
   local values = {}
   for _, row in ipairs(declared.rows) do
@@ -120,7 +121,7 @@ local function id_of(job, declared, model)
     values[row.name] = is_file and { file = host.sha256_file(v) } or v
   end
   return host.sha256(json.encode{
-    recipe = declared.sha256, params = values, model = model or "", generation = GENERATION,
+    recipe = declared.sha256, folder = (paths.split(job.recipe)), params = values, model = model or "", generation = GENERATION,
   })
 end
 
@@ -199,8 +200,13 @@ end
 function M.jobs(words, o, declare)
   local out, seen, taken, start_dir = {}, {}, {}, assert(host.cwd())
   local function add(entry, job)
-    if seen[job.id] then return end
-    seen[job.id] = true
+    local twin = seen[job.id]
+    if twin and not entry.is_single then return end
+    if twin and not job.error then
+      job = failed_job(entry, ("%s: is the job of %s again"):format(job.where,
+        twin.where or twin.label))
+    end
+    seen[job.id] = job
     local rival = not job.error and rival_of(taken, job.out)
     if rival then
       job = failed_job(entry, ("%s: out = %q is where the job of %s writes"):format(
