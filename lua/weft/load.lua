@@ -189,8 +189,12 @@ local function load_pipeline(folder, index, opts)
   return { name = name, kind = kinds[index._class_name] or index._class_name, parts = list }
 end
 
---- One hash of all files of a model folder, by their names. What is inside is not looked at.
-local function hash_of(folder)
+--- One hash of all files of a model folder, by their names, or of the one file. What is inside is
+-- not looked at.
+---@param folder string
+---@return string? sha256
+function M.hash(folder)
+  if host.stat(folder) == "file" then return host.sha256_file(folder) end
   local paths, list = require "weft.paths", {}
   local function add(dir)
     local names = host.list(dir) or {}
@@ -212,6 +216,28 @@ local function device_of(name)
 end
 
 local loaded = {}
+local folders = setmetatable({}, { __mode = "k" })      -- of what is loaded
+local hashes = setmetatable({}, { __mode = "k" })
+
+-- What was asked for since somebody emptied it.
+M.used = {}
+
+local function use(m)
+  M.used[m] = true
+  return m
+end
+
+--- The files behind what was used, with their hash: { path, sha256 }, each once.
+function M.sources()
+  local paths, out = {}, require("weft.json").list {}
+  for m in pairs(M.used) do
+    hashes[m] = hashes[m] or type(m) == "table" and rawget(m, "sha256") or M.hash(folders[m])
+    paths[folders[m]] = hashes[m]
+  end
+  for path, sha256 in pairs(paths) do out[#out + 1] = { path = path, sha256 = sha256 } end
+  table.sort(out, function(a, b) return a.path < b.path end)
+  return out
+end
 
 --- What was loaded under a key, if it is as it was loaded: not freed, merged with or changed else.
 local function find_loaded(key)
@@ -245,7 +271,7 @@ function M.load(name, opts)
   check.choice("load: dtype", opts.dtype, nil, { "f32", "f16", "bf16" })
   local key = table.concat({ name, tostring(opts.dtype), parts_key(opts.parts), device }, "|")
   local known = find_loaded(key)
-  if known then return known end
+  if known then return use(known) end
   local folder = find(name)
   if not folder then
     core.raise("model", ("load: there is no model '%s'"):format(name),
@@ -254,9 +280,9 @@ function M.load(name, opts)
   local index = read_json(folder .. "/model_index.json")
   local how = { dtype = opts.dtype, parts = opts.parts, device = device }
   local m = index and load_pipeline(folder, index, how) or load_part(folder, how)
-  if index then m.hash = function() return hash_of(folder) end end
-  loaded[key] = m
-  return m
+  if index then m.hash = function() return M.hash(folder) end end
+  loaded[key], folders[m] = m, require("weft.paths").absolute(folder)
+  return use(m)
 end
 
 --- Forget loaded models, so that the next load reads the files again.

@@ -102,7 +102,8 @@ function M.globals(way_out)
   hint = way_out or "without --sandbox it has everything"
   core.fence(true)
   rawset(string, "dump", refuser "string.dump")        -- ("x").dump is found there too
-  for _, name in ipairs { "ptr", "address" } do core.tensor_methods[name] = refuser("t:" .. name) end
+  local methods = core.tensor_methods
+  methods.ptr, methods.address = refuser "t:ptr", refuser "t:address"
   local out = { getmetatable = get_metatable }
   for _, name in ipairs(plain) do out[name] = _G[name] end
   for _, name in ipairs(libraries) do out[name] = copy(_G[name]) end

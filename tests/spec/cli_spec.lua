@@ -1,4 +1,6 @@
 -- The program as a user runs it: commands, exit codes, a batch that is stopped and goes on.
+package.path = "./tests/lib/?.lua;" .. package.path
+local micro = require "micro"
 local root = io.popen("pwd"):read "*l"
 local weft_bin = root .. "/weft"
 
@@ -362,7 +364,14 @@ describe("weft batch", function()
     local rc, out = weft(dir, "batch jobs --sweep seed=1,2 --sweep k=1..3 -n")
     assert.equal(0, rc)
     assert.matches("6 jobs, 6 to run", out)
-    assert.equal(nil, io.open(dir .. "/out/a"))
+    assert.equal(nil, io.open(dir .. "/out"))
+    assert.equal(0, (weft(dir, "batch jobs seed=1")))
+    local before = select(2, sh(dir, "cat out/weft.jsonl"))
+    rc, out = sh(dir, ("%s batch jobs seed=9 >/dev/null 2>&1 & sleep 0.7; %s batch jobs seed=1 -n; "
+      .. "rc=$?; kill -TERM $!; wait; exit $rc"):format(weft_bin, weft_bin))
+    assert.equal(0, rc)
+    assert.matches("done\n1 jobs, 0 to run", out)
+    assert.equal(before, (select(2, sh(dir, "cat out/weft.jsonl"))):sub(1, #before))
   end)
 
   it("refuses bad parameters before anything runs", function()
@@ -468,6 +477,24 @@ describe("weft batch", function()
     sh(dir, weft_bin .. " run jobs/a.lua k=9 && cp x.png in.png")
     _, _, err = weft(dir, "batch r.lua")
     assert.matches("1 done", err)
+  end)
+
+  it("does a job again when a file of its model has changed", function()
+    local model = micro.make(temp(), { narrow = true })
+    write(dir .. "/m.lua", ([[
+      local weft = require "weft"
+      local m = weft.load %q
+      m:image { "a cat", steps = 1, seed = 1 }:save "m.png"
+    ]]):format(model))
+    assert.equal(0, (weft(dir, "batch m.lua")))
+    local _, _, err = weft(dir, "batch m.lua")
+    assert.matches("0 done, 0 failed, 1 skipped", err)
+    write(model .. "/notes.txt", "another")
+    local _, out = weft(dir, "batch m.lua -n")
+    assert.matches(model .. " has changed", out, 1, true)
+    _, _, err = weft(dir, "batch m.lua")
+    assert.matches("1 done", err)
+    os.execute("rm -r " .. model)
   end)
 
   it("names the line of each bad job", function()

@@ -4,6 +4,7 @@ local args = require "weft.cli.args"
 local core = require "weft.core"
 local host = require "weft.host"
 local json = require "weft.json"
+local load = require "weft.load"
 local paths = require "weft.paths"
 
 local M = {}
@@ -33,6 +34,11 @@ function M.last(events)
   return last
 end
 
+local function new(self)
+  self.model_hashes = {}         -- by path: jobs share models, and these are large
+  return setmetatable(self, Journal)
+end
+
 --- Take a folder for this process and open its journal.
 function M.open(dir)
   paths.make_dir(dir)
@@ -46,8 +52,12 @@ function M.open(dir)
   local fd, why = host.open(paths.join(dir, M.NAME), "append")
   if not fd then core.raise("io", why) end
   if not is_whole then host.write(fd, "\n") end
-  return setmetatable({ dir = dir, fd = fd, lock = lock, last = M.last(events) }, Journal)
+  return new { dir = dir, fd = fd, lock = lock, last = M.last(events) }
 end
+
+--- The journal of a folder as it stands, to ask and not to write; the folder need not be there, and
+-- may be in use.
+function M.peek(dir) return new { dir = dir, last = M.last((M.read(dir))) } end
 
 --- Append an event; it is on disk when this returns. Raises when it cannot be.
 function Journal:add(event)
@@ -63,12 +73,16 @@ function Journal:close()
   host.close(self.lock)
 end
 
---- Are the modules and the files that a job was done with unchanged?
-local function sources_stand(event)
+--- Are the modules, files and models that a job was done with unchanged?
+local function sources_stand(self, event)
   for _, list in ipairs{ event.modules or {}, event.reads or {} } do
     for _, f in ipairs(list) do
       if host.sha256_file(f.path) ~= f.sha256 then return false, f.path .. " has changed" end
     end
+  end
+  for _, m in ipairs(event.models or {}) do
+    self.model_hashes[m.path] = self.model_hashes[m.path] or load.hash(m.path)
+    if self.model_hashes[m.path] ~= m.sha256 then return false, m.path .. " has changed" end
   end
   return true
 end
@@ -82,7 +96,7 @@ function Journal:is_done(id)
   if e.event ~= "done" then
     return false, e.event == "failed" and "failed before" or "not finished"
   end
-  local stand, why = sources_stand(e)
+  local stand, why = sources_stand(self, e)
   if not stand then return false, why end
   for _, f in ipairs(e.files or {}) do
     local kind, bytes = host.stat(paths.join(self.dir, paths.join(e.out, f.path)))

@@ -121,7 +121,8 @@ local function id_of(job, declared, model)
     values[row.name] = is_file and { file = host.sha256_file(v) } or v
   end
   return host.sha256(json.encode{
-    recipe = declared.sha256, folder = (paths.split(job.recipe)), params = values, model = model or "", generation = GENERATION,
+    recipe = declared.sha256, folder = (paths.split(job.recipe)),
+    params = values, model = model or "", generation = GENERATION,
   })
 end
 

@@ -103,7 +103,7 @@ local function do_run(order)
   clear(order.dir)
   log_to(order.dir .. "/" .. LOG)
   assert(host.chdir(order.dir))
-  paths.reads = {}
+  paths.reads, require("weft.load").used = {}, {}
   local start = host.clock()
   require("weft").memory(true)
   host.signals "worker"
@@ -119,6 +119,7 @@ local function do_run(order)
     local list = json.list(files_of(order.dir, "", {}))
     result.files, result.peak_bytes = list, require("weft").memory().peak
     result.params, result.reads = params.values, hashes_of_reads(order.dir)
+    result.models = require("weft.load").sources()
     if #list == 0 then print "weft: the job has made no file in its folder" end
   end
   result.seconds = math.floor((host.clock() - start) * 1000 + 0.5) / 1000

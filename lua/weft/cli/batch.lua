@@ -355,9 +355,10 @@ function M.main(a)
   end
   local dir = o.out or "out"
   local self = setmetatable({
-    options = o, limits = limits, dir = dir, journal = journal.open(dir), workers = workers,
+    options = o, limits = limits, dir = dir, workers = workers,
     todo = {}, done = 0, failed = 0, skipped = 0, empty = 0, cost = 0, cost_done = 0, shown = 0,
     started = host.clock(), said = host.clock(),
+    journal = o["dry-run"] and journal.peek(dir) or journal.open(dir),
   }, Batch)
   choose(self, jobs)
   self.total = #self.todo
@@ -365,7 +366,6 @@ function M.main(a)
   if o["dry-run"] then
     list_jobs(self, jobs)
     workers:close()
-    self.journal:close()
     return 0
   end
   run_all(self)

@@ -80,7 +80,7 @@ function Session:try_show(v, f)
 end
 
 --- Show v on stdout.
-function Session:show(v, name) return self:try_show(v, function() display.show(v, nil, name) end) end
+function Session:show(v) return self:try_show(v, function() display.show(v) end) end
 
 --- Put values in _ and _N, and show the first ones unless silent.
 function Session:take(n, values, is_silent)
