@@ -75,6 +75,15 @@ end
 local draws = 0
 local stream = nil
 
+--- The start of a run's seeds, which no other run has that began in the same second.
+local function fresh_stream()
+  local file, n = io.open("/dev/urandom", "rb"), 0
+  local bytes = file and file:read(6) or ""
+  if file then file:close() end
+  for i = 1, #bytes do n = n * 256 + bytes:byte(i) end
+  return #bytes == 6 and n or os.time()
+end
+
 --- The run's seed stream: `weft.seed(n)` starts it at n, `weft.seed()` draws the next seed.
 function weft.seed(n)
   if n then
@@ -82,7 +91,7 @@ function weft.seed(n)
     stream, draws = n, 0
     return n
   end
-  stream = stream or os.time()
+  stream = stream or fresh_stream()
   draws = draws + 1
   return core.bits(stream, 0, 5, draws - 1)
 end

@@ -116,6 +116,17 @@ describe("weft", function()
     assert.equal("2\n", out)
   end)
 
+  it("draws other seeds in every run", function()
+    local line = weft_bin .. [[ -e 'print(require "weft".seed())'; ]]
+    local rc, out = sh(dir, line:rep(4))
+    assert.equal(0, rc)
+    local seen, n = {}, 0
+    for seed in out:gmatch "%d+" do
+      if not seen[seed] then seen[seed], n = true, n + 1 end
+    end
+    assert.equal(4, n)
+  end)
+
   it("guesses nothing for one letter, and writes whole numbers out", function()
     write(dir .. "/k.lua", 'require "weft".params { k = { "x", choices = { "x", "y" } } }\n')
     local rc, _, err = weft(dir, "run k.lua k=z")
