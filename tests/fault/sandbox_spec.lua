@@ -173,10 +173,36 @@ describe("weft repro", function()
       assert.are.equal("", err)
       assert.are.equal(0, rc)
     end
-    call 'make { "a cat", guidance = { 5, rescale = 0.7, last = 0.4 } }:save "g.png"'
-    local _, out, err = weft "repro g.png"
-    assert.are.equal("", err)
-    assert.are.equal("g.png: identical\n", out)
+    for name, options in pairs {
+      g = 'guidance = { 5, rescale = 0.7, last = 0.4 }',
+      w = 'weft.weigh(" blue", 1.6)',
+      n = 'negative = { "blurry", weft.weigh("dim", 0.5) }',
+    } do
+      call(('make { "a cat", %s }:save "%s.png"'):format(options, name))
+      local _, out, err = weft("repro " .. name .. ".png")
+      assert.are.equal("", err)
+      assert.are.equal(name .. ".png: identical\n", out)
+    end
+    local source = 'local im = weft.image.new(64, 64, "red") '
+    for missing, code in pairs {
+      ["what edit was given"] = 'm:edit(im, { "a cat", seed = 1, steps = 2, progress = false })',
+      latents = 'make { "a cat", latents = weft.tensor.randn { 1, 16, 16, 8 } }',
+      init = 'make { "a cat", init = im, strength = 0.5 }',
+      ["part 2 of the prompt"] = 'make { "a", im }',
+      ["part 1 of the negative"] = 'make { "a", negative = { im } }',
+    } do
+      call(source .. code .. ':save "missing.png"')
+      local rc, out, err = weft "repro missing.png"
+      assert.are.equal(4, rc)
+      assert.are.equal("", out)
+      assert.is_truthy(err:find("input missing: " .. missing, 1, true), err)
+    end
+    micro.write(dir .. "/plain.lua", 'require "weft".image.new(4, 4):save "plain.png"')
+    assert.are.equal(0, (shell.run(dir, "WEFT_PROVENANCE=hash " .. shell.program
+      .. " run plain.lua")))
+    local rc, _, err = weft "repro plain.png"
+    assert.are.equal(4, rc)
+    assert.is_truthy(err:find("neither the call nor the recipe", 1, true))
   end)
   it("says what differs and why", function()
     local other = micro.make(micro.temp(), { narrow = true, seed = 6 })

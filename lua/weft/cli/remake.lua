@@ -91,20 +91,51 @@ local function part_of(result, ending)
     or require("weft.core").raise("model", "the call made no " .. kind)
 end
 
+-- Verbs that a file tells all about: an edit's source and a chat's rounds are not in it.
+local VERBS = { image = true, audio = true, video = true, generate = true }
+
+local function raise_missing(what)
+  return require("weft.core").raise("io",
+    ("input missing: %s of the call is not in the file"):format(what),
+    "run the recipe that made it")
+end
+
+--- A prompt as the call had it: words, some with a weight.
+local function prompt_of(what, list)
+  local out = {}
+  for i, part in ipairs(list) do
+    if type(part) == "string" then part = { text = part } end
+    if type(part.text) ~= "string" then raise_missing(("part %d of the %s"):format(i, what)) end
+    out[i] = part.weight and require("weft").weigh(part.text, part.weight) or part.text
+  end
+  return out
+end
+
+--- The options as the call had them.
+local function options_of(given)
+  local out = {}
+  for name, v in pairs(given) do
+    local row = require("weft.spec").by_name[name]
+    local is_input = type(v) == "table" and row
+      and (row.types[1] == "media" or name == "latents" or name == "noise")
+    if is_input or name == "guidance" and v == "function" then raise_missing(name) end
+    out[name] = name == "negative" and type(v) == "table" and prompt_of("negative", v) or v
+  end
+  return out
+end
+
 --- Make the one call again: for files that no recipe made.
 local function run_call(meta, dir, ending)
-  local weft = require "weft"
-  local o = weft.with(meta.call.options or {}, { seed = meta.seed })
-  for i, part in ipairs(meta.call.prompt or {}) do
-    if type(part) == "table" and not part.text then
-      require("weft.core").raise("io", "the prompt holds media that are not in the file",
-        "run the recipe that made it")
-    end
-    o[i] = type(part) == "table" and part.text or part
+  local weft, call = require "weft", meta.call
+  if not call then
+    weft.core.raise("format", "the file holds neither the call nor the recipe that made it")
   end
+  if not VERBS[call.fn] then raise_missing("what " .. tostring(call.fn) .. " was given") end
+  local o = weft.with(options_of(call.options or {}), { seed = meta.seed })
+  for i, part in ipairs(prompt_of("prompt", call.prompt or {})) do o[i] = part end
   local m = weft.load(meta.model and meta.model.name or "micro")
-  local made = m[meta.call.fn](m, o)
-  if meta.call.fn == "generate" then made = part_of(made, ending) end
+  local made = m[call.fn](m, o)
+  if call.fn == "generate" then made = part_of(made, ending) end
   made.meta.call, made.meta.index = meta.call, meta.index
   made:save(dir .. "/again" .. ending)
   return dir
