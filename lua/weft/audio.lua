@@ -289,16 +289,6 @@ function Audio:play()
   return path
 end
 
---- The texts for a file; in a comment, whose length is limited, a recipe may be left to its hash.
-local function texts_for(self, path, how)
-  local provenance = require "weft.provenance"
-  local texts = provenance.texts(self, how)
-  local bytes = #(texts.weft or "") + #(texts.parameters or "")
-  if path:lower():find("%.wav$") or bytes <= 50000 then return texts end
-  require("weft").log("%s: keeps the hash of the recipe, its text is too long for a comment", path)
-  return provenance.texts(self, "hash")
-end
-
 --- Write WAV, FLAC, Ogg or Opus by the path's extension, atomically. bits: 16, 24, or 32 (WAV);
 -- quality: 0 ... 1 for Ogg and Opus.
 ---@param opts? { bits: integer, quality: number, overwrite: boolean, provenance: string }
@@ -310,7 +300,7 @@ function Audio:save(path, opts)
   paths.write(path)
   core.save_audio(path, self.data, self.rate, {
     bits = opts.bits, quality = opts.quality, overwrite = opts.overwrite ~= false,
-    texts = texts_for(self, path, opts.provenance),
+    texts = require("weft.provenance").texts(self, path, opts.provenance),
   })
   local over_db, is_float = self:peak(), opts.bits == 32 and path:lower():find "%.wav$"
   if over_db > OVER_DB and not is_float then

@@ -322,7 +322,7 @@ function Image:show(opts) return require("weft.show").show(self, opts) end
 function Image:save(path, opts)
   opts = check.keys("save", opts, { "quality", "overwrite", "provenance" })
   check.type("save: path", path, "string")
-  local text = require("weft.provenance").texts(self, opts.provenance)
+  local text = require("weft.provenance").texts(self, path, opts.provenance)
   paths.write(path)
   core.save_image(path, self.data, opts.quality or 90, text, opts.overwrite ~= false)
   require("weft.fingerprint").saved(self, path)

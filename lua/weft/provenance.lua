@@ -94,10 +94,26 @@ function M.human(meta)
   return table.concat(lines, "\n")
 end
 
---- The texts to write into a file that obj is saved to, by key. how: "full", "hash" (the recipe by
--- its hash alone) or "none"; the default is $WEFT_PROVENANCE, else full.
+-- Bytes that formats have room for: JPEG in one segment; readers of sounds lose longer comments and
+-- chunks.
+local ROOM = { jpg = 60000, jpeg = 60000, wav = 50000, flac = 50000, ogg = 50000, oga = 50000,
+  opus = 50000 }
+
+--- Are texts too long for a file of this name? In a JPEG, whose text is XML, some bytes are five.
+local function is_over(texts, path)
+  local extension = require("weft.paths").extension(path)
+  local room = ROOM[extension]
+  if not room or not texts.weft then return false end
+  local is_jpeg = extension:find "^jp" ~= nil
+  local more = is_jpeg and 4 * select(2, texts.weft:gsub("[&<>]", "")) or #texts.parameters
+  return #texts.weft + more > room
+end
+
+--- The texts to write into a file of this name that obj is saved to, by key. how: "full", "hash"
+-- (the recipe by its hash alone) or "none"; the default is $WEFT_PROVENANCE, else full. A text that
+-- the file has no room for is left to its hash, which is said.
 ---@return table<string, string>
-function M.texts(obj, how)
+function M.texts(obj, path, how)
   how = check.choice("provenance", how or os.getenv "WEFT_PROVENANCE", "full",
     { "full", "hash", "none" })
   local meta = obj.meta or (require("weft.config").recipe and M.new {})
@@ -107,7 +123,10 @@ function M.texts(obj, how)
     meta = weft.with(meta, { recipe = weft.with(meta.recipe, {}) })
     meta.recipe.text = nil
   end
-  return { weft = json.encode(meta), parameters = M.human(meta) }
+  local texts = { weft = json.encode(meta), parameters = M.human(meta) }
+  if how ~= "full" or not meta.recipe or not is_over(texts, path) then return texts end
+  require("weft").log("%s: keeps the hash of the recipe, its text is too long for this file", path)
+  return M.texts(obj, path, "hash")
 end
 
 --- The provenance of a file's texts, nil when there is none or it is not ours.

@@ -180,6 +180,14 @@ local function save_clip(self, path, fps, opts, texts)
   return path
 end
 
+--- Raise when the sound beside a video may not be written, before the pictures are.
+local function check_sound(wav, opts)
+  paths.write(wav)
+  if opts.overwrite == false and require("weft.host").stat(wav) then
+    core.raise("io", wav .. ": exists already, and may not be replaced")
+  end
+end
+
 --- Write a video by the end of the name: .webm or .mp4 in builds with FFmpeg; .apng or .png, the
 -- sound then going into a WAV of the same name beside it. quality, 0 ... 1, is of the former.
 ---@param opts? { fps: number, quality: number, overwrite: boolean, provenance: string }
@@ -188,7 +196,7 @@ function Video:save(path, opts)
   opts = check.keys("save", opts, { "fps", "quality", "overwrite", "provenance" })
   check.type("save: path", path, "string")
   check.number("save: quality", opts.quality, nil, 0, 1)
-  local texts = require("weft.provenance").texts(self, opts.provenance)
+  local texts = require("weft.provenance").texts(self, path, opts.provenance)
   local fps = opts.fps or self.fps
   paths.write(path)
   if not path:lower():find("%.a?png$") then
@@ -197,13 +205,15 @@ function Video:save(path, opts)
       "with FFmpeg's libraries (libavformat-dev libavcodec-dev libswscale-dev libswresample-dev) "
       .. "built in, it writes .webm and .mp4")
   end
+  local wav = self.audio and path:gsub("%.%w+$", "") .. ".wav"
+  if wav then check_sound(wav, opts) end
   core.scope(function()
     core.save_apng(path, self:tensor(), fps, texts, opts.overwrite ~= false)
   end)
   require("weft.fingerprint").saved(self, path)
   paths.saved(self)
-  if not self.audio then return path end
-  return path, self.audio:save((path:gsub("%.%w+$", "") .. ".wav"), { overwrite = opts.overwrite })
+  if not wav then return path end
+  return path, self.audio:save(wav, { overwrite = opts.overwrite, provenance = opts.provenance })
 end
 
 return M

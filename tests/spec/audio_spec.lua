@@ -87,13 +87,13 @@ describe("files", function()
       local log = stub(weft, "log")
       local path = a:save(folder .. "/" .. name)
       log:revert()
-      assert.stub(log).was_called(name == "a.wav" and 0 or 1)      -- says what is left out
+      assert.stub(log).was_called(1)      -- says what is left out
       local b = audio.load(path)
       assert.are.same({ 4000, 2, 16000 }, { b.samples, b.channels, b.rate })
       assert.are.near(a:loudness(), b:loudness(), 0.5)
       assert.are.equal(7, b.meta.seed)
       assert.are.equal("ab", b.meta.recipe.sha)
-      assert.are.equal(name == "a.wav" and 60000 or 0, #(b.meta.recipe.text or ""))
+      assert.is_nil(b.meta.recipe.text)
     end
     a:save(folder .. "/b.wav", { bits = 32, provenance = "none" })
     local b = audio.load(folder .. "/b.wav", { mono = true })

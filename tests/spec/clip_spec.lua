@@ -68,4 +68,16 @@ describe("a clip", function()
     os.remove(path)
     os.remove(wav)
   end)
+  it("says no more beside it than in it, and leaves both files or none", function()
+    local path = temporary ".png"
+    local with_sound = weft.video.new { frames = { v[1], v[2] }, fps = 8, audio = v.audio:clone() }
+    with_sound.audio.meta = require("weft.provenance").new { seed = 5, call = { fn = "audio" } }
+    local _, wav = with_sound:save(path, { provenance = "none" })
+    assert.is_nil(weft.info(wav))
+    os.remove(path)
+    assert.truthy(error_of(with_sound.save, with_sound, path, { overwrite = false })
+      :find "exists already")
+    assert.is_nil(io.open(path))
+    os.remove(wav)
+  end)
 end)

@@ -38,6 +38,17 @@ describe("a picture file", function()
     assert.is_true(image.load(path):psnr(im) > 40)
     os.remove(path)
   end)
+  it("keeps the hash of a recipe that a JPEG has no room for", function()
+    local path, im = temp ".jpg", image.new(16, 16, "red")
+    im.meta = provenance.new { call = { prompt = "a", options = {} },
+      recipe = { text = ("<"):rep(14000), sha256 = "ab" } }
+    local log = stub(require "weft", "log")
+    im:save(path)
+    log:revert()
+    assert.stub(log).was_called(1)
+    assert.are.same({ sha256 = "ab" }, image.load(path).meta.recipe)
+    os.remove(path)
+  end)
   it("rounds and clamps, and is not written with NaN in it", function()
     local path = temp ".png"
     local ok, err = pcall(function() image.from(T{ { 0 / 0, -3, 0.5 } }):save(path) end)
