@@ -72,6 +72,7 @@ function M.load(path, opts)
   local a = wrap(data:to "cpu", rate, texts and require("weft.provenance").decode(texts))
   if opts.mono then a = a:mono() end
   if opts.rate then a = a:resample(opts.rate) end
+  a.name = select(2, paths.split(path))            -- by which provenance knows an input
   return a
 end
 

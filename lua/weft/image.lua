@@ -80,7 +80,8 @@ function M.load(path, opts)
   local data, meta = core.load_image(paths.read(path))
   local im = M.from(data)
   im.meta = meta and require("weft.provenance").decode(meta)
-  if opts.size then return im:resize(opts.size[1], opts.size[2]) end
+  if opts.size then im = im:resize(opts.size[1], opts.size[2]) end
+  im.name = select(2, paths.split(path))           -- by which provenance knows an input
   return im
 end
 

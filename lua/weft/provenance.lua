@@ -68,6 +68,22 @@ local function size_text(size)
   return size[1] .. "x" .. size[2]
 end
 
+--- The files that a call was given, each once: "image:cat.png, audio:purr.wav"; nil for none.
+local function inputs_text(call)
+  local out, seen = {}, {}
+  local function add(part)
+    if type(part) ~= "table" then return end
+    local kind = kind_of(part)
+    local text = ("%s:%s"):format(kind, tostring(part[kind]))
+    local is_file = part.sha256 and part[kind] ~= "made here" and not seen[text]
+    if is_file then out[#out + 1], seen[text] = text, true end
+  end
+  local o = call.options or {}
+  for _, part in ipairs(type(call.prompt) == "table" and call.prompt or {}) do add(part) end
+  for _, name in ipairs { "concat", "init", "mask" } do add(o[name]) end
+  return out[1] and json.encode(table.concat(out, ", "))
+end
+
 --- The line that A1111 and its readers parse; the order matters to them.
 function M.human(meta)
   local call = meta.call or {}
@@ -85,6 +101,7 @@ function M.human(meta)
   add("Size", size_text(o.size))
   add("Model", meta.model and meta.model.name)
   add("Model hash", meta.model and meta.model.sha256 and meta.model.sha256:sub(1, 8))
+  add("Inputs", inputs_text(call))
   add("Version", meta.engine)
   local lines = { call.prompt and prompt_text(call.prompt) }
   if o.negative and o.negative ~= "" then

@@ -79,12 +79,7 @@ local function load_clip(path, opts)
   return v
 end
 
---- Read a video: an animated PNG, with a WAV of the same name beside it as the sound, or any file
--- that FFmpeg reads. fps repeats or drops frames of the latter; audio = false leaves out the sound.
----@param opts? { fps: number, audio: boolean }
-function M.load(path, opts)
-  path = paths.read(check.type("video.load: path", path, "string"))
-  opts = check.keys("video.load", opts, { "fps", "audio" })
+local function read_video(path, opts)
   if not path:lower():find "%.a?png$" then return load_clip(path, opts) end
   if opts.fps then check.fail("video.load: fps is for clips, %s has its own", path) end
   local data, seconds, texts = core.load_apng(path)
@@ -94,6 +89,17 @@ function M.load(path, opts)
   local v = M.from(data, seconds > 0 and data:size(1) / seconds or 8,
     f and require("weft.audio").load(wav) or nil)
   v.meta = decode(texts)
+  return v
+end
+
+--- Read a video: an animated PNG, with a WAV of the same name beside it as the sound, or any file
+-- that FFmpeg reads. fps repeats or drops frames of the latter; audio = false leaves out the sound.
+---@param opts? { fps: number, audio: boolean }
+function M.load(path, opts)
+  path = paths.read(check.type("video.load: path", path, "string"))
+  opts = check.keys("video.load", opts, { "fps", "audio" })
+  local v = read_video(path, opts)
+  v.name = select(2, paths.split(path))            -- by which provenance knows an input
   return v
 end
 

@@ -68,6 +68,20 @@ describe("a picture file", function()
     end
   end)
 
+  it("names its input files, each once", function()
+    local path = temp ".png"
+    image.new(4, 4):save(path)
+    local cat, name = image.load(path, { size = { 8, 8 } }), path:match "[^/]*$"
+    assert.are.equal(name, cat.name)
+    local call = require("weft.options").describe("image",
+      { prompt = { "a ", cat, image.new(4, 4) }, concat = cat })
+    assert.are.equal(name, call.prompt[2].image)
+    assert.are.equal("made here", call.prompt[3].image)
+    local line = provenance.human { call = call, engine = "weft 1" }
+    assert.is_truthy(line:find(('Inputs: "image:%s", Version: weft 1'):format(name), 1, true))
+    os.remove(path)
+  end)
+
   it("carries its provenance, and the same bytes each time", function()
     local path, other, bare, again = temp ".png", temp ".png", temp ".png", temp ".png"
     local im = image.new(8, 8, "red")
