@@ -8,6 +8,7 @@ local M = {
   start_dir = nil,       -- where the program was started, absolute
   writes = {},           -- paths of what this run wrote or meant to, absolute, in order
   on_saved = nil,        -- told each medium that was saved
+  is_fenced = false,     -- files are written below the current folder only, as the core checks too
   reads = {},            -- path without links -> true, of what this run read
 }
 
@@ -78,6 +79,10 @@ function M.write(path)
     return require("weft.core").raise("io",
       ("%s was read by this run and is not replaced"):format(path),
       "save under another name")
+  end
+  if M.is_fenced and (path:sub(1, 1) == "/" or ("/" .. path .. "/"):find("/../", 1, true)) then
+    return require("weft.core").raise("io",
+      path .. ": only files below the output folder may be written here")
   end
   M.make_dir((M.split(path)))
   M.writes[#M.writes + 1] = M.absolute(path)

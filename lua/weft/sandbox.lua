@@ -101,6 +101,7 @@ end
 function M.globals(way_out)
   hint = way_out or "without --sandbox it has everything"
   core.fence(true)
+  paths.is_fenced = true
   rawset(string, "dump", refuser "string.dump")        -- ("x").dump is found there too
   local methods = core.tensor_methods
   methods.ptr, methods.address = refuser "t:ptr", refuser "t:address"

@@ -114,7 +114,7 @@ M.is = check.is_tensor
 function M.load(path, name)
   check.type("load: path", path, "string")
   if name ~= nil then check.type("load: name (of one tensor)", name, "string") end
-  path = require("weft.paths").find(path)
+  path = require("weft.paths").read(path)
   if path:find("%.npy$") then return core.load_npy(path) end
   local file, out = core.open_tensors(path), {}
   if name then return file:get(name) end
@@ -126,14 +126,14 @@ end
 --- Save { name = tensor } as safetensors, or one tensor as .npy; atomically.
 ---@param meta? table<string, string>  safetensors only
 function M.save(path, what, meta)
-  check.type("save: path", path, "string")
-  if path:find("%.npy$") then
-    core.save_npy(path, check.tensor("save: what to write as .npy", what))
-    return path
+  local is_npy = check.type("save: path", path, "string"):find("%.npy$")
+  if is_npy then check.tensor("save: what to write as .npy", what)
+  else check.type("save: what to write ({ name = tensor })", what, "table") end
+  if not is_npy and what.__metadata__ then
+    check.fail("save: __metadata__ is no name of a tensor")
   end
-  check.type("save: what to write ({ name = tensor })", what, "table")
-  if what.__metadata__ then check.fail("save: __metadata__ is no name of a tensor") end
-  core.save_tensors(path, what, meta)
+  require("weft.paths").write(path)
+  if is_npy then core.save_npy(path, what) else core.save_tensors(path, what, meta) end
   return path
 end
 

@@ -41,8 +41,9 @@ local function expand(dir, parts, i, out)
   for _, name in ipairs(fitting(dir, part)) do expand(prefix .. name, parts, i + 1, out) end
 end
 
---- Paths that fit a pattern with * ? [a-z], sorted: `weft.glob "mug/*.jpg"`. With some = true a
--- pattern that nothing fits is an error. The empty pattern gives none.
+--- Paths that fit a pattern with * ? [a-z], sorted: `weft.glob "mug/*.jpg"`. They are looked for
+-- where files are that a recipe reads. With some = true a pattern that nothing fits is an error.
+-- The empty pattern gives none.
 ---@param opts? { some: boolean }
 function M.glob(pattern, opts)
   check.type("glob: pattern", pattern, "string")
@@ -52,7 +53,9 @@ function M.glob(pattern, opts)
   for part in pattern:gmatch("[^/]+") do parts[#parts + 1] = part end
   local function from(root) expand(root, parts, 1, out) end
   from(pattern:sub(1, 1) == "/" and "/" or "")
-  if #out == 0 and paths.recipe_dir and pattern:sub(1, 1) ~= "/" then from(paths.recipe_dir) end
+  for _, dir in ipairs { paths.recipe_dir or false, paths.start_dir or false } do
+    if #out == 0 and dir and pattern:sub(1, 1) ~= "/" then from(dir) end
+  end
   if opts.some and #out == 0 then
     core.raise("io", ("glob: no file fits '%s'"):format(pattern))
   end

@@ -34,7 +34,7 @@ describe("a recipe that is fenced in", function()
     'weft.train.log "../stolen.jsonl"',
     'weft.audio.silence(1, 8000):save "../stolen.wav"',
     'weft.tensor{1}:ptr()[5000] = 42', 'weft.tensor{1}.address(weft.tensor{1})',
-    'require "weft.pointer"',
+    'require "weft.pointer"', 'weft.image.new(4, 4):save "../stolen/x/a.png"',
   }
   for _, code in ipairs(hostile) do
     it("may not " .. code, function()

@@ -279,6 +279,22 @@ describe("the output of weft", function()
     end
   end)
 
+  it("has the tensors of a recipe in it, and pictures are found from where it began", function()
+    write(dir .. "/t.lua", [[
+      local weft = require "weft"
+      local p = weft.params { pictures = "none" }
+      weft.tensor.save("sub/t.safetensors", { a = weft.tensor.ones(2) })
+      local t = weft.tensor.load "sub/t.safetensors"
+      local list = weft.glob(p.pictures, { some = true })
+      print(pcall(weft.tensor.save, "sub/t.safetensors", t), #list)
+    ]])
+    sh(dir, "mkdir frs lib; cp t.lua lib; cd frs; " .. weft_bin .. " run ../a.lua")
+    local rc, out, err = weft(dir, "run lib/t.lua pictures='frs/*.png' -o o --json")
+    assert.equal(0, rc, err)
+    assert.same({ "o/sub/t.safetensors" }, require("weft.json").decode(out).files)
+    assert.matches("^false\t1\n", err)
+  end)
+
   it("goes to stdout with -o - when it is one file", function()
     local png = "\137PNG"
     for _, line in ipairs { "make image x steps=1", "run a.lua" } do

@@ -75,6 +75,7 @@ local function run_recipe(meta, dir, folder, is_trusted)
   end)
   assert(host.chdir(here))
   require("weft.core").fence(false)
+  paths.is_fenced = false
   if not ok then error(err, 0) end
   return out
 end
