@@ -19,27 +19,71 @@ local fields = { "default", "min", "max", "choices", "path", "help", "integer" }
 
 local function fail(hint, fmt, ...) return core.raise("usage", fmt:format(...), hint) end
 
+--- What a parameter accepts, in words.
+function M.domain(row)
+  if row.choices or (row.min and row.max) then return spec.domain(row) end
+  if row.min then return ("at least %g"):format(row.min) end
+  if row.max then return ("at most %g"):format(row.max) end
+  return row.path and "a path" or row.types[1] == "number" and "a number" or spec.domain(row)
+end
+
+--- v as row's type; raises when it is not of the row's domain.
+---@param what? string   what v is, for the message; default: the parameter
+local function value_of(row, v, is_text, what)
+  what = what or "parameter " .. row.name
+  local got = v
+  if is_text and type(v) == "string" then got = options.from_text(row, v) end
+  local is_low = type(got) == "number" and row.min and got < row.min
+  local is_high = type(got) == "number" and row.max and got > row.max
+  local kind = row.types[1] == "integer" and "number" or row.types[1]
+  local is_infinite = type(got) == "number" and got - got ~= 0        -- NaN too
+  if type(got) ~= kind or is_infinite or is_low or is_high
+    or (row.types[1] == "integer" and got ~= math.floor(got)) then
+    return fail(row.help, "%s must be %s, got %s", what, M.domain(row),
+      type(v) == "string" and ("%q"):format(v) or tostring(v))
+  end
+  if row.choices then check.choice(what, got, nil, row.choices) end
+  return got
+end
+
+--- What is declared beside the default must be of its kind.
+local function check_declared(name, d)
+  local what = "params: " .. name
+  check.number(what .. ": min", d.min)
+  check.number(what .. ": max", d.max)
+  if d.help ~= nil then check.type(what .. ": help", d.help, "string") end
+  if d.choices == nil then return end
+  check.type(what .. ": choices", d.choices, "table")
+  local kind = type(d.choices[1])
+  if kind ~= "number" then kind = "string" end
+  for i = 1, math.max(1, #d.choices) do
+    check.type(("%s: choice %d"):format(what, i), d.choices[i], kind)
+  end
+end
+
 --- One row { name, types, default, min, max, choices, path, help } of a declaration.
 local function row_of(name, d)
   if type(d) ~= "table" then d = { d } end
   for k in pairs(d) do
     if k ~= 1 then check.keys("params: " .. name, { [k] = true }, fields) end
   end
+  check_declared(name, d)
   local default = d[1]
   if default == nil then default = d.default end
   local kind = d.path and "string" or type(default)
   if default == nil then
-    kind = d.choices and "string" or (d.min or d.max) and "number" or "string"
+    kind = d.choices and type(d.choices[1]) or (d.min or d.max) and "number" or "string"
   end
   if kind ~= "string" and kind ~= "number" and kind ~= "boolean" then
     return fail("a number, a text or true / false", "params: '%s' cannot have a %s as default",
       name, kind)
   end
-  return {
+  local row = {
     name = name, types = { d.integer and "integer" or kind }, default = default, min = d.min,
-    max = d.max,
-    choices = d.choices, path = d.path, help = d.help,
+    max = d.max, choices = d.choices, path = d.path, help = d.help,
   }
+  if default ~= nil then value_of(row, default, false, "params: the default of " .. name) end
+  return row
 end
 
 --- The declaration as rows sorted by name; its sweep apart.
@@ -54,30 +98,6 @@ local function rows_of(declaration)
   end
   table.sort(rows, function(a, b) return a.name < b.name end)
   return rows
-end
-
---- What a parameter accepts, in words.
-function M.domain(row)
-  if row.choices or (row.min and row.max) then return spec.domain(row) end
-  if row.min then return ("at least %g"):format(row.min) end
-  if row.max then return ("at most %g"):format(row.max) end
-  return row.path and "a path" or row.types[1] == "number" and "a number" or spec.domain(row)
-end
-
-local function value_of(row, v, is_text)
-  local got = v
-  if is_text and type(v) == "string" then got = options.from_text(row, v) end
-  local is_low = type(got) == "number" and row.min and got < row.min
-  local is_high = type(got) == "number" and row.max and got > row.max
-  local kind = row.types[1] == "integer" and "number" or row.types[1]
-  local is_infinite = type(got) == "number" and got - got ~= 0        -- NaN too
-  if type(got) ~= kind or is_infinite or is_low or is_high
-    or (row.types[1] == "integer" and got ~= math.floor(got)) then
-    return fail(row.help, "parameter %s must be %s, got %s", row.name, M.domain(row),
-      type(v) == "string" and ("%q"):format(v) or tostring(v))
-  end
-  if row.choices then check.choice("parameter " .. row.name, got, nil, row.choices) end
-  return got
 end
 
 --- Paths that were given are the caller's: relative to where the program was started, not to the

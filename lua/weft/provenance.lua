@@ -131,8 +131,9 @@ end
 -- the file has no room for is left to its hash, which is said.
 ---@return table<string, string>
 function M.texts(obj, path, how)
-  how = check.choice("provenance", how or os.getenv "WEFT_PROVENANCE", "full",
-    { "full", "hash", "none" })
+  local variable = os.getenv "WEFT_PROVENANCE"
+  if variable == "" then variable = nil end
+  how = check.choice("provenance", how or variable, "full", { "full", "hash", "none" })
   local meta = obj.meta or (require("weft.config").recipe and M.new {})
   if not meta or how == "none" then return {} end
   if how == "hash" and meta.recipe then

@@ -137,6 +137,27 @@ describe("weft", function()
     assert.matches("from 0 to 9007199254740991", out)
   end)
 
+  it("refuses odd declarations where they stand, and a wrong variable at the start", function()
+    for code, wanted in pairs {
+      ['{ 1, min = "x" }'] = "k: min must be a number", ['{ 12, max = 9 }'] = "default of k must be",
+      ['{ 1, choices = "x" }'] = "k: choices must", ['{ 1, choices = {} }'] = "k: choice 1 must",
+      ['{ "z", choices = { "x", "y" } }'] = "the default of k cannot be z",
+      ["math.huge"] = "the default of k must be a number",
+      ['{ 1, help = {} }'] = "k: help must be a string",
+    } do
+      write(dir .. "/odd.lua", ('require "weft".params { k = %s }\n'):format(code))
+      for _, command in ipairs { "params", "run" } do
+        local rc, _, err = weft(dir, command .. " odd.lua")
+        assert.equal(2, rc, code)
+        assert.matches(wanted, err, 1, true)
+      end
+    end
+    local rc, _, err = sh(dir, "WEFT_PROVENANCE=zz " .. weft_bin .. " run a.lua")
+    assert.equal(2, rc)
+    assert.matches("WEFT_PROVENANCE=zz: must be one of full hash none", err)
+    assert.equal(0, (sh(dir, "WEFT_PROVENANCE= " .. weft_bin .. " run a.lua")))
+  end)
+
   it("starts a recipe, and does not replace one", function()
     assert.equal(0, (weft(dir, "new fox")))
     local rc, out = weft(dir, "params fox.lua")

@@ -39,6 +39,7 @@ end
 -- What a variable of the environment may be; empty is as if it were not there.
 local variables = {
   WEFT_CPU = { "amx", "avx512bf16", "avx512", "avx2", "plain" },
+  WEFT_PROVENANCE = { "full", "hash", "none" },
   WEFT_TERM = { "kitty", "blocks", "ascii", "none" },
 }
 
