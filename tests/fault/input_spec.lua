@@ -301,7 +301,7 @@ describe("a bad model folder", function()
       for k, t in pairs(weft.tensor.load(path)) do all[k] = t:clone() end
       local x = all[name]:to "f32" * 0
       all[name] = (x / x):to "f16"
-      weft.tensor.save(path, all)
+      weft.core.save_tensors(path, all)
     end
     spoil("unet", "diffusion_pytorch_model.safetensors", "mid_block.resnets.0.conv1.weight")
     fails(make:format(bad), 4, "first non-finite value after conv2d at "
@@ -418,6 +418,7 @@ describe("a wrong argument", function()
     for name, says in pairs {
       WEFT_CPU = "WEFT_CPU=foo: must be one of amx avx512bf16 avx512 avx2 plain",
       WEFT_TERM = "WEFT_TERM=foo: must be one of kitty blocks ascii none",
+      WEFT_PROVENANCE = "WEFT_PROVENANCE=foo: must be one of full hash none",
     } do
       local rc, _, err = shell.run(dir, name .. "=foo " .. shell.program .. " models")
       assert.are.equal(2, rc)

@@ -91,6 +91,24 @@ describe("weft", function()
     assert.matches("did you mean '%-%-model'", err)
   end)
 
+  it("takes options before the command too", function()
+    for _, line in ipairs { "--plain run a.lua", "-o made -q run a.lua", "--threads=1 a.lua" } do
+      local rc, _, err = weft(dir, line)
+      assert.equal(0, rc, line .. "\n" .. err)
+    end
+    assert.truthy(io.open(dir .. "/made/x.png"))
+    local rc, _, err = weft(dir, "--plain btch")
+    assert.equal(2, rc)
+    assert.matches("did you mean 'batch'", err)
+  end)
+
+  it("runs code with the package at hand", function()
+    local rc, out, err = weft(dir, "-e 'print(weft.slug \"A cat\")'")
+    assert.equal("", err)
+    assert.equal(0, rc)
+    assert.equal("a-cat\n", out)
+  end)
+
   it("prints the parameters of a recipe without running it", function()
     local rc, out = weft(dir, "params a.lua")
     assert.equal(0, rc)
@@ -139,7 +157,7 @@ describe("weft", function()
 
   it("refuses odd declarations where they stand, and a wrong variable at the start", function()
     for code, wanted in pairs {
-      ['{ 1, min = "x" }'] = "k: min must be a number", ['{ 12, max = 9 }'] = "default of k must be",
+      ['{ 1, min = "x" }'] = "k: min must be a number", ['{ 12, max = 9 }'] = "default of k must",
       ['{ 1, choices = "x" }'] = "k: choices must", ['{ 1, choices = {} }'] = "k: choice 1 must",
       ['{ "z", choices = { "x", "y" } }'] = "the default of k cannot be z",
       ["math.huge"] = "the default of k must be a number",

@@ -15,8 +15,37 @@ local processes = { ["--worker"] = "weft.batch.worker", ["--remake"] = "weft.cli
 --- Is this word a recipe and no command? `weft fox.lua` is `weft run fox.lua`.
 local function is_recipe(word) return word:find("%.lua$") ~= nil end
 
+--- Does a word of the command line name an option, and has it its value behind it? As any command
+-- has it, since the command is not known yet.
+local function is_option(word)
+  for _, command in ipairs(check_names.list) do
+    for _, list in ipairs { check_names.common, command.options } do
+      for _, o in ipairs(list) do
+        local is_it = word == "--" .. o.name or o.short and word == "-" .. o.short
+        if is_it or word:sub(1, #o.name + 3) == "--" .. o.name .. "=" then
+          return true, is_it and o.value ~= nil
+        end
+      end
+    end
+  end
+  return false
+end
+
+--- The command in front of the options that were written before it.
+local function put_first(argv)
+  local k = 1
+  while argv[k] do
+    local is_one, has_value = is_option(argv[k])
+    if not is_one then break end
+    k = k + (has_value and 2 or 1)
+  end
+  local word = argv[k]
+  if k > 1 and word and word:sub(1, 1) ~= "-" then table.insert(argv, 1, table.remove(argv, k)) end
+end
+
 --- Command and where its words begin.
 local function choose(argv)
+  put_first(argv)
   local word = argv[1]
   if not word then return "repl", 1 end
   if word == "-h" or word == "--help" then return "help", 2 end

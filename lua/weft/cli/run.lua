@@ -121,6 +121,7 @@ function M.chunk(code)
   params.start({}, true)
   page.sources["command line"] = code
   local function compile(env)
+    rawset(env, "weft", require "weft")
     local chunk, err = load(code, "=command line", "t", env)
     if not chunk then error(err, 0) end
     return chunk
