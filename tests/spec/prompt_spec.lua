@@ -26,6 +26,25 @@ local function same_pixels(a, b)
   assert.are.equal(x:tensor():bytes(), y:tensor():bytes())
 end
 
+describe("the prompt", function()
+  it("counts NaN and Inf apart", function()
+    local _, out = typed "weft.tensor { 1, 0 / 0, 1 / 0 }"
+    assert.is_truthy(out:find("NaN 1  Inf 1", 1, true))
+  end)
+  it("names the line of a recipe that does not compile", function()
+    micro.write(dir .. "/bad.lua", "local a = 1\nlocal b = = 2\n")
+    local rc, _, err = typed ":run bad.lua"
+    assert.are.equal(1, rc)
+    assert.is_truthy(err:find("bad.lua:2: unexpected symbol near '='", 1, true), err)
+  end)
+  it("takes no seed that is no number", function()
+    local rc, _, err = typed ":set seed x"
+    assert.are.equal(1, rc)
+    assert.is_truthy(err:find("seed must be", 1, true))
+    assert.are.equal(0, (typed ":set seed 4"))
+  end)
+end)
+
 describe(":record", function()
   it("writes a recipe that makes the session's files again", function()
     local rc, _, err = typed('m = weft.load "micro"', ":set steps 2", 'm:image{"a cat"}',

@@ -35,7 +35,8 @@ local function option_value(name, text)
     fail("no option '%s'%s", name, near and (" (did you mean '%s'?)"):format(near) or "")
   end
   local v = options.from_text(o, text)
-  if v == nil then fail("%s must be %s, got %q", name, spec.domain(o), text) end
+  local is_odd = o.types[1] == "integer" and type(v) == "string"    -- a seed may be a number's text
+  if v == nil or is_odd then fail("%s must be %s, got %q", name, spec.domain(o), text) end
   return options.value(name, o, v)
 end
 
@@ -134,8 +135,8 @@ local function run_recipe(s, path, given)
   local recipe = require "weft.recipe"
   require("weft.params").start(given, true)
   local text, full = recipe.source(path), paths.absolute(path)
-  local chunk = assert(load(text .. "\n" .. eval.CAPTURE .. "()", "@" .. full, "t", s.vars)
-    or load(text, "@" .. full, "t", s.vars))
+  local chunk = load(text .. "\n" .. eval.CAPTURE .. "()", "@" .. full, "t", s.vars)
+    or recipe.compile(text, full, s.vars)
   return s:protected(function()
     local ok, err
     recipe.with_folder(paths.split(full), s.vars, function()

@@ -9,15 +9,10 @@ local MAX_DEPTH, MAX_ITEMS, CORNER = 4, 60, 4
 
 -- ---- tensors ----
 
---- Sum of true values of a condition on t.
-local function count(condition) return condition:to("f32"):sum():item() end
-
 --- min, max, mean, std and counts of NaN and Inf, over the values that are numbers.
 local function statistics(t)
   local x = t:to("f32"):reshape(-1)
-  local bad = x:is_nan()
-  local nan = count(bad)
-  local inf = count(x:abs():ge(math.huge))
+  local nan, inf = require("weft.core").odd_values(x)
   if nan + inf > 0 then return { nan = nan, inf = inf } end
   local mean = x:mean():item()
   local var = (x - mean):square():mean():item()
