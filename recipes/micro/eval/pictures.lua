@@ -13,6 +13,7 @@ local caption = require "world.caption"
 local common = require "common"
 local edit = require "world.edit"
 local oracle = require "world.oracle"
+local parts = require "weft.pipeline.micro_parts"
 local render = require "world.render"
 local rng = require "world.rng"
 local scene = require "world.scene"
@@ -74,9 +75,26 @@ local function show(label, rates)
   report[label] = rates
 end
 
---- Edits towards a described target: exact change, and what is kept outside it.
+local CHANGE = 0.25          -- mean difference of unit latents from which on an edit changes a place
+
+--- Squared errors of what was made, in unit latents of variance 1: at places that the edit changes,
+-- and at those that it keeps.
+local function latent_errors(im, e)
+  return weft.scope(function()
+    local function latents(picture) return parts.latents(m.parts.vae, m:pixels(picture)) end
+    local target = latents(picture_of(e.target))
+    local changed = (target - latents(picture_of(e.source))):abs():mean({ 4 }, true):gt(CHANGE)
+      :to "f32"
+    local off = (latents(im) - target):square():mean({ 4 }, true)
+    local function mean(of) return (off * of):sum():item() / math.max(of:sum():item(), 1) end
+    return mean(changed), mean(1 - changed)
+  end)
+end
+
+--- Edits towards a described target: exact change, what is kept outside it, and how far the latents
+-- are off.
 local function edits(split)
-  local right, kept, n_kept = 0, 0, 0
+  local right, kept, n_kept, off, off_kept = 0, 0, 0, 0, 0
   for i = 1, p.n do
     local e = edit.sample(rng.new("eval-edit-" .. split, i),
       { split = split == "heldout" and split or nil })
@@ -88,11 +106,14 @@ local function edits(split)
     local ok, verdict = oracle.edit(b, e.source, e.target)
     local preserved = verdict.preserved_db or oracle.target(b, e.target, e.source).preserved_db
     right = right + (ok and 1 or 0)
+    local changed, same = latent_errors(im, e)
+    off, off_kept = off + changed, off_kept + same
     if preserved then kept, n_kept = kept + preserved, n_kept + 1 end
   end
-  local row = { success = right / p.n, preserved_db = n_kept > 0 and kept / n_kept or 0 }
-  print(("%-34s exact %.3f  rest kept %.1f dB"):format("edit, " .. split, row.success,
-    row.preserved_db))
+  local row = { success = right / p.n, preserved_db = n_kept > 0 and kept / n_kept or 0,
+    off = math.sqrt(off / p.n), off_kept = math.sqrt(off_kept / p.n) }
+  print(("%-34s exact %.3f  rest kept %.1f dB  latents off by %.2f, kept ones by %.2f"):format(
+    "edit, " .. split, row.success, row.preserved_db, row.off, row.off_kept))
   report["edit, " .. split] = row
 end
 

@@ -63,10 +63,17 @@ local function missing(m, example)
   end
 end
 
---- What an example wants, to be shown beside what was made.
-local function wanted(example)
-  return example.image and common.picture_of(example.image)
-    or example.audio and common.sound_of(example.audio) or example.text
+--- A card of the page: what was made, what was wanted beside it or in words.
+local function card(example, shown, prompt, ok)
+  local entry = weft.with(shown, { prompt = prompt, title = ok and "right" or "wrong" })
+  if example.text then
+    entry.note = "wanted: " .. example.text
+  else
+    entry[#entry + 1] = example.image and common.picture_of(example.image)
+      or example.audio and common.sound_of(example.audio)
+    entry.note = "the last: what was wanted"
+  end
+  return entry
 end
 
 --- Best, copy and shuffled: how the truth, the sources and the answers to others are judged.
@@ -96,8 +103,7 @@ local function run(self, item)
     all[i], right[i] = { example = example, output = output }, ok
     for k, detail in ipairs(item.details) do table.insert(details[k], detail[2](verdict)) end
     if tasks.p.page ~= "" and i <= tasks.p.examples then
-      section.examples[i] = weft.with(shown, { wanted(example), prompt = prompt,
-        title = ok and "right" or "wrong", note = "beside it: what was wanted" })
+      section.examples[i] = card(example, shown, prompt, ok)
     end
   end
   self.sections[#self.sections + 1] = section

@@ -95,8 +95,16 @@ end
 local is_transformer = { clip_vision = true, clip_text = true, conditioner = true, llama = true,
   projector = true, hifigan = true, joint = true }
 
---- How a part was made, as it stands beside its weights: the recipe and its parameters, and rows
--- of the log, evenly spread.
+--- The command that a recipe with these parameters was run by.
+local function command_of(recipe, params)
+  local words = {}
+  for k, v in pairs(params) do words[#words + 1] = ("%s=%s"):format(k, v) end
+  table.sort(words)
+  return ("weft run recipes/micro/train/%s %s"):format(recipe, table.concat(words, " "))
+end
+
+--- How a part was made, as it stands beside its weights: the command, the recipe and its
+-- parameters, and rows of the log, evenly spread.
 local function write_history(folder)
   local recipe, params = weft.config.recipe, {}
   for k, v in pairs(stage.params) do
@@ -107,7 +115,8 @@ local function write_history(folder)
     rows[k] = stage.rows[math.floor(k * n / math.min(KEPT_ROWS, n))]
   end
   write_json(folder .. "/training.json", {
-    recipe = recipe and recipe.name, params = params, step = stage.step, log = rows,
+    command = recipe and command_of(recipe.name, params), recipe = recipe and recipe.name,
+    params = params, step = stage.step, log = rows,
     engine = "weft " .. weft.version, level = weft.core.cpu_level(),
   })
 end
