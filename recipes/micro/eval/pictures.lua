@@ -75,7 +75,8 @@ local function show(label, rates)
   report[label] = rates
 end
 
-local CHANGE = 0.25          -- mean difference of unit latents from which on an edit changes a place
+-- From this mean difference of unit latents on, a place is one that an edit changes.
+local CHANGE = 0.25
 
 --- Squared errors of what was made, in unit latents of variance 1: at places that the edit changes,
 -- and at those that it keeps.
