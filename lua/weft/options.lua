@@ -146,6 +146,13 @@ local function unknown(which, name, list)
   return fail(hint, "%s: unknown option '%s'", which, name)
 end
 
+--- Whatever stands for a prompt, one part or a list of them, as the list of its parts.
+function M.parts(which, v)
+  if v == nil then return fail(nil, "%s: wants a prompt, got nil", which) end
+  local is_list = type(v) == "table" and not getmetatable(v) and v.kind == nil
+  return M.prompt(which, is_list and v or { v })
+end
+
 --- The list part of t, without holes. A nil in the middle is found; one at the end cannot be seen.
 function M.prompt(which, t)
   local out = {}
@@ -255,6 +262,9 @@ function M.check(which, t, model)
   local every = out.preview == true and PREVIEW_EVERY or out.preview or 0
   if every > 0 then out.on_step = with_preview(every, out.on_step) end
   out.prompt = M.prompt(which, t)
+  if type(out.negative) == "table" then
+    out.negative = M.parts(which .. ": negative", out.negative)
+  end
   return out
 end
 

@@ -39,6 +39,32 @@ describe("the small model's language model", function()
     assert.equal("image", m:edit(a, quick { "make it blue" }).kind)
   end)
 
+  it("weighs what it reads by the mix of kinds", function()
+    local a = m:image(quick { "draw a red cat" })
+    local sound = weft.audio.silence(1.024, 8000)
+    local function make(mix)
+      return m:image(quick { "turn", a, sound, m:encode "a dog", "blue", concat = false,
+        mix = mix })
+    end
+    local even = make()
+    assert.equal(0, differ(even, make { text = 1, image = 1 }))
+    for _, kind in ipairs { "image", "audio", "text" } do
+      assert.is_true(differ(even, make { [kind] = 0.2 }) > 0, kind)
+    end
+    assert.equal(0, differ(even, make { video = 0.2 }))
+    local clip = weft.video.new { frames = { a, a } }
+    local function film(mix, weight)
+      return m:image(quick { "like", weft.weigh(clip, weight or 1), concat = false, mix = mix })
+    end
+    assert.is_true(differ(film(), film { video = 0.2 }) > 0)
+    assert.equal(0, differ(film(nil, 0.5), film { video = 0.5 }))
+    local warnings = {}
+    m.on_warning = function(text) warnings[#warnings + 1] = text end
+    m:image(quick { "a cat", mix = { text = 0.5 } })
+    m.on_warning = nil
+    assert.truthy(warnings[1]:find "words of the prompt are read as they are")
+  end)
+
   it("reads sounds, and makes them of words, pictures and sounds", function()
     local tone = weft.audio.from(weft.tensor.arange(0, 8191):mul_(0.3):sin() * 0.5, 8000)
     local a = m:audio(quick { "add echo to this audio", tone })
@@ -76,6 +102,26 @@ describe("the small model's language model", function()
     m:image(quick(many))
     m.on_warning = nil
     assert.truthy(warnings[2]:find "14 pictures and sounds; only the first 12")
+  end)
+
+  it("warns of prompts that say nothing, of tags, and of words of other letters", function()
+    local warnings
+    local function told(...)
+      warnings, m.told_words = {}, nil
+      m.on_warning = function(text) warnings[#warnings + 1] = text end
+      m:image(quick { ... })
+      m.on_warning = nil
+      return table.concat(warnings, "\n")
+    end
+    assert.truthy(told():find "says nothing")
+    assert.truthy(told("   "):find "says nothing")
+    assert.equal("", told "a red cat")
+    assert.truthy(told("猫 in the snow"):find("never met '猫'", 1, true))
+    for _, tag in ipairs { "[image0]", "[audio]", "#image#_0", "<image> </image>" } do
+      local tagged = told("a cat like " .. tag)
+      assert.truthy(tagged:find(tag:match "^%S+$" and tag:gsub("_0", "") or "<image>", 1, true))
+      assert.truthy(tagged:find "stands in the prompt itself")
+    end
   end)
 
   it("makes several kinds in turn", function()

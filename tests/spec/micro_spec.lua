@@ -109,6 +109,32 @@ describe("the small model", function()
     assert.are.equal(edit { guidance = 3 }, edit { guidance = {} })
     assert.are.equal(edit { guidance = { 3, last = 0.5 } }, edit { guidance = { last = 0.5 } })
   end)
+  it("reads prompts made elsewhere, and refuses what is none", function()
+    local cat = m:encode "a cat".tensor:bytes()
+    assert.are.equal(cat, m:encode(weft.prompt { "a cat" }).tensor:bytes())
+    assert.are.equal(cat, m:encode { "a cat" }.tensor:bytes())
+    assert.is_true(m:similarity("a cat", weft.weigh("a cat", 2)) > 0.999)
+    local pair = m:encode(weft.example(photo, photo:flip "x")).tensor
+    assert.is_true(math.abs(pair:norm():item() - 1) < 1e-4)
+    assert.are_not.equal(m:encode { "a cat", photo }.tensor:bytes(),
+      m:encode { weft.weigh("a cat", 0.1), photo }.tensor:bytes())
+    assert.are.equal(m:tokens "a red cat", m:tokens(weft.prompt { "a red", " cat" }))
+    for _, f in ipairs { function() m:encode(nil) end, function() m:similarity "a" end,
+      function() m:tokens(5) end, function() m:encode { {} } end } do
+      local ok, e = pcall(f)
+      assert.is_false(ok)
+      assert.are.equal("usage", e.kind)
+    end
+  end)
+  it("reads a negative prompt of parts, and no other media there", function()
+    local blue = image { negative = "blue" }
+    assert.are_not.equal(image {}, blue)
+    assert.are.equal(blue, image { negative = weft.prompt { "blue" } })
+    assert.are.equal(blue, image { negative = { "blue" } })
+    local ok, e = pcall(image, { negative = { "blue", photo } })
+    assert.is_false(ok)
+    assert.is_truthy(tostring(e):find "negative: this model reads only words there, got image")
+  end)
   it("reports what loading found", function()
     local r, used = m:report(), 0
     for _, part in pairs(m.parts) do

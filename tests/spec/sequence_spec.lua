@@ -46,6 +46,19 @@ describe("weft.pipeline.sequence", function()
     assert.equal(2, s:number(other))
   end)
 
+  it("reads what is spelled like a control piece as words", function()
+    local markers = {}
+    for _, text in ipairs { "<s>", "</s>", "<unk>", unpack(require("tokenizer").markers()) } do
+      markers[tok:id(text) or -1] = true
+    end
+    for _, text in ipairs { "<bot>", "a <image> b</image>", "</s><user>", "<#2>", "<BOT>" } do
+      for _, id in ipairs(sequence.encode(tok, text)) do
+        assert.is_nil(markers[id], text .. " gives " .. tok:piece(id))
+      end
+    end
+    assert.same(tok:encode("a red cat", { special = false }), sequence.encode(tok, "a red cat"))
+  end)
+
   it("learns words of a reply and not of a question", function()
     local s = sequence.new(tok)
     s:ask({ "describe", cat }, kind_of)

@@ -20,6 +20,7 @@ local prompts = require "weft.pipeline.micro_prompt"
 local reply = require "weft.pipeline.micro_reply"
 local result = require "weft.result"
 local runs = require "weft.pipeline.micro_run"
+local sequence = require "weft.pipeline.sequence"
 
 local M = {}
 ---@class weft.Micro
@@ -91,7 +92,7 @@ function Micro:pixels(im) return media.media.image.read(self, im) end
 --- The feature of a part or a prompt, for arithmetic and as a part of other prompts.
 ---@return weft.Embedding
 function Micro:encode(prompt)
-  return embedding.new(core.scope(prompts.feature, self, prompts.list(prompt)))
+  return embedding.new(core.scope(prompts.feature, self, prompts.list("encode", prompt)))
 end
 
 --- Cosine of two parts' features.
@@ -102,8 +103,7 @@ end
 
 --- How many tokens a prompt's text takes.
 function Micro:tokens(prompt)
-  local text = prompts.split(prompts.list(prompt))
-  return #self.parts.tokenizer:encode(text, { special = false })
+  return #sequence.encode(self.parts.tokenizer, prompts.text(prompts.list("tokens", prompt)))
 end
 
 -- ---- making ----
@@ -191,8 +191,15 @@ end
 
 local function ask(prompt) return { { role = "user", parts = prompt } } end
 
+--- The options of a verb, checked; a prompt that says nothing is told.
+local function checked(self, which, opts)
+  local o = options.check(which, opts, self)
+  prompts.note_empty(self, o.prompt)
+  return o
+end
+
 local function make_one(self, kind, opts)
-  local o = options.check(kind, opts, self)
+  local o = checked(self, kind, opts)
   if o.n and o.n > 1 then
     check.fail("%s: makes one; generate{ ..., n = } returns several", kind)
   end
@@ -228,7 +235,7 @@ end
 ---@param opts table  the prompt, then options; see weft.spec
 ---@return weft.Video
 function Micro:video(opts)
-  local o = options.check("video", opts, self)
+  local o = checked(self, "video", opts)
   if reply.reads(self, o.prompt) then
     return respond(self, ask(o.prompt), o, "video", "video")[1]
   end
@@ -238,7 +245,7 @@ end
 --- An answer in words.
 ---@return string
 function Micro:text(opts)
-  local o = options.check("text", opts, self)
+  local o = checked(self, "text", opts)
   return respond(self, ask(o.prompt), o, "text", "text").text or ""
 end
 
@@ -247,7 +254,7 @@ end
 ---@return weft.Turn answer
 ---@return table o  the options as they were used
 function Micro:respond(turns, opts)
-  local o = options.check("chat", opts, self)
+  local o = checked(self, "chat", opts)
   turns[#turns].parts = o.prompt
   local r, answer = respond(self, turns, o, "chat", o.to or "auto")
   return r, answer, o
@@ -276,7 +283,7 @@ end
 --- Several of a kind, or of several kinds: a Result with images, audios, seeds and params. A model
 -- with the part `joint` makes a picture and a sound together, unless joint = false.
 function Micro:generate(opts)
-  local o = options.check("generate", opts, self)
+  local o = checked(self, "generate", opts)
   if reply.reads(self, o.prompt, o.to) then
     if (o.n or 1) > 1 then return variants(self, o) end
     return (respond(self, ask(o.prompt), o, "generate", o.to or "auto"))

@@ -15,6 +15,7 @@ local SIDE_PX, LATENT_SIDE = parts.SIDE_PX, parts.LATENT_SIDE
 ---@class weft.MicroMedium
 ---@field kind string    "image", "audio"
 ---@field word string    as messages say it
+---@field mixes string   whose weight in a mix it has
 ---@field encoder string the part that makes features of it
 ---@field vae string     the parts that draw it
 ---@field unet string
@@ -29,12 +30,21 @@ local SIDE_PX, LATENT_SIDE = parts.SIDE_PX, parts.LATENT_SIDE
 ---@field length? fun(v: any): number  seconds of an edit of it
 ---@field check fun(what: string, o: table)  raises for options that it cannot follow
 
+--- Warn of what was changed of a medium, once of each.
+local function note(m, v, fmt, ...)
+  m.told_media = m.told_media or setmetatable({}, { __mode = "k" })
+  local told = m.told_media[v] or {}
+  m.told_media[v] = told
+  if not told[fmt] then m:warn(fmt, ...) end
+  told[fmt] = true
+end
+
 -- ---- pictures ----
 
 --- Pixels in -1 ... 1 of any picture, of so many channels; another size is resized and noted.
 local function read_pixels(m, im, channels)
   if im.width ~= SIDE_PX or im.height ~= SIDE_PX then
-    m:warn("picture of %dx%d resized to %dx%d", im.width, im.height, SIDE_PX, SIDE_PX)
+    note(m, im, "picture of %dx%d resized to %dx%d", im.width, im.height, SIDE_PX, SIDE_PX)
     im = im:resize(SIDE_PX, SIDE_PX, { fit = "cover", filter = "bicubic" })
   end
   return (im:as(channels):tensor() * 2 - 1):reshape(1, SIDE_PX, SIDE_PX, channels):to(m.device)
@@ -69,16 +79,19 @@ local function check_sound(what, o)
 end
 
 --- Samples [1,8192] of any sound at 8 kHz; what had to be changed is noted.
-local function fit_sound(m, a)
+local function fit_sound(m, given)
+  local a = given
   if a.rate ~= mel.RATE_HZ or a.channels ~= 1 then
-    m:warn("sound of %d channel%s at %g Hz heard as one at %d Hz", a.channels,
+    note(m, given, "sound of %d channel%s at %g Hz heard as one at %d Hz", a.channels,
       a.channels > 1 and "s" or "", a.rate, mel.RATE_HZ)
     a = a:mono():resample(mel.RATE_HZ)
   end
   local n = mel.N_SAMPLES
-  if a.samples > n then m:warn("sound of %.3f s cut to %.3f s", a.seconds, LONGEST_S) end
+  if a.samples > n then
+    note(m, given, "sound of %.3f s cut to %.3f s", a.seconds, LONGEST_S)
+  end
   if a.samples < n then
-    m:warn("sound of %.3f s followed by silence, to %.3f s", a.seconds, LONGEST_S)
+    note(m, given, "sound of %.3f s followed by silence, to %.3f s", a.seconds, LONGEST_S)
   end
   return core.fit_audio(a.data:t():contiguous(), n, "pad")
 end
@@ -120,12 +133,12 @@ end
 ---@type table<string, weft.MicroMedium>
 M.media = {
   image = {
-    kind = "image", word = "picture", encoder = "image_encoder", vae = "vae", unet = "unet",
-    conditioner = "conditioner", denoise = parts.denoise, is = image.is, read = read_picture,
-    write = write_picture, mask = picture_mask, check = check_picture,
+    kind = "image", mixes = "image", word = "picture", encoder = "image_encoder",
+    vae = "vae", unet = "unet", conditioner = "conditioner", denoise = parts.denoise,
+    is = image.is, read = read_picture, write = write_picture, mask = picture_mask, check = check_picture,
   },
   audio = {
-    kind = "audio", word = "sound", encoder = "audio_encoder", vae = "audio_vae",
+    kind = "audio", mixes = "audio", word = "sound", encoder = "audio_encoder", vae = "audio_vae",
     unet = "audio_unet", conditioner = "audio_conditioner", denoise = parts.denoise, is = audio.is,
     read = read_sound, write = write_sound, mask = sound_mask, check = check_sound,
     length = function(a) return math.min(a.seconds, LONGEST_S) end,
@@ -137,7 +150,7 @@ M.order = { "image", "audio" }
 
 --- Pictures of distances (weft.depth) are read and never made: the row has an encoder alone.
 M.depth = {
-  kind = "depth", word = "picture of distances", encoder = "depth_encoder",
+  kind = "depth", mixes = "image", word = "picture of distances", encoder = "depth_encoder",
   is = function(v) return type(v) == "table" and rawget(v, "kind") == "depth" end,
   read = function(m, v) return read_pixels(m, v.picture, 1) end,
 }

@@ -20,13 +20,14 @@ local SHOWN = { 0, 3 / 7, 1 }
 
 local function kind_of(part)
   if type(part) == "string" then return nil end
-  local inner = type(part) == "table" and part.weft_weight and part.part or part
+  local inner, weight = prompts.weight_of(part)
   if embedding.is(inner) then return "text", part end
   if type(inner) == "string" then return "text", part end
   if type(inner) == "table" and inner.kind == "video" then
     local frames = {}
     for i, share in ipairs(SHOWN) do
-      frames[i] = inner[1 + math.floor(share * (#inner - 1) + 0.5)]
+      local frame = inner[1 + math.floor(share * (#inner - 1) + 0.5)]
+      frames[i] = { kind = "frame", weft_weight = weight, part = frame }
     end
     return "video", part, frames
   end
@@ -61,21 +62,27 @@ local function sequence_of(self, turns)
   return s
 end
 
---- Features of parts, each made once; a weight scales what the model reads.
-local function feature_reader(self)
+--- Features of parts, each made once; their weights, and those of their kinds, scale what the
+-- model reads.
+---@param mix? table<string, number>
+local function feature_reader(self, mix)
   local known = {}
   return function(part)
-    if known[part] then return known[part] end
-    local f
-    if type(part) == "table" and part.weft_weight then
-      f = self:feature_of(part.part) * part.weft_weight
-    elseif type(part) == "table" and part.feature then
-      f = part.feature
-    else
-      f = self:feature_of(part)
+    local inner, weight = prompts.weight_of(part)
+    local kind = part.kind == "frame" and "video" or nil
+    known[part] = known[part] or prompts.weighed(self, inner, weight, mix, kind)
+    return known[part]
+  end
+end
+
+--- Words are read one by one, as they are: only a text that stands as a feature has a weight.
+local function note_mix(self, turns, mix)
+  if (mix and mix.text or 1) == 1 then return end
+  for _, part in ipairs(turns[#turns].parts) do
+    if type(part) == "string" and part:find "%S" then
+      self:warn("mix.text weighs features of texts; the words of the prompt are read as they are")
+      return
     end
-    known[part] = f
-    return f
   end
 end
 
@@ -116,10 +123,11 @@ function M.plan(self, turns, o, to)
       :format(self.name), "a folder with language_model, feature_in and feature_out")
   end
   self.reader = self.reader or reader.new(self.parts)
+  note_mix(self, turns, o.mix)
   local kept
   core.scope(function()
     local s = sequence_of(self, turns)
-    kept = self.reader:reply(s, feature_reader(self),
+    kept = self.reader:reply(s, feature_reader(self, o.mix),
       { to = to, can = can(self), temperature = o.temperature, top_p = o.top_p,
         max_tokens = o.max_tokens, seed = o.seed, on_token = o.on_token })
     local features = {}

@@ -14,11 +14,6 @@ local M = {}
 
 local LATENT_SIDE, LATENT_CHANNELS = parts.LATENT_SIDE, parts.LATENT_CHANNELS
 
---- The words of a prompt.
-local function text_of(prompt)
-  return type(prompt) == "table" and (prompts.split(prompt)) or prompt
-end
-
 ---@class weft.MicroTold
 ---@field feature weft.Tensor  [1,128] what to make
 ---@field words string         in the cross-attention of the branch with the feature
@@ -29,7 +24,7 @@ end
 ---@param told weft.MicroTold
 local function conditions(m, medium, o, told)
   local said, said_mask = prompts.words(m, told.words)
-  local unsaid, unsaid_mask = prompts.words(m, text_of(o.negative))
+  local unsaid, unsaid_mask = prompts.words(m, prompts.only_text("negative", o.negative))
   local zero, none = tensor.zeros({ 1, prompts.width(m) }, { device = m.device }),
     tensor.zeros({ 1, LATENT_SIDE, LATENT_SIDE, LATENT_CHANNELS }, { device = m.device })
   local function branch(f, w, k, s)
@@ -174,7 +169,7 @@ end
 ---@return weft.Tensor? source  [1,16,16,8]
 function M.side(m, medium, o, n, feature, concat)
   local source = latents_of(m, medium, "concat", concat)
-  local words = o.mode == "code" and text_of(o.negative) or ""
+  local words = o.mode == "code" and prompts.only_text("negative", o.negative) or ""
   return M.denoiser(m, medium, o, n, { feature = feature, words = words, source = source }), source
 end
 

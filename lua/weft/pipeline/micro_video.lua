@@ -6,11 +6,11 @@
 -- picture is also the first frame, which the denoiser sees beside every frame.
 local core = require "weft.core"
 local check = require "weft.check"
-local embedding = require "weft.embedding"
 local image = require "weft.image"
 local media = require "weft.pipeline.micro_media"
 local ops = require "weft.ops"
 local parts = require "weft.pipeline.micro_parts"
+local prompts = require "weft.pipeline.micro_prompt"
 local runs = require "weft.pipeline.micro_run"
 local video = require "weft.video"
 
@@ -59,7 +59,7 @@ end
 local function read_prompt(prompt)
   local texts, others, picture = {}, {}, nil
   for _, part in ipairs(prompt) do
-    local inner = type(part) == "table" and part.weft_weight and part.part or part
+    local inner = prompts.weight_of(part)
     if type(inner) == "string" then texts[#texts + 1] = inner
     else others[#others + 1] = part end
     if image.is(inner) then picture = picture or inner end
@@ -76,18 +76,6 @@ local function first_frame(o, picture)
   if image.is(o.concat) then return o.concat end
   if video.is(o.concat) then return o.concat[1] end
   return check.fail("video: concat must be a picture or a video, got %s", type(o.concat))
-end
-
---- The prompt with the picture's feature in its place, so that its pixels are made once.
-local function with_feature(model, prompt, picture, pixels)
-  local e = embedding.new(ops.normalize(model.parts.image_encoder { pixels = pixels }.embeds))
-  local out = {}
-  for i, part in ipairs(prompt) do
-    local is_weighted = type(part) == "table" and part.weft_weight and part.part == picture
-    out[i] = part == picture and e
-      or is_weighted and { weft_weight = part.weft_weight, part = e } or part
-  end
-  return out
 end
 
 -- The parts of its denoiser, as micro_run asks for those of a medium.
@@ -113,11 +101,11 @@ end
 local function sample(model, o, wanted)
   local text, prompt, picture = read_prompt(o.prompt)
   local start = first_frame(o, picture)
-  local pixels = start and model:pixels(start)
-  local source = pixels and parts.latents(model.parts.vae, pixels)
-  if start and start == picture then prompt = with_feature(model, prompt, start, pixels) end
-  local told = { feature = wanted.feature or model:feature(prompt), words = wanted.words or text,
-    source = source }
+  local told = {
+    feature = wanted.feature or prompts.feature(model, prompt, o.mix),
+    words = wanted.words or text,
+    source = start and parts.latents(model.parts.vae, model:pixels(start)),
+  }
   return runs.run(model, o, {
     latents = runs.first_noise(model, o, { 1, o.frames, SIDE, SIDE, CHANNELS }),
     denoise = runs.denoiser(model, medium, o, 1, told),

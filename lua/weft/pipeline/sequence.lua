@@ -43,12 +43,20 @@ function M.new(tok)
   return s
 end
 
+--- The ids of a text's words. What is spelled like a control piece stays words: every one of them
+-- begins with a bracket, which a space parts from the rest.
+---@param tok weft.Tokenizer
+---@return integer[]
+function M.encode(tok, text)
+  return tok:encode((text:gsub("<", "< ")), { special = false })
+end
+
 function Sequence:push(id, learned)
   self.ids[#self.ids + 1], self.learned[#self.ids + 1] = id, learned or false
 end
 
 function Sequence:push_text(text, learned)
-  for _, id in ipairs(self.tok:encode(text, { special = false })) do self:push(id, learned) end
+  for _, id in ipairs(M.encode(self.tok, text)) do self:push(id, learned) end
 end
 
 --- The number of a medium in the conversation: the same object keeps its number.
