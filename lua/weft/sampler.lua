@@ -9,6 +9,7 @@ local check = require "weft.check"
 local core = require "weft.core"
 local finite = require "weft.finite"
 local json = require "weft.json"
+local spec = require "weft.spec"
 
 local M = {}
 ---@class weft.Sampler
@@ -60,10 +61,10 @@ local predictions = {
 
 -- Schedules by name: the keys that make them.
 local schedules = {
-  discrete = {}, normal = {}, linear = { timestep_spacing = "linspace" },
-  linspace = { timestep_spacing = "linspace" }, leading = { timestep_spacing = "leading" },
-  trailing = { timestep_spacing = "trailing" }, karras = { use_karras_sigmas = true },
-  exponential = { use_exponential_sigmas = true }, beta = { use_beta_sigmas = true },
+  discrete = {}, linear = { timestep_spacing = "linspace" },
+  leading = { timestep_spacing = "leading" }, trailing = { timestep_spacing = "trailing" },
+  karras = { use_karras_sigmas = true }, exponential = { use_exponential_sigmas = true },
+  beta = { use_beta_sigmas = true },
   simple = { sigma_schedule = "simple" }, sgm_uniform = { sigma_schedule = "sgm_uniform" },
   ddim_uniform = { sigma_schedule = "ddim_uniform" }, ays = { sigma_schedule = "ays" },
   kl_optimal = { sigma_schedule = "kl_optimal" },
@@ -93,10 +94,8 @@ end
 --- The names of samplers, sorted.
 function M.names() return sorted(names) end
 
---- The sampler's own spelling of a name: "dpm++2m" is "dpmpp_2m".
-function M.spell(name)
-  return (name:gsub("%+%+_?", "pp_"):gsub("^plms$", "pndm"))
-end
+--- The sampler's own spelling of a name: "DPM++ 2M" is "dpmpp_2m".
+function M.spell(name) return spec.spell(name, M.names()) or name end
 
 local function pick(what, value, list)
   if list[value] ~= nil then return list[value] end
@@ -111,18 +110,35 @@ local function divide(opts)
   local method, others = {}, {}
   for k, v in pairs(opts or {}) do
     local range = method_options[k]
-    if range then method[k] = check.number("sampler: " .. k, v, nil, range[1], range[2])
+    local check_value = k == "order" and check.int or check.number
+    if range then method[k] = check_value("sampler: " .. k, v, nil, range[1], range[2])
     else others[k] = v end
   end
   return method, others
 end
 
+--- Raise for options of a sampler that are of another type, as a call says them.
+local function check_options(opts)
+  for _, name in ipairs { "betas", "spacing" } do
+    if opts[name] ~= nil then check.type("sampler: " .. name, opts[name], "string") end
+  end
+  check.number("sampler: from", opts.from, nil, 0)
+  check.number("sampler: to", opts.to, nil, 0)
+  check.int("sampler: train_steps", opts.train_steps, nil, 1)
+  check.int("sampler: offset", opts.offset)
+  if opts.config ~= nil then check.type("sampler: config", opts.config, "table") end
+end
+
 --- The scheduler_config.json of a name with options.
 function M.config(name, opts)
   opts = check.keys("sampler", opts, option_names)
+  check_options(opts)
   check.type("sampler: name", name, "string")
   name = M.spell(name)
   local schedule = opts.schedule or "discrete"
+  if type(schedule) == "string" then
+    schedule = spec.spell(schedule, sorted(schedules)) or schedule
+  end
   local config = { beta_schedule = "scaled_linear", beta_start = 0.00085, beta_end = 0.012 }
   local layers = { opts.config or {}, pick("sampler", name, names), {
     beta_schedule = opts.betas, beta_start = opts.from, beta_end = opts.to,
@@ -135,7 +151,7 @@ function M.config(name, opts)
   end
   if walks_times[name] and over_sigmas[schedule] then
     core.raise("usage", ("sampler: %s walks over times, not sigmas"):format(name),
-      "schedules for it: discrete leading trailing linspace")
+      "schedules for it: discrete leading trailing linear")
   end
   return config
 end
@@ -207,22 +223,24 @@ Sampler.__tostring = function(self) return "Sampler " .. self.name end
 
 --- The sampler that an option of a model's verb means: a name, a sampler, or what describe says.
 -- What a sampler by name leaves open is as the model was trained.
----@param spec string|weft.Sampler|table
+---@param wanted string|weft.Sampler|table
 ---@param schedule? string  for a name
 ---@param config table      of the model's noise
-function M.of(spec, schedule, config)
-  if type(spec) == "string" then return M.new(spec, { schedule = schedule, config = config }) end
-  if getmetatable(spec) ~= Sampler then
-    spec = check.keys("sampler", spec, { "name", "config", "options" })
-    if not spec.name then return M.from_config(spec.config) end
-    spec = M.new(spec.name, spec.options)
+function M.of(wanted, schedule, config)
+  if type(wanted) == "string" then
+    return M.new(wanted, { schedule = schedule, config = config })
   end
-  if not spec.given or spec.given.config then return spec end
+  if getmetatable(wanted) ~= Sampler then
+    wanted = check.keys("sampler", wanted, { "name", "config", "options" })
+    if not wanted.name then return M.from_config(wanted.config) end
+    wanted = M.new(wanted.name, wanted.options)
+  end
+  if not wanted.given or wanted.given.config then return wanted end
   local opts = { config = config }
-  for _, list in ipairs { spec.given, spec.method } do
+  for _, list in ipairs { wanted.given, wanted.method } do
     for k, v in pairs(list) do opts[k] = v end
   end
-  return M.new(spec.name, opts)
+  return M.new(wanted.name, opts)
 end
 
 --- What M.of makes the same sampler of, as JSON can hold it; nil when v is none.
@@ -246,6 +264,20 @@ local run_names = {
 
 local MOST_STEPS = 2 ^ 20
 
+--- Raise for a start that is none: init as the latents are, and how far from it a run goes.
+local function check_start(o)
+  check.number("sampler: strength", o.strength or nil, nil, 0, 1)
+  check.int("sampler: begin", o.begin, nil, 0, MOST_STEPS)
+  if o.mask then check.tensor("sampler: mask", o.mask) end
+  if o.init == nil then
+    if o.mask then check.fail "sampler: mask without init, what is kept outside it" end
+    return
+  end
+  local got = table.concat(check.tensor("sampler: init", o.init):size(), ",")
+  local want = table.concat(o.latents:size(), ",")
+  if got ~= want then check.fail("sampler: init is [%s], latents are [%s]", got, want) end
+end
+
 --- Begin a run: the options of Sampler:steps.
 ---@return weft.Run
 function Sampler:start(o)
@@ -253,6 +285,7 @@ function Sampler:start(o)
   local latents = check.tensor("sampler: latents", o.latents)
   if o.noise then check.type("sampler: noise (a list of tensors)", o.noise, "table") end
   if o.on_step then check.type("sampler: on_step", o.on_step, "function") end
+  check_start(o)
   local how = {
     steps = check.int("sampler: steps", o.steps, 25, 1, MOST_STEPS), latents = latents,
     image = o.init, strength = o.strength, begin = o.begin, noise = o.noise, seed = o.seed or 0,
@@ -336,7 +369,14 @@ function Run:fork(o)
   for k, v in pairs(o) do copy[k] = v end
   return copy
 end
-function Run:save(path) self.core:save(path) end
+--- Write the run as it stands. What a mask keeps is not in the file, so a run with one has none.
+function Run:save(path)
+  if self.mask then
+    core.raise("unsupported", "save: a run with a mask cannot be saved",
+      "start it again from its seed")
+  end
+  self.core:save(path)
+end
 
 --- What a callback or loop sees of a step: step, steps, t, sigma, and the run as it is after it.
 Step.__index = Step

@@ -14,6 +14,24 @@ M.samplers = {
 M.schedules = { "discrete", "linear", "karras", "exponential", "beta", "simple", "sgm_uniform",
   "ddim_uniform", "kl_optimal", "ays", "trailing", "leading" }
 
+-- What else they are called, folded.
+local aliases = { normal = "discrete", linspace = "linear", plms = "pndm" }
+
+--- A spelling folded: "DPM++ 2M" is "dpmpp_2m", "Euler ancestral" "euler_a".
+function M.fold(s)
+  return (s:lower():gsub("%+%+", "pp"):gsub("ancestral", "a"):gsub("[^%w]", ""))
+end
+
+--- The one of the names of samplers or schedules that is meant; nil for none.
+function M.spell(s, names)
+  local wanted = M.fold(s)
+  wanted = M.fold(aliases[wanted] or wanted)
+  for _, name in ipairs(names) do
+    if M.fold(name) == wanted then return name end
+  end
+  return nil
+end
+
 local MAX_SEED = 2 ^ 53 - 1
 local picture = { "image", "video" }
 local drawn = { "image", "audio", "video" }
@@ -29,7 +47,8 @@ M.options = {
     verbs = { "generate", "chat" }, default = '"auto"', list = true,
     help = "what to make: a kind, a list of kinds, or \"auto\"" },
   { name = "seed", types = { "integer", "string" }, min = 0, max = MAX_SEED, default = "drawn",
-    help = "start of the random numbers; the same seed gives the same bytes" },
+    help = "start of the random numbers; the same seed gives the same bytes; of 64 bits: a string, "
+      .. "modulo 2^53" },
   { name = "n", types = { "integer" }, min = 1, max = 1000, default = "1",
     verbs = { "generate" },
     help = "variants; variant i uses seed + i - 1" },

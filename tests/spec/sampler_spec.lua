@@ -337,6 +337,11 @@ describe("a run", function()
     assert.is_true(d:narrow(2, 1, 1):max():item() > 1e-3)
   end)
 
+  it("refuses to be saved without what its mask keeps", function()
+    local run = start("ddim", { init = latents(2), mask = weft.tensor.ones { 4, 4, 1 } })
+    assert.has_error(function() run:save "/tmp/never" end)
+  end)
+
   it("stops when a callback says so, with what it took the result to be", function()
     local x0
     local y = start("euler", { on_step = function(st)
@@ -411,6 +416,25 @@ describe("configs", function()
     assert.matches("prediction_type",
       message(sampler.from_config, { _class_name = "PNDMScheduler", prediction_type = "sample" }))
     assert.matches("there is no such file", message(sampler.load, "/nowhere"))
+    for name, v in pairs { betas = 3, from = "x", to = "x", train_steps = 1.5, offset = "x",
+      config = 3, order = 1.5, schedule = 3, prediction = 3 } do
+      local ok, e = pcall(sampler, "ddim", { [name] = v })
+      assert.is_false(ok)
+      assert.equal("usage", e.kind, name)
+      assert.matches("sampler: .*" .. name, e.message)
+    end
+  end)
+
+  it("are spelled as other programs do", function()
+    for theirs, ours in pairs { ["DPM++ 2M"] = "dpmpp_2m", ["Euler a"] = "euler_a", PLMS = "pndm",
+      ["dpm++2m"] = "dpmpp_2m", ["DPM++ 2M SDE"] = "dpmpp_2m_sde", Heun = "heun" } do
+      assert.equal(ours, sampler(theirs).name)
+    end
+    local function of(schedule) return sampler("euler", { schedule = schedule }).config end
+    assert.same(of "karras", of "Karras")
+    assert.same(of "discrete", of "normal")
+    assert.same(of "linear", of "linspace")
+    assert.same(of "sgm_uniform", of "SGM Uniform")
   end)
 
   it("of solvers on eps say what these cannot do", function()
@@ -465,6 +489,14 @@ describe("configs", function()
         latents = latents(1), init = latents(1), strength = strength }))
     end
     assert.matches("denoise must be a function", message(s.run, s, { latents = latents(1) }))
+    local init = { init = weft.tensor.zeros { 1, 2 } }
+    for text, o in pairs { ["strength must be in 0"] = { strength = 2 },
+      ["strength must be"] = { strength = 0 / 0 }, ["begin must be"] = { begin = 1.5 },
+      ["init is %[1,2%], latents are"] = init, ["init must be a tensor"] = { init = 3 },
+      ["mask without init"] = { mask = latents(1) } } do
+      o.latents, o.denoise = latents(1), model
+      assert.matches(text, message(s.run, s, o))
+    end
     assert.matches("the model answered f32 %[1,4%]", message(s.run, s, {
       latents = latents(1), denoise = function() return weft.tensor.zeros { 1, 4 } end }))
     assert.matches("needs noise 2, but the list has 1", message(s.run, s, {
