@@ -46,16 +46,34 @@ local function fits(v, types)
   return nil
 end
 
---- Spelling folded for samplers and schedules: "DPM++ 2M" is "dpmpp_2m".
-local function folded(s)
-  return (s:lower():gsub("%+%+", "pp"):gsub("ancestral", "a"):gsub("[^%w]", ""))
-end
-
 local function choice(o, v)
   for _, c in ipairs(o.choices) do
-    if c == v or (o.spelling and folded(c) == folded(v)) then return c end
+    if c == v then return c end
   end
-  return nil
+  return o.spelling and spec.spell(v, o.choices) or nil
+end
+
+local MOST_64 = "18446744073709551615"      -- 2^64 - 1
+local HALF = 2 ^ 27                         -- 27 bits of the 53 that a number holds exactly
+
+--- The seed that the digits of a whole number of 64 bits mean, modulo 2^53; nil for other texts.
+local function seed_of(text)
+  local digits = text:match "^0*(%d+)$"
+  local is_more = digits and (#digits > #MOST_64 or #digits == #MOST_64 and digits > MOST_64)
+  if not digits or is_more then return nil end
+  local high, low = 0, 0
+  for d in digits:gmatch "%d" do
+    low = low * 10 + d
+    high = (high * 10 + math.floor(low / HALF)) % 2 ^ 26
+    low = low % HALF
+  end
+  return high * HALF + low
+end
+
+--- A copy of a plain table, which a call does not share with its caller; other values as they are.
+local function own(v)
+  if type(v) ~= "table" or getmetatable(v) or v.kind then return v end
+  return require("weft").with(v, {})
 end
 
 --- "512x384" or {512, 384} as a list of two whole numbers; nil when it is neither.
@@ -88,6 +106,33 @@ local function check_weights(what, o, v)
   end
 end
 
+--- A guidance by a table is in range as a number is.
+local function check_guidance(what, o, v)
+  local guide = require "weft.guidance"(v)
+  for _, dial in ipairs { guide.scale or 0, guide.concat or 0 } do
+    if not (dial >= o.min and dial <= o.max) then must(what, o, dial) end
+  end
+end
+
+local function no_choice(what, o, v)
+  local near = type(v) == "string"
+    and (check.nearest(spec.fold(v), o.choices) or check.nearest(v, o.choices))
+  return fail(near and ("did you mean '%s'?"):format(near) or spec.domain(o),
+    "%s: %s cannot be %s", what, o.name, shown(v))
+end
+
+--- A list of choices, each of which is one; none stands for others.
+local function each_of(what, o, v)
+  local out = {}
+  for i = 1, table.maxn(v) do
+    local c = type(v[i]) == "string" and choice(o, v[i])
+    if not c or c == "auto" then no_choice(what .. ": a list", o, v[i]) end
+    out[i] = c
+  end
+  if #out == 0 then fail(spec.domain(o), "%s: %s names nothing", what, o.name) end
+  return out
+end
+
 --- The value as weft keeps it: choices in their own spelling, sizes as lists. Raises when it is
 -- wrong.
 function M.value(what, o, v)
@@ -104,15 +149,11 @@ function M.value(what, o, v)
   if o.size then return M.size(v) or must(what, o, v) end
   if o.keys and type(v) == "table" then M.keys(what .. ": " .. o.name, v, o.keys) end
   if o.weights then check_weights(what, o, v) end
-  if o.list and type(v) == "table" and #v == 0 then
-    return fail(spec.domain(o), "%s: %s names nothing", what, o.name)
-  end
-  if not o.choices or type(v) ~= "string" then return v end
-  local c = choice(o, v)
-  if c then return c end
-  local near = check.nearest(folded(v), o.choices) or check.nearest(v, o.choices)
-  return fail(near and ("did you mean '%s'?"):format(near) or spec.domain(o),
-    "%s: %s cannot be %s", what, o.name, shown(v))
+  if o.name == "guidance" and kind == "table" then check_guidance(what, o, v) end
+  if o.list and kind == "table" then return each_of(what, o, v) end
+  if o.name == "seed" and kind == "string" then return seed_of(v) or must(what, o, v) end
+  if not o.choices or kind ~= "string" then return own(v) end
+  return choice(o, v) or no_choice(what, o, v)
 end
 
 --- Keys of a nested table must be in names; list entries are allowed.
@@ -141,7 +182,7 @@ local function unknown(which, name, list)
   local names = {}
   for i, o in ipairs(list) do names[i] = o.name end
   local near = check.nearest(name, names)
-  local hint = near and ("did you mean '%s'?"):format(near) or spec.foreign_hint(name)
+  local hint = spec.foreign_hint(name) or near and ("did you mean '%s'?"):format(near)
     or "options: " .. table.concat(names, " ")
   return fail(hint, "%s: unknown option '%s'", which, name)
 end
@@ -203,14 +244,11 @@ local function fill(out, known, model, call)
   for name, v in pairs(model.defaults or {}) do
     local is_idle = name == "strength" and out.init == nil       -- it says how much of init stays
       or name == "schedule" and type(out.sampler) == "table"     -- which has its own
-    if out[name] == nil and known[name] and not is_idle then out[name] = v end
+    if out[name] == nil and known[name] and not is_idle then out[name] = own(v) end
   end
   if out.seed == nil and known.seed then
     out.seed = require("weft").seed()
     if call then call.added.seed = out.seed end
-  end
-  if type(out.seed) == "string" then
-    out.seed = tonumber(out.seed) or fail(nil, "seed must be a number, got %s", shown(out.seed))
   end
 end
 
@@ -218,10 +256,10 @@ end
 local function from_prompt(which, out, known)
   local call = { which = which, added = {} }
   for name, v in pairs(M.session) do
-    if out[name] == nil and known[name] then out[name], call.added[name] = v, v end
+    if out[name] == nil and known[name] then out[name], call.added[name] = own(v), v end
   end
   for name, v in pairs(M.overrides) do
-    if known[name] then out[name], call.added[name] = v, v end
+    if known[name] then out[name], call.added[name] = own(v), v end
   end
   M.calls[#M.calls % MAX_CALLS + 1] = call
   return call
@@ -257,7 +295,7 @@ function M.check(which, t, model)
     end
   end
   local call = spec.verbs[which] and from_prompt(which, out, known)
-  if spec.verbs[which] and which ~= "edit" then check_together(which, out) end
+  if spec.verbs[which] then check_together(which, out) end
   if model then fill(out, known, model, call) end
   local every = out.preview == true and PREVIEW_EVERY or out.preview or 0
   if every > 0 then out.on_step = with_preview(every, out.on_step) end
@@ -347,7 +385,10 @@ end
 ---@return any value   nil when the text is not of the type
 function M.from_text(o, text)
   for _, t in ipairs(o.types) do
-    if (t == "number" or t == "integer") and tonumber(text) then return tonumber(text) end
+    local is_exact = t ~= "integer" or not o.max or (tonumber(text) or 0) <= o.max
+    if (t == "number" or t == "integer") and tonumber(text) and is_exact then
+      return tonumber(text)
+    end
     if t == "boolean" and (text == "true" or text == "false") then return text == "true" end
     if t == "string" then return text end
   end

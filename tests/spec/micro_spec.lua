@@ -144,6 +144,53 @@ describe("the small model", function()
     assert.are.same({}, r.missing)
     assert.are.equal(m:info().bytes, r.bytes)
   end)
+  it("takes the names that other programs have", function()
+    local function of(more)
+      local made = m:image(weft.with({ "x", steps = 1, seed = 1, progress = false }, more))
+      return made.meta.call.options
+    end
+    assert.are.equal("discrete", of { schedule = "normal" }.schedule)
+    assert.are.equal("linear", of { schedule = "linspace" }.schedule)
+    assert.are.equal("pndm", of { sampler = "plms" }.sampler)
+    assert.are.equal("dpmpp_2m", of { sampler = "DPM++ 2M" }.sampler)
+    assert.are.equal(2 ^ 53 - 1, m:image { "x", steps = 1, progress = false,
+      seed = "18446744073709551615" }.meta.seed)
+    assert.are.equal(12, m:image { "x", steps = 1, progress = false, seed = "012" }.meta.seed)
+  end)
+  it("refuses values with the reason", function()
+    local function says(text, more, f)
+      local ok, e = pcall(f or m.image, m, weft.with({ "x", steps = 1, seed = 1 }, more))
+      assert.is_false(ok, text)
+      assert.are.equal("usage", e.kind)
+      assert.is_truthy(tostring(e):find(text, 1, true), tostring(e))
+    end
+    for _, seed in ipairs { "0x10", "1e3", "18446744073709551616", "-1", "" } do
+      says("seed must be", { seed = seed })
+    end
+    for _, guidance in ipairs { { -3 }, { 1000 }, { math.huge }, { 3, concat = 200 } } do
+      says("guidance must be 0", { guidance = guidance })
+    end
+    says("cannot be \"smell\"", { to = { "image", "smell" } }, m.generate)
+    says("cannot be \"auto\"", { to = { "auto" } }, m.generate)
+    says("cannot be 1", { to = { 1 } }, m.generate)
+    says("weft calls it strength", { denoise = 1 })
+    says("weft calls it on_step", { on_progress = print })
+    local function change(_, o) return m:edit(photo, o) end
+    says("makes no sense for edit", { to = "image" }, change)
+    says("init with strength = 0", { strength = 0 }, change)
+    says("schedule beside a sampler",
+      { sampler = weft.sampler "euler", schedule = "karras" }, change)
+  end)
+  it("keeps no table of its caller, and gives none of its own away", function()
+    local guidance, mix = { 7 }, { image = 1 }
+    local im = m:image { "x", steps = 1, seed = 1, progress = false, guidance = guidance,
+      mix = mix }
+    guidance[1], mix.image = 99, 99
+    local o = im.meta.call.options
+    assert.are.same({ { 7 }, { image = 1 } }, { o.guidance, o.mix })
+    o.size[1] = 3
+    assert.are.equal(64, m.defaults.size[1])
+  end)
   it("refuses a mask of nothing", function()
     assert.has_error(function() image { mask = photo:mask { h = 32 } } end)
   end)

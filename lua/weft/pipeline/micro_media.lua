@@ -135,7 +135,8 @@ M.media = {
   image = {
     kind = "image", mixes = "image", word = "picture", encoder = "image_encoder",
     vae = "vae", unet = "unet", conditioner = "conditioner", denoise = parts.denoise,
-    is = image.is, read = read_picture, write = write_picture, mask = picture_mask, check = check_picture,
+    is = image.is, read = read_picture, write = write_picture, mask = picture_mask,
+    check = check_picture,
   },
   audio = {
     kind = "audio", mixes = "audio", word = "sound", encoder = "audio_encoder", vae = "audio_vae",
