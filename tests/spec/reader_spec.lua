@@ -60,7 +60,7 @@ describe("weft.pipeline.reader", function()
     for _, part in ipairs(list) do
       assert.is_true(part.plan == nil or type(part.plan) == "string")
       assert.is_true(math.abs(part.feature:norm():item() - 1) < 1e-5)
-      assert.is_true(part.source == nil or part.source == a or part.source == list[1])
+      assert.is_true(part.source == nil or part.source == a)      -- and never what is not made yet
     end
   end)
 
@@ -101,6 +101,16 @@ describe("weft.pipeline.reader", function()
     assert.equal("text", list[1].kind)
     assert.is_nil(list[1].text:find "<")
     assert.equal(tok:id "</s>", s.ids[#s.ids])
+  end)
+
+  it("tells words piece by piece, characters whole", function()
+    for seed = 1, 4 do
+      local told = {}
+      local list = r:reply(asked("hello"), feature_of, { to = "text", can = ALL, max_tokens = 24,
+        temperature = 3, seed = seed, on_token = function(piece) told[#told + 1] = piece end })
+      assert.equal(list[1].text, table.concat(told))
+      assert.is_true(#told > 1)
+    end
   end)
 
   it("draws the same words from the same seed, others from another", function()

@@ -118,6 +118,7 @@ local function begin(self, s, feature_of, o)
       :format(#s.ids, self.context), "shorten the prompt, or begin a new chat")
   end
   local run = { s = s, o = o, draws = 0, left = math.min(o.max_tokens or MAX_TOKENS, room - 4),
+    sources = math.min(#s.media, sequence.MAX_SOURCE),
     cache = self.lm:cache { batch = 1, tokens = self.context } }
   run.out = self.lm { embeds = embeds, cache = run.cache }
   return run
@@ -143,12 +144,13 @@ local function next_id(run, allowed, how)
   return choose(row, allowed, how or run.o, run.draws)
 end
 
---- A medium of the reply: pointer, feature, closing tag.
+--- A medium of the reply: pointer, feature, closing tag. Its source is from before the reply: what
+-- the reply itself shows is not made yet.
 local function reply_medium(self, run, kind)
   local s, m = run.s, self.marker
   say(self, run, m.open[kind])
   local pointers = {}
-  for k = 0, math.min(#s.media, sequence.MAX_SOURCE) do pointers[m.source[k]] = k end
+  for k = 0, run.sources do pointers[m.source[k]] = k end
   local id = next_id(run, function(i) return pointers[i] ~= nil end)
   say(self, run, id)
   local hidden = run.out.hidden
@@ -161,17 +163,31 @@ local function reply_medium(self, run, kind)
   return part
 end
 
+--- Tell a callback what words were added to those that it knows, characters whole: one of several
+-- bytes comes as several ids, and reads as U+FFFD until the last of them.
+local function tell(self, run, ids, told, is_end)
+  if not run.o.on_token then return told end
+  local text = self.tok:decode(ids)
+  if not is_end and text:find "\239\191\189$" or #text <= #told then return told end
+  run.o.on_token(text:sub(#told + 1))
+  return text
+end
+
 --- Words until something else comes; that id, nil at the end of the room.
 local function reply_words(self, run, ids, stops)
-  local stop = self.marker.stop
+  local stop, told = self.marker.stop, ""
   local function allowed(id) return self.is_word[id] or id == stop or stops[id] ~= nil end
   while run.left > 1 do
     local id = next_id(run, allowed)
-    if id == stop or stops[id] then return id end
+    if id == stop or stops[id] then
+      tell(self, run, ids, told, true)
+      return id
+    end
     ids[#ids + 1] = id
-    if run.o.on_token then run.o.on_token(self.tok:decode(ids)) end
+    told = tell(self, run, ids, told)
     say(self, run, id)
   end
+  tell(self, run, ids, told, true)
   return nil
 end
 
@@ -256,7 +272,7 @@ end
 ---@param s weft.Sequence
 ---@param feature_of fun(medium: any): weft.Tensor
 ---@param o { to: string|string[], can: table<string, boolean>, temperature: number, top_p: number,
---- max_tokens: integer, seed: integer, on_token: fun(text: string) }
+--- max_tokens: integer, seed: integer, on_token: fun(piece: string) }
 ---@return weft.Reply[]
 function Reader:reply(s, feature_of, o)
   local run = begin(self, s, feature_of, o)
