@@ -102,6 +102,15 @@ describe("the small model's language model", function()
     m:image(quick(many))
     m.on_warning = nil
     assert.truthy(warnings[2]:find "14 pictures and sounds; only the first 12")
+    assert.equal(2, #warnings)
+    local five = { "look at" }
+    for i = 1, 5 do five[i + 1] = a:clone() end
+    m.on_warning = function(text) warnings[#warnings + 1] = text end
+    m:image(quick(five))
+    m:image(quick(five))
+    m.on_warning = nil
+    assert.truthy(warnings[3]:find "5 pictures and sounds in one prompt; .* trained with 4")
+    assert.equal(3, #warnings)
   end)
 
   it("warns of prompts that say nothing, of tags, and of words of other letters", function()
@@ -122,6 +131,10 @@ describe("the small model's language model", function()
       assert.truthy(tagged:find(tag:match "^%S+$" and tag:gsub("_0", "") or "<image>", 1, true))
       assert.truthy(tagged:find "stands in the prompt itself")
     end
+  end)
+
+  it("makes several pictures in one reply", function()
+    assert.equal(2, #m:generate(quick { "two cats", to = { "image", "image" } }).images)
   end)
 
   it("makes several kinds in turn", function()
@@ -168,6 +181,15 @@ describe("the small model's language model", function()
       assert.equal(second.image, chat[4].parts[1])
       local alone = new() { "make it blue" }
       assert.is_true(differ(second.image, alone.image) > 0)
+    end)
+
+    it("reads what the system says before the first words", function()
+      local plain_reply = new() { "a red cat" }
+      local chat = m:chat { to = "image", steps = 2, seed = 5, progress = false,
+        system = "draw it blue" }
+      assert.is_true(differ(plain_reply.image, chat { "a red cat" }.image) > 0)
+      assert.same({ "a red cat" }, chat[1].parts)
+      assert.equal(0, differ(plain_reply.image, new() { "a red cat", system = "" }.image))
     end)
 
     it("takes rounds back, makes them anew and forks", function()

@@ -194,6 +194,36 @@ describe("the small model", function()
   it("refuses a mask of nothing", function()
     assert.has_error(function() image { mask = photo:mask { h = 32 } } end)
   end)
+  it("shows every so many steps on a terminal that can", function()
+    local show, shown, asked = require "weft.show", 0, { show = nil }
+    asked.protocol, asked.picture = show.protocol, show.picture
+    show.picture = function() shown = shown + 1 end
+    local function count(preview, protocol)
+      shown, show.protocol = 0, function() return protocol end
+      image { steps = 4, preview = preview }
+      return shown
+    end
+    local none, off, last, some = count(2, "none"), count(0, "blocks"), count(4, "blocks"),
+      count(true, "blocks")
+    show.protocol, show.picture = asked.protocol, asked.picture
+    assert.are.same({ 0, 0, 1 }, { none, off, last })
+    assert.is_true(some >= 1 and some <= 4)
+  end)
+  it("tells a callback what is made and how long it takes", function()
+    image { on_step = function(s)
+      assert.are.equal("image", s.kind)
+      assert.is_true(s.elapsed >= 0 and s.eta >= 0)
+      if s.step == s.steps then assert.are.equal(0, s.eta) end
+    end }
+  end)
+  it("says that the scheduler is missing", function()
+    local part = weft.load(dir, { parts = { "unet", "conditioner", "vae", "image_encoder",
+      "text_encoder", "tokenizer" } })
+    local ok, e = pcall(part.image, part, { "a", steps = 1, seed = 1 })
+    assert.is_false(ok)
+    assert.are.equal("model", e.kind)
+    assert.is_truthy(e.message:find "has no scheduler")
+  end)
   it("stops where a callback says", function()
     local seen = 0
     m:image { "x", steps = 5, seed = 1, progress = false, on_step = function(s)

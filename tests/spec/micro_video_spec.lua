@@ -125,6 +125,10 @@ describe("m:video", function()
     local dial = make { first, "moving left", guidance = { 2, concat = 1.5 } }
     assert.is_true(differ(with, dial) > 1e-5)
   end)
+  it("has the negative prompt in every branch where the code has it", function()
+    local paper = make { TEXT, negative = "blue" }
+    assert.is_true(differ(paper, make { TEXT, negative = "blue", mode = "code" }) > 1e-5)
+  end)
   it("says once that a picture is resized", function()
     local warnings = {}
     m.on_warning = function(text) warnings[#warnings + 1] = text end

@@ -256,7 +256,11 @@ end
 function Micro:respond(turns, opts)
   local o = checked(self, "chat", opts)
   turns[#turns].parts = o.prompt
-  local r, answer = respond(self, turns, o, "chat", o.to or "auto")
+  local read = { unpack(turns) }
+  if (o.system or "") ~= "" then            -- read before the first words, and no turn of its own
+    read[1] = { role = "user", parts = { o.system .. " ", unpack(read[1].parts) } }
+  end
+  local r, answer = respond(self, read, o, "chat", o.to or "auto")
   return r, answer, o
 end
 

@@ -81,7 +81,7 @@ local function sample(m, o, n, wanted)
   local heard = denoiser(m, audio, o, n, wanted.audio)
   local noise = runs.noise(o, n, 2)
   return runs.run(m, o, {
-    latents = ops.cat({ noise:select(2, 1), noise:select(2, 2) }, 4):to(m.device),
+    kind = "image", latents = ops.cat({ noise:select(2, 1), noise:select(2, 2) }, 4):to(m.device),
     denoise = function(z, t, st)
       local x, y = apart(z)
       x, y = x:contiguous(), y:contiguous()

@@ -35,6 +35,28 @@ local function kind_of(part)
   return check.fail("prompt: a %s is no part of a prompt", type(inner))
 end
 
+-- Media that a prompt of the training had at most.
+local MOST_TRAINED = 4
+
+--- Warn of more media than the model can point at or was trained with, once a conversation, which
+-- its first medium stands for.
+local function note_media(self, s, prompt)
+  self.told_many = self.told_many or setmetatable({}, { __mode = "k" })
+  local n, first = 0, s.media[1]
+  for _, part in ipairs(prompt) do n = n + (type(part) == "string" and 0 or 1) end
+  if not first or self.told_many[first] then return end
+  self.told_many[first] = true
+  if #s.media > sequence.MAX_SOURCE then
+    self:warn("%d pictures and sounds; only the first %d can be sources", #s.media,
+      sequence.MAX_SOURCE)
+  elseif n > MOST_TRAINED then
+    self:warn("%d pictures and sounds in one prompt; the model was trained with %d at most", n,
+      MOST_TRAINED)
+  else
+    self.told_many[first] = nil
+  end
+end
+
 --- The turns as a sequence of the language model.
 local function sequence_of(self, turns)
   local s = self.reader:sequence()
@@ -55,10 +77,7 @@ local function sequence_of(self, turns)
       s:stop()
     end
   end
-  if #s.media > sequence.MAX_SOURCE then
-    self:warn("%d pictures and sounds; only the first %d can be sources", #s.media,
-      sequence.MAX_SOURCE)
-  end
+  note_media(self, s, turns[#turns].parts)
   return s
 end
 

@@ -1,6 +1,7 @@
 --- One run of the small model: conditions of the branches, guidance, the sampler's loop. Videos
 -- (micro_video) and pictures with their sounds (micro_joint) are runs of the same.
 local check = require "weft.check"
+local core = require "weft.core"
 local guidance = require "weft.guidance"
 local ops = require "weft.ops"
 local options = require "weft.options"
@@ -159,9 +160,15 @@ local function mask_of(m, medium, mask)
   return medium.mask(mask):to(m.device)
 end
 
+--- The words beside the feature: what the medium's denoiser was trained with (the paper's reading)
+-- or, with mode = "code", the negative prompt, as the official code has it: then the branches
+-- differ in the feature only.
+---@param words string
+function M.words_beside(o, words)
+  return o.mode == "code" and prompts.only_text("negative", o.negative) or words
+end
+
 --- One medium's side of a checked call: its denoiser, as M.denoiser says, and its source's latents.
--- Beside the feature stand no words (the paper's reading) or, with mode = "code", the negative
--- prompt, as the official code has it: then the branches differ in the feature only.
 ---@param medium weft.MicroMedium
 ---@param feature weft.Tensor  [1,128] what to make
 ---@param concat any  what the denoiser sees beside its sample; nil or false for nothing
@@ -169,18 +176,39 @@ end
 ---@return weft.Tensor? source  [1,16,16,8]
 function M.side(m, medium, o, n, feature, concat)
   local source = latents_of(m, medium, "concat", concat)
-  local words = o.mode == "code" and prompts.only_text("negative", o.negative) or ""
+  local words = M.words_beside(o, "")
   return M.denoiser(m, medium, o, n, { feature = feature, words = words, source = source }), source
 end
 
+local PREVIEW_EVERY_S = 0.25
+
+--- Shows every o.preview-th step on a terminal that can show pictures; nil where none is asked for.
+local function shower(o, preview)
+  local every = o.preview == true and 1 or o.preview or 0
+  local show, last = require "weft.show", nil
+  if every == 0 or show.protocol() == "none" then return nil end
+  return function(st)
+    local now = core.clock()
+    if st.step % every ~= 0 or last and now - last < PREVIEW_EVERY_S then return end
+    local x = preview(st)
+    show.picture(x.kind == "audio" and x:picture { spectrogram = true } or x)
+    last = now
+  end
+end
+
 --- What is called after each step of a run: the caller's function, with a preview.
----@param seen table  seen.last becomes the step, seen.stopped whether the caller ended the run
+---@param kind string  of what is made
+---@param seen table   seen.last becomes the step, seen.stopped whether the caller ended the run
 ---@param preview fun(st: table): any
-local function watcher(o, seen, preview)
+local function watcher(o, kind, seen, preview)
+  local show, started = shower(o, preview), core.clock()
   return function(st)
     seen.last = st
+    if show then show(st) end
     if not o.on_step then return nil end
     st.preview = function() return preview(st) end
+    st.kind, st.elapsed = kind, core.clock() - started
+    st.eta = st.elapsed / st.step * (st.steps - st.step)
     local go_on = o.on_step(st)
     seen.stopped = go_on == false
     return go_on
@@ -199,18 +227,22 @@ local function as_far_as(seen, f)
 end
 
 --- The latents that the sampler of a checked call makes, and whether a callback ended it early.
----@param how { latents: weft.Tensor, denoise: function, preview: (fun(st: table): any),
---- noise: weft.Tensor[]?, init: weft.Tensor?, mask: weft.Tensor? }
+---@param how { kind: string, latents: weft.Tensor, denoise: function,
+--- preview: (fun(st: table): any), noise: weft.Tensor[]?, init: weft.Tensor?, mask: weft.Tensor? }
 ---@return weft.Tensor z
 ---@return boolean stopped
 ---@return table? err      the run was cancelled: to be raised when what is there is decoded
 function M.run(m, o, how)
+  if not m.noise then
+    core.raise("model", ("%s: the model '%s' has no scheduler"):format(how.kind, m.name),
+      "it says what noise the denoiser was trained with")
+  end
   local s, seen = sampler.of(o.sampler, o.schedule, m.noise), { stopped = false }
   local z, err = as_far_as(seen, function()
     return s:run {
       steps = o.steps, latents = how.latents, seed = o.seed, noise = how.noise, init = how.init,
       strength = how.init and o.strength, mask = how.mask, denoise = how.denoise,
-      progress = o.progress, on_step = watcher(o, seen, how.preview),
+      progress = o.progress, on_step = watcher(o, how.kind, seen, how.preview),
     }
   end)
   return z, seen.stopped, err
@@ -235,7 +267,8 @@ function M.sample(m, medium, o, n, feature, concat)
   local start = source and o.init == concat and source or latents_of(m, medium, "init", o.init)
   local sizes = { n, LATENT_SIDE, LATENT_SIDE, LATENT_CHANNELS }
   return M.run(m, o, {
-    latents = M.first_noise(m, o, sizes), noise = step_noise(m, o), denoise = denoise,
+    kind = medium.kind, latents = M.first_noise(m, o, sizes), noise = step_noise(m, o),
+    denoise = denoise,
     init = start and start:expand(unpack(sizes)):contiguous(),
     mask = start and mask_of(m, medium, o.mask),
     preview = function(st) return M.preview(m, medium, o, st:x0()) end,

@@ -103,11 +103,11 @@ local function sample(model, o, wanted)
   local start = first_frame(o, picture)
   local told = {
     feature = wanted.feature or prompts.feature(model, prompt, o.mix),
-    words = wanted.words or text,
+    words = runs.words_beside(o, wanted.words or text),
     source = start and parts.latents(model.parts.vae, model:pixels(start)),
   }
   return runs.run(model, o, {
-    latents = runs.first_noise(model, o, { 1, o.frames, SIDE, SIDE, CHANNELS }),
+    kind = "video", latents = runs.first_noise(model, o, { 1, o.frames, SIDE, SIDE, CHANNELS }),
     denoise = runs.denoiser(model, medium, o, 1, told),
     preview = function(st) return video.from(pictures(model, st:x0()), o.fps):strip() end,
   })
