@@ -57,8 +57,8 @@ function M.from(t, rate)
 end
 
 function M.silence(seconds, rate)
-  check.number("silence: seconds", seconds, 0, 0)
-  check.number("silence: rate", rate, 1, 1)
+  check.given("silence: seconds", seconds, 0)
+  check.given("silence: rate", rate, 1)
   return wrap(T.zeros(math.floor(seconds * rate + 0.5), 1, host), rate)
 end
 
@@ -117,6 +117,8 @@ end
 
 --- From t0 to t1 (the end).
 function Audio:slice(t0, t1)
+  check.given("slice: from", t0)
+  check.number("slice: to", t1)
   local from = math.floor(t0 * self.rate + 0.5)
   local to = math.floor((t1 or self.seconds) * self.rate + 0.5)
   if from < 0 or to > self.samples or to <= from then
@@ -127,11 +129,13 @@ end
 
 --- Louder or softer by decibels.
 function Audio:gain(decibels)
+  check.given("gain: decibels", decibels, -1000, 1000)
   return wrap(self.data * 10 ^ (decibels / 20), self.rate, self.meta)
 end
 
 --- At this loudness, in LUFS; never above full scale.
 function Audio:normalize(lufs)
+  check.given("normalize: lufs", lufs, -1000, 1000)
   local loud = self:loudness()
   if loud == -math.huge then return self:clone() end
   return self:gain(math.min(lufs - loud, -self:peak()))
@@ -139,6 +143,8 @@ end
 
 --- Rise over t_in seconds, fall over the last t_out.
 function Audio:fade(t_in, t_out)
+  check.number("fade: t_in", t_in, nil, 0)
+  check.number("fade: t_out", t_out, nil, 0)
   local out, S = self:clone(), self.samples
   local function apply(first, seconds, from, to)
     local n = math.min(math.floor(seconds * self.rate + 0.5), S)
@@ -167,6 +173,7 @@ end
 function M.mix(list)
   check.keys("mix", list, { "gains" }, true)
   check_list("mix", list)
+  if list.gains then check.type("mix: gains", list.gains, "table") end
   local n = 0
   for _, a in ipairs(list) do n = math.max(n, a.samples) end
   local out = T.zeros(n, list[1].channels, host)
@@ -181,10 +188,12 @@ function M.concat(list)
   check.keys("concat", list, { "crossfade" }, true)
   check_list("concat", list)
   local rate = list[1].rate
-  local over, n = math.floor((list.crossfade or 0) * rate + 0.5), 0
+  local crossfade = check.number("concat: crossfade", list.crossfade, 0, 0, 1e6)
+  local over, n = math.floor(crossfade * rate + 0.5), 0
   for i, a in ipairs(list) do
-    if a.samples < 2 * over then
-      check.fail("concat: entry %d is shorter than two crossfades", i)
+    local ends = (i > 1 and 1 or 0) + (i < #list and 1 or 0)
+    if a.samples < ends * over then
+      check.fail("concat: entry %d is shorter than its crossfades", i)
     end
     n = n + a.samples - (i > 1 and over or 0)
   end

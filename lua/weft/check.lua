@@ -67,6 +67,11 @@ function M.number(what, v, default, lo, hi)
   return v
 end
 
+--- A number that must be there, within lo and hi.
+function M.given(what, v, lo, hi)
+  return M.number(what, M.type(what, v, "number"), nil, lo, hi)
+end
+
 --- The same for whole numbers.
 function M.int(what, v, default, lo, hi)
   v = M.number(what, v, default, lo, hi)

@@ -57,7 +57,13 @@ local names = {
 --- A colour as numbers in 0 ... 1: a number, a list, a name, or "#rrggbb".
 local function colour_of(v)
   if type(v) == "number" then return { v, v, v } end
-  if type(v) == "table" then return v end
+  if type(v) == "table" then
+    if #v ~= 1 and #v ~= 3 and #v ~= 4 then
+      check.fail("image: a colour is a list of 1, 3 or 4 numbers, got %d", #v)
+    end
+    for _, x in ipairs(v) do check.given("image: each number of a colour", x) end
+    return v
+  end
   if names[v] then return names[v] end
   local r, g, b = tostring(v):match("^#(%x%x)(%x%x)(%x%x)$")
   if not r then check.fail("image: no colour %s", tostring(v)) end
@@ -77,6 +83,7 @@ end
 function M.load(path, opts)
   opts = check.keys("image.load", opts, { "size" })
   check.type("image.load: path", path, "string")
+  if opts.size then check.type("image.load: size", opts.size, "table") end
   local data, meta = core.load_image(paths.read(path))
   local im = M.from(data)
   im.meta = meta and require("weft.provenance").decode(meta)
@@ -116,8 +123,8 @@ local filters = { "nearest", "box", "bilinear", "bicubic", "lanczos" }
 ---@param opts? { fit: string, filter: string, colour: any }
 function Image:resize(width, height, opts)
   opts = check.keys("resize", opts, { "fit", "filter", "colour" })
-  check.int("resize: width", width, nil, 1, 65535)
-  check.int("resize: height", height, nil, 1, 65535)
+  check.int("resize: width", check.given("resize: width", width), nil, 1, 65535)
+  check.int("resize: height", check.given("resize: height", height), nil, 1, 65535)
   local fit = check.choice("resize: fit", opts.fit, "stretch", { "stretch", "contain", "cover" })
   if fit == "stretch" then
     local filter = check.choice("resize: filter", opts.filter, "bicubic", filters)
@@ -137,6 +144,9 @@ end
 
 --- The part of width w and height h from x, y.
 function Image:crop(x, y, w, h)
+  for i, name in ipairs { "x", "y", "w", "h" } do
+    check.int("crop: " .. name, check.given("crop: " .. name, (select(i, x, y, w, h))))
+  end
   if x < 0 or y < 0 or w < 1 or h < 1 or x + w > self.width or y + h > self.height then
     check.fail("crop: %gx%g at %g, %g is outside %dx%d", w, h, x, y, self.width, self.height)
   end
@@ -145,13 +155,17 @@ end
 
 --- Borders of these widths, of colour (black).
 function Image:pad(left, top, right, bottom, colour)
+  for i, name in ipairs { "left", "top", "right", "bottom" } do
+    local v = select(i, left, top, right, bottom)
+    check.int("pad: " .. name, check.given("pad: " .. name, v))
+  end
   local w, h = self.width + left + right, self.height + top + bottom
   return M.new(w, h, colour):as(self.channels):paste(self, left, top)
 end
 
 --- Mirrored along "x" or "y".
 function Image:flip(axis)
-  check.choice("flip: axis", axis, nil, { "x", "y" })
+  check.choice("flip: axis", tostring(axis), nil, { "x", "y" })
   local dim = axis == "y" and 0 or 1
   local n = self.data:size(dim + 1)
   return wrap(core.ops.slice(self.data, dim, n - 1, n, -1):clone())
@@ -186,6 +200,7 @@ end
 
 --- Turned counter-clockwise; right angles are exact, others keep the size.
 function Image:rotate(degrees)
+  check.given("rotate: degrees", degrees, -1e6, 1e6)
   local quarter = degrees / 90 % 4
   if quarter == 0 then return self:clone() end
   if quarter == 2 then return self:flip("x"):flip("y") end
@@ -199,6 +214,9 @@ end
 
 --- The same picture with this number of channels; new alpha is 1.
 function Image:as(channels)
+  if not kinds[channels] then
+    check.fail("as: pictures have 1, 3 or 4 channels, not %s", tostring(channels))
+  end
   local C = self.channels
   if C == channels then return self end
   local rgb = self.data
@@ -258,6 +276,9 @@ end
 --- A mask of this picture's size, 1 inside a rectangle: { x, y, w, h, feather, invert }.
 function Image:mask(opts)
   opts = check.keys("mask", opts, { "x", "y", "w", "h", "feather", "invert" })
+  for _, name in ipairs { "x", "y", "w", "h", "feather" } do
+    check.number("mask: " .. name, opts[name])
+  end
   local x, y, feather = opts.x or 0, opts.y or 0, opts.feather or 0
   local across = ramp(self.width, x, x + (opts.w or self.width - x), feather)
   local down = ramp(self.height, y, y + (opts.h or self.height - y), feather)
@@ -287,6 +308,7 @@ end
 -- ---- joining ----
 
 local function join(what, list, along, across)
+  check.type(what .. ": the pictures", list, "table")
   local size, total, channels = 0, 0, 1
   for i, im in ipairs(list) do
     check_image(what .. ": entry " .. i, im)

@@ -42,7 +42,10 @@ end
 function weft.load(...) return require("weft.load").load(...) end
 
 --- How a file was made: its provenance, or nil when it carries none.
-function weft.info(path) return require("weft.provenance").read(path) end
+function weft.info(path)
+  require("weft.check").type("info: path", path, "string")
+  return require("weft.provenance").read(path)
+end
 
 --- A merged copy: more wins over opts.
 function weft.with(opts, more)

@@ -142,6 +142,9 @@ end
 local function check_generate(opts)
   check.keys("generate", check.type("generate: options", opts, "table"), generate_options)
   if opts.on_token then check.type("generate: on_token", opts.on_token, "function") end
+  if opts.cache ~= nil and getmetatable(opts.cache) ~= Cache then
+    check.fail("generate: cache must be what lm:cache{} returns")
+  end
   if (opts.ids == nil) == (opts.embeds == nil) then
     check.fail("generate: wants ids or embeds, one of them")
   end
@@ -154,7 +157,10 @@ end
 --- Rows and tokens of the prompt.
 local function prompt_size(opts)
   local t = opts.ids or opts.embeds
-  if check.is_tensor(t) then return t:size(1), t:size(2) end
+  if check.is_tensor(t) then
+    if t.rank < 2 then check.fail("generate: ids are [B,T], got [%d]", t:numel()) end
+    return t:size(1), t:size(2)
+  end
   check.type("generate: ids", t, "table")
   if type(t[1]) == "table" then return #t, #t[1] end
   return 1, #t

@@ -32,7 +32,7 @@ end
 local function from_value(name, v)
   local kind = type(v)
   if kind == "boolean" then return core.full({ 1 }, v and 1 or 0, "f32") end
-  if kind ~= "number" and (kind ~= "table" or rawget(v, "kind")) then
+  if kind ~= "number" and (kind ~= "table" or v.kind) then
     check.fail("%s must be a tensor, a number or a list of numbers, got %s", name,
       kind == "table" and "a " .. tostring(v.kind) or kind)
   end

@@ -27,7 +27,7 @@ end
 
 local function dims0(what, dims)
   if dims == nil then return {} end
-  if type(dims) == "number" then return { dim0(what, dims) } end
+  if type(dims) ~= "table" then return { dim0(what, dims) } end
   local out = {}
   for i, d in ipairs(dims) do out[i] = dim0(what, d) end
   return out

@@ -67,6 +67,7 @@ end
 ---@return weft.Image
 return function(list, opts)
   opts = check.keys("sheet", opts, names)
+  check.type("sheet: the pictures", list, "table")
   if #list == 0 then check.fail("sheet: the list is empty") end
   local columns = check.int("sheet: columns", opts.columns, math.ceil(math.sqrt(#list)), 1)
   check.int("sheet: size", opts.size, nil, 1, 16384)

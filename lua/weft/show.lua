@@ -137,6 +137,8 @@ end
 function M.show(x, opts)
   local check = require "weft.check"
   opts = check.keys("show", opts, { "width", "height", "protocol" })
+  check.choice("show: protocol", opts.protocol, nil,
+    { "kitty", "blocks", "blocks256", "ascii", "none" })
   require("weft.repl.display").show(x, opts)
   return x
 end

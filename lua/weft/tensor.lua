@@ -18,6 +18,7 @@ for name, f in pairs(functions) do methods[name] = f end
 --- Sizes and options from (2, 3), ({2, 3}), ({2, 3}, opts) or (2, 3, opts).
 local function sizes_of(what, names, ...)
   local first = ...
+  if first == nil then check.fail("%s: wants sizes, such as %s(2, 3)", what, what) end
   if type(first) == "table" then return first, check.keys(what, select(2, ...), names) end
   local sizes, n = {}, select("#", ...)
   local last = select(n, ...)
@@ -59,12 +60,14 @@ function M.full(sizes, value, opts)
   return on_device(core.full(sizes, value, opts.dtype), opts)
 end
 
-local noise_options = { "seed", "sample", "purpose", "first", "rng", "dtype", "device" }
+local noise_options = { "seed", "sample", "purpose", "first", "dtype", "device" }
 local USER = 4      -- WF_RNG_USER: numbers a script asks for
 
-local function noise(name, make)
+local function noise(name, make, ...)
+  local names = { unpack(noise_options) }
+  for _, more in ipairs { ... } do names[#names + 1] = more end
   return function(...)
-    local sizes, opts = sizes_of(name, noise_options, ...)
+    local sizes, opts = sizes_of(name, names, ...)
     local seed = opts.seed or require("weft").seed()
     local t = make(sizes, seed, opts)
     if opts.dtype then t = t:to(opts.dtype) end
@@ -79,7 +82,7 @@ M.randn = noise("randn", function(sizes, seed, opts)
   if opts.rng == "torch-cuda" then return core.randn_torch_cuda(sizes, seed, opts.first or 0) end
   check.choice("randn: rng", opts.rng, nil, { "philox", "torch-cpu", "torch-cuda" })
   return core.randn(sizes, seed, opts.sample or 0, opts.purpose or USER, opts.first or 0)
-end)
+end, "rng")
 
 --- Uniform in [0, 1).
 M.rand = noise("rand", function(sizes, seed, opts)
@@ -90,7 +93,9 @@ end)
 function M.arange(first, last, step, opts)
   if type(step) == "table" then step, opts = nil, step end
   opts = check.keys("arange", opts, { "dtype", "device" })
-  step = step or 1
+  step = check.number("arange: step", step, 1)
+  check.given("arange: first", first)
+  check.given("arange: last", last)
   if step == 0 then check.fail("arange: step may not be 0") end
   local n = math.max(0, math.floor((last - first) / step + 1 + 1e-9))
   return on_device(core.arange(first, step, n, opts.dtype), opts)
@@ -240,6 +245,13 @@ function methods.unfold(t, dim, size, step)
 end
 
 -- ---- conversions ----
+
+local free = methods.free
+
+--- Give the memory back now; t is dead afterwards. Safe twice.
+function methods.free(t)
+  if not check.tensor("free: t", t):is_dead() then free(t) end
+end
 
 function methods.contiguous(t) return t:is_contiguous() and t or ops.copy(t) end
 function methods.clone(t) return ops.copy(t) end

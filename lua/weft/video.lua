@@ -48,6 +48,10 @@ end
 
 --- A video of images: { frames = list, fps = 8, audio = sound? }.
 function M.new(opts)
+  check.type("video.new: options", opts, "table")
+  if opts.audio and not require("weft.audio").is(opts.audio) then
+    check.fail("video.new: audio must be a sound, got %s", type(opts.audio))
+  end
   check.keys("video.new", opts, { "frames", "fps", "audio" })
   check_frames("video.new", opts.frames)
   return make(opts.frames, check.number("video.new: fps", opts.fps, 8, 0.01, 1000), opts.audio)
@@ -140,6 +144,8 @@ end
 
 --- From t0 to t1 (the end), sound too.
 function Video:slice(t0, t1)
+  check.given("slice: from", t0)
+  check.number("slice: to", t1)
   local from = math.floor(t0 * self.fps + 0.5)
   local to = math.floor((t1 or self.seconds) * self.fps + 0.5)
   if from < 0 or to > #self or to <= from then

@@ -55,6 +55,42 @@ describe("an error", function()
     says("x must be a tensor, got table", weft.linear, {}, 1)
     says("'dim' is missing", weft.core.ops.slice, T{ 1 })
   end)
+  it("tells what a method wants, whatever it was given", function()
+    local im, a = weft.image.new(4, 4), weft.audio.silence(0.1, 8000)
+    local v = weft.video.new { frames = { im, im } }
+    for name, f in pairs {
+      ["as"] = function() im:as(2) end, ["flip"] = function() im:flip() end,
+      ["colour"] = function() weft.image.new(4, 5, { 1, 0 }) end,
+      ["crop: x"] = function() im:crop() end, ["pad: top"] = function() im:pad(1) end,
+      ["rotate"] = function() im:rotate() end, ["mask: w"] = function() im:mask { w = "x" } end,
+      ["size"] = function() weft.image.load("x.png", { size = 10 }) end,
+      ["hcat"] = function() weft.image.hcat(nil) end, ["sheet"] = function() weft.sheet(nil) end,
+      ["gain"] = function() a:gain(0 / 0) end, ["gain: decibels"] = function() a:gain() end,
+      ["slice"] = function() a:slice() end, ["normalize"] = function() a:normalize() end,
+      ["fade"] = function() a:fade "x" end, ["silence"] = function() weft.audio.silence() end,
+      ["gains"] = function() weft.audio.mix { a, gains = 3 } end,
+      ["crossfade"] = function() weft.audio.concat { a, a, crossfade = -1 } end,
+      ["slice: from"] = function() v:slice() end, ["video.new"] = function() weft.video.new() end,
+      ["audio must be a sound"] = function() weft.video.new { frames = { im }, audio = 3 } end,
+      ["protocol"] = function() weft.show(im, { protocol = "zz" }) end,
+      ["info"] = function() weft.info(nil) end, ["zeros"] = function() T.zeros() end,
+      ["arange"] = function() T.arange(1) end, ["sum"] = function() T.ones(2):sum "x" end,
+      ["'rng'"] = function() T.rand({ 2 }, { rng = "torch-cpu" }) end,
+    } do
+      local err = error_of(f)
+      assert.are.equal("usage", type(err) == "table" and err.kind, name .. ": " .. tostring(err))
+      assert.is_truthy(err.message:find(name, 1, true), err.message)
+    end
+  end)
+  it("is none where there is nothing wrong", function()
+    local a = weft.audio.silence(0.1, 8000)
+    assert.are.equal(1200, weft.audio.concat { a, a, crossfade = 0.05 }.samples)
+    assert.are.equal(880, weft.audio.concat { a, a, crossfade = 0.09 }.samples)
+    local t = T.ones(2)
+    t:free()
+    t:free()
+    assert.is_true(t:is_dead())
+  end)
   it("comes back from weft.try", function()
     assert.are.equal(0, weft.try(function() return T.zeros(2):sum():item() end))
     local v, err = weft.try(weft.linear, 1, 2)

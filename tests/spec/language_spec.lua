@@ -141,6 +141,8 @@ for arch, config in pairs { llama = small, gpt2 = small2 } do
         assert.is_truthy(tostring(e):find(part, 1, true), tostring(e))
       end
       local cache = lm:cache{ tokens = 4 }
+      fails("cache must be what lm:cache{} returns", { ids = { 1 }, cache = 1 })
+      fails("ids are [B,T], got [3]", { ids = weft.tensor({ 1, 2, 3 }, { dtype = "i64" }) })
       fails("over the 4 tokens that the cache holds",
         { ids = { 1 }, max_tokens = 9, cache = cache })
       fails("one text at a time, got 2", { ids = { { 1 }, { 2 } } })

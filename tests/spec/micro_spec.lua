@@ -181,6 +181,18 @@ describe("the small model", function()
     says("schedule beside a sampler",
       { sampler = weft.sampler "euler", schedule = "karras" }, change)
   end)
+  it("says which of its inputs is none", function()
+    for text, f in pairs {
+      ["sample must be a tensor, a number or a list of numbers, got a image"] =
+        function() m.parts.unet { sample = photo, timestep = 1 } end,
+      ["noise: entry 1 must be a tensor"] =
+        function() m:image { "x", steps = 1, seed = 1, noise = { 1 } } end,
+    } do
+      local ok, e = pcall(f)
+      assert.is_false(ok)
+      assert.is_truthy(tostring(e):find(text, 1, true), tostring(e))
+    end
+  end)
   it("keeps no table of its caller, and gives none of its own away", function()
     local guidance, mix = { 7 }, { image = 1 }
     local im = m:image { "x", steps = 1, seed = 1, progress = false, guidance = guidance,

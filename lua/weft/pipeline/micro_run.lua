@@ -136,7 +136,9 @@ end
 local function step_noise(m, o)
   if not o.noise then return nil end
   local out = {}
-  for i, x in ipairs(o.noise) do out[i] = x:to(m.device) end
+  for i, x in ipairs(o.noise) do
+    out[i] = check.tensor(("noise: entry %d"):format(i), x):to(m.device)
+  end
   return out
 end
 
