@@ -372,8 +372,7 @@ end
 --- Write the run as it stands. What a mask keeps is not in the file, so a run with one has none.
 function Run:save(path)
   if self.mask then
-    core.raise("unsupported", "save: a run with a mask cannot be saved",
-      "start it again from its seed")
+    core.raise("unsupported", "save: a run with a mask cannot be saved", "start it anew instead")
   end
   self.core:save(path)
 end
