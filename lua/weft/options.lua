@@ -13,7 +13,6 @@ local M = {
                     -- with the options that no line says
 }
 
-local PREVIEW_EVERY = 5     -- steps, where preview is true
 local MAX_CALLS = 1000      -- noted: a loop that generates for days keeps no list of it
 
 local function fail(hint, fmt, ...) return core.raise("usage", fmt:format(...), hint) end
@@ -265,17 +264,6 @@ local function from_prompt(which, out, known)
   return call
 end
 
---- A function for on_step that shows every so many steps what is there, before the caller's own.
-local function with_preview(every, on_step)
-  return function(s)
-    local show = require "weft.show"
-    if s.step % every == 0 and s.step < s.steps and show.protocol() ~= "none" then
-      show.show(s:preview())
-    end
-    if on_step then return on_step(s) end
-  end
-end
-
 --- Check t, given to a verb or another call of weft.spec; t is neither changed nor kept.
 ---@param which string   "image", "generate", "load" ...
 ---@param t table        prompt in the list part, options in the rest
@@ -297,8 +285,6 @@ function M.check(which, t, model)
   local call = spec.verbs[which] and from_prompt(which, out, known)
   if spec.verbs[which] then check_together(which, out) end
   if model then fill(out, known, model, call) end
-  local every = out.preview == true and PREVIEW_EVERY or out.preview or 0
-  if every > 0 then out.on_step = with_preview(every, out.on_step) end
   out.prompt = M.prompt(which, t)
   if type(out.negative) == "table" then
     out.negative = M.parts(which .. ": negative", out.negative)

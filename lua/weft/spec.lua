@@ -118,6 +118,8 @@ M.options = {
   { name = "progress", types = { "boolean" }, default = "true", help = "show the bar" },
   { name = "tag", types = { "string" }, default = '""',
     help = "free label, copied to logs and file names" },
+  { name = "system", types = { "string" }, verbs = { "chat" }, default = '""',
+    help = "said to the model before the first words" },
 }
 
 --- Verbs of a model; to: the output, nil where `to` decides.
@@ -172,7 +174,6 @@ function M.foreign_hint(name)
   if M.foreign_prompt[folded] then
     return "the prompt is the list part: { \"a fox\", photo, seed = 1 }"
   end
-  if folded:match "^system" then return "say it in the first round: no words stand before it" end
   local ours = M.foreign[folded]
   if not ours then return nil end
   if folded == "eta" then return 'weft says sampler = weft.sampler("ddim", { eta = 0.3 })' end

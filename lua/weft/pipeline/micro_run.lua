@@ -3,6 +3,7 @@
 local check = require "weft.check"
 local core = require "weft.core"
 local guidance = require "weft.guidance"
+local host = require "weft.host"
 local ops = require "weft.ops"
 local options = require "weft.options"
 local parts = require "weft.pipeline.micro_parts"
@@ -182,16 +183,17 @@ function M.side(m, medium, o, n, feature, concat)
   return M.denoiser(m, medium, o, n, { feature = feature, words = words, source = source }), source
 end
 
-local PREVIEW_EVERY_S = 0.25
+-- Steps between previews where preview is true, and the least time between them.
+local PREVIEW_STEPS, PREVIEW_S = 5, 0.25
 
 --- Shows every o.preview-th step on a terminal that can show pictures; nil where none is asked for.
 local function shower(o, preview)
-  local every = o.preview == true and 1 or o.preview or 0
+  local every = o.preview == true and PREVIEW_STEPS or o.preview or 0
   local show, last = require "weft.show", nil
   if every == 0 or show.protocol() == "none" then return nil end
   return function(st)
-    local now = core.clock()
-    if st.step % every ~= 0 or last and now - last < PREVIEW_EVERY_S then return end
+    local now = host.clock()
+    if st.step % every ~= 0 or last and now - last < PREVIEW_S then return end
     local x = preview(st)
     show.picture(x.kind == "audio" and x:picture { spectrogram = true } or x)
     last = now
@@ -203,13 +205,13 @@ end
 ---@param seen table   seen.last becomes the step, seen.stopped whether the caller ended the run
 ---@param preview fun(st: table): any
 local function watcher(o, kind, seen, preview)
-  local show, started = shower(o, preview), core.clock()
+  local show, started = shower(o, preview), host.clock()
   return function(st)
     seen.last = st
     if show then show(st) end
     if not o.on_step then return nil end
     st.preview = function() return preview(st) end
-    st.kind, st.elapsed = kind, core.clock() - started
+    st.kind, st.elapsed = kind, host.clock() - started
     st.eta = st.elapsed / st.step * (st.steps - st.step)
     local go_on = o.on_step(st)
     seen.stopped = go_on == false
