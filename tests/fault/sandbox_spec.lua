@@ -189,7 +189,6 @@ describe("weft repro", function()
       latents = 'make { "a cat", latents = weft.tensor.randn { 1, 16, 16, 8 } }',
       init = 'make { "a cat", init = im, strength = 0.5 }',
       ["part 2 of the prompt"] = 'make { "a", im }',
-      ["part 1 of the negative"] = 'make { "a", negative = { im } }',
     } do
       call(source .. code .. ':save "missing.png"')
       local rc, out, err = weft "repro missing.png"
