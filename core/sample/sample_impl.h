@@ -21,7 +21,8 @@ typedef enum wfs_sigmas { /* how sigmas are laid out when not by the spacing of 
                           WFS_SGM_UNIFORM,
                           WFS_DDIM_UNIFORM,
                           WFS_KL_OPTIMAL,
-                          WFS_AYS
+                          WFS_AYS,
+                          WFS_LISTED
 } wfs_sigmas;
 typedef enum wfs_algorithm { WFS_DPM, WFS_DPMPP, WFS_SDE_DPM, WFS_SDE_DPMPP } wfs_algorithm;
 typedef enum wfs_variance { WFS_SMALL, WFS_SMALL_LOG, WFS_LARGE } wfs_variance;
@@ -56,6 +57,8 @@ struct wf_sampler {
     wfs_config config;
     char *text;                           /* the config as JSON */
     float *alpha_bar, *beta;              /* [train_steps] each, f32 as the reference holds them */
+    double *listed;                       /* of WFS_LISTED, from the highest down */
+    int n_listed;
 };
 
 /* Times and sigmas of a run, each of which has room for some more than 2 steps + 16 values. */

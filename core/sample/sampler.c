@@ -18,7 +18,7 @@ enum { N_METHODS = sizeof methods / sizeof *methods };
 /* Keys of every class. */
 static const char SHARED_KEYS[] =
     "_class_name _diffusers_version num_train_timesteps beta_start beta_end beta_schedule "
-    "trained_betas prediction_type";
+    "trained_betas prediction_type sigmas";
 
 /* ---- reading ---- */
 
@@ -258,11 +258,35 @@ static wf_status read_config(wf_ctx *c, const wfs_method *m, const wf_json *j, w
     return why ? wf_fail_status(c, WF_EARG, "sampler: %s", why) : WF_OK;
 }
 
+/* Sigmas as the config lists them; a 0 at the end, which every run adds, is left out. */
+static wf_status read_sigmas(wf_ctx *c, wf_sampler *s, const wf_json *list)
+{
+    int64_t n = wf_json_count(list);
+    if (n > 1 && wf_json_number(wf_json_at(list, n - 1), (double)NAN) == 0.0) n--;
+    if (!has_word(s->method->keys, "use_karras_sigmas") || s->config.sigmas != WFS_BY_TIMES)
+        return wf_fail_status(c, WF_EARG,
+                              "sampler: \"sigmas\" are for samplers that walk over sigmas, without "
+                              "another schedule");
+    s->listed = wf_mem_alloc(s->mem, (size_t)n * sizeof *s->listed);
+    if (!s->listed) return wf_fail_status(c, WF_ENOMEM, "sampler: no memory for its sigmas");
+    for (int64_t i = 0; i < n; i++) {
+        const double sigma = wf_json_number(wf_json_at(list, i), (double)NAN);
+        s->listed[i] = sigma;
+        if (!(sigma > 0.0 && sigma < (i > 0 ? s->listed[i - 1] : (double)INFINITY)))
+            return wf_fail_status(c, WF_EARG, "sampler: \"sigmas\" must fall, all above 0");
+    }
+    s->n_listed = (int)n;
+    s->config.sigmas = WFS_LISTED;
+    return WF_OK;
+}
+
 /* ---- making ---- */
 
 static wf_status fill(wf_ctx *c, wf_sampler *s, const wf_json *j)
 {
     WF_TRY(read_config(c, s->method, j, &s->config));
+    if (wf_json_count(wf_json_find(j, "sigmas")) > 0)
+        WF_TRY(read_sigmas(c, s, wf_json_find(j, "sigmas")));
     const wfs_betas betas = read_betas(c, s->method, j);
     const int64_t n = s->config.train_steps;
     s->text = wf_json_write(c, j);
@@ -294,6 +318,7 @@ void wf_sampler_free(wf_sampler *s)
     if (!s || --s->refs > 0) return;
     wf_mem_free(s->mem, s->text);
     wf_mem_free(s->mem, s->alpha_bar);
+    wf_mem_free(s->mem, s->listed);
     wf_mem_free(s->mem, s);
 }
 

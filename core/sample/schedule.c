@@ -239,6 +239,7 @@ static double lay_one(const wf_sampler *s, wfs_sigmas how, int n, int i, double 
         return wfs_table_sigma(s, (n < N) + (n - 1 - i) * (N / n));
     case WFS_KL_OPTIMAL: return tan(ramp * atan(min) + (1.0 - ramp) * atan(max));
     case WFS_AYS: return ays_at(ramp);
+    case WFS_LISTED: return s->listed[i];
     case WFS_LOG_LINEAR: return exp(linspace(log(max), log(min), n + 1, i));
     default: return exp(linspace(log(max), log(min), n, i));          /* exponential, lu */
     }
@@ -299,6 +300,9 @@ wf_status wfs_plan_sigmas(wf_ctx *c, const wf_sampler *s, int steps, int extra, 
     const wfs_config *k = &s->config;
     const int64_t N = k->train_steps, last = s->method == &wfs_dpm_multi ? usable_times(s) : N;
     const bool is_laid = k->sigmas != WFS_BY_TIMES && k->sigmas != WFS_LOG_LINEAR;
+    if (k->sigmas == WFS_LISTED && steps != s->n_listed)
+        return wf_fail_status(c, WF_EARG, "sampler: a list of %d sigmas is for as many steps, not %d",
+                              s->n_listed, steps);
     p->n = wfs_space_times(s, steps, extra, extra > 0, last, p->t);
     if (s->method == &wfs_dpm_single)
         for (int i = 0; i < p->n; i++)

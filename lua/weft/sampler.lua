@@ -139,17 +139,21 @@ function M.config(name, opts)
   if type(schedule) == "string" then
     schedule = spec.spell(schedule, sorted(schedules)) or schedule
   end
+  local is_list = type(schedule) == "table"
+  if is_list and type(schedule[1]) ~= "number" then
+    check.fail "sampler: schedule must be a name, or a list of sigmas from the highest down"
+  end
   local config = { beta_schedule = "scaled_linear", beta_start = 0.00085, beta_end = 0.012 }
   local layers = { opts.config or {}, pick("sampler", name, names), {
     beta_schedule = opts.betas, beta_start = opts.from, beta_end = opts.to,
     num_train_timesteps = opts.train_steps, timestep_spacing = opts.spacing,
     steps_offset = opts.offset,
     prediction_type = opts.prediction and pick("prediction", opts.prediction, predictions),
-  }, pick("schedule", schedule, schedules) }
+  }, is_list and { sigmas = schedule } or pick("schedule", schedule, schedules) }
   for _, layer in ipairs(layers) do
     for k, v in pairs(layer) do config[k] = v end
   end
-  if walks_times[name] and over_sigmas[schedule] then
+  if walks_times[name] and (is_list or over_sigmas[schedule]) then
     core.raise("usage", ("sampler: %s walks over times, not sigmas"):format(name),
       "schedules for it: discrete leading trailing linear")
   end
@@ -158,15 +162,23 @@ end
 
 -- ---- samplers ----
 
+--- Steps of a list of sigmas; a 0 at its end is where every run ends.
+local function count_steps(sigmas)
+  local n = #sigmas
+  return sigmas[n] == 0 and n > 1 and n - 1 or n
+end
+
 local function wrap(name, config, method, given)
   return setmetatable({
     name = name, core = core.new_sampler(json.encode(config)), method = method, given = given,
+    steps_listed = config.sigmas and count_steps(config.sigmas),
   }, Sampler)
 end
 
 --- A sampler by name.
 ---@param name string
----@param opts? table  schedule, prediction, betas, from, to, spacing, offset, train_steps; config:
+---@param opts? table  schedule (a name, or a list of sigmas from the highest down, one a step),
+--- prediction, betas, from, to, spacing, offset, train_steps; config:
 --- a scheduler_config.json that these change; eta, s_churn, s_tmin, s_tmax, s_noise, order: of its
 --- runs where they do not say
 ---@return weft.Sampler
@@ -287,7 +299,8 @@ function Sampler:start(o)
   if o.on_step then check.type("sampler: on_step", o.on_step, "function") end
   check_start(o)
   local how = {
-    steps = check.int("sampler: steps", o.steps, 25, 1, MOST_STEPS), latents = latents,
+    steps = check.int("sampler: steps", o.steps, self.steps_listed or 25, 1, MOST_STEPS),
+    latents = latents,
     image = o.init, strength = o.strength, begin = o.begin, noise = o.noise, seed = o.seed or 0,
     use_clipped_model_output = o.use_clipped_model_output,
   }

@@ -475,6 +475,21 @@ describe("configs", function()
     assert.matches("from 0 to 1", why("DDIM", "dynamic_thresholding_ratio", -1e300))
   end)
 
+  it("walk over a list of sigmas", function()
+    local karras = sampler("euler", { schedule = "karras" })
+    local sigmas = karras:start { steps = 8, latents = latents(1), denoise = model }.core:sigmas()
+    local how = { latents = latents(1), denoise = model, progress = false }
+    local listed = sampler("euler", { schedule = sigmas })
+    local wanted = karras:run(weft.with(how, { steps = 8 }))
+    assert.are.equal(0, (listed:run(how) - wanted):abs():max():item())
+    assert.matches("a list of 8 sigmas is for as many steps, not 9",
+      message(listed.run, listed, weft.with(how, { steps = 9 })))
+    for _, list in ipairs { { 1, 2 }, { 2, 2 }, { 2, -1 }, { 0 } } do
+      assert.matches("must fall, all above 0", message(sampler, "heun", { schedule = list }))
+    end
+    assert.matches("walks over times", message(sampler, "ddim", { schedule = { 2, 1 } }))
+    assert.matches("list of sigmas", message(sampler, "euler", { schedule = {} }))
+  end)
   it("and runs say what they miss", function()
     local s = sampler "ddim"
     assert.matches("latents must be a tensor", message(s.run, s, { denoise = model }))
