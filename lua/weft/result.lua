@@ -1,5 +1,6 @@
 --- What generate returns: the parts in order, and lists by kind.
 local check = require "weft.check"
+local tools = require "weft.tools"
 
 local M = {}
 ---@class weft.Result
@@ -31,18 +32,31 @@ end
 
 local extensions = { image = "png", audio = "wav", video = "png" }
 
---- A pattern's fields: {index} {index:02} {seed} {kind} {ext}.
+--- A pattern's fields: {index} {index:02} {seed} {kind} {ext} {tag} {text:slug}.
 local function fill(pattern, fields)
-  return (pattern:gsub("{(%w+):?(%w*)}", function(name, width)
+  return (pattern:gsub("{(%w+):?(%w*)}", function(name, how)
     local v = fields[name]
     if v == nil then check.fail("save: the pattern has no field {%s}", name) end
-    return width ~= "" and ("%" .. width .. "d"):format(v) or tostring(v)
+    if how == "slug" then return tools.slug(tostring(v)) end
+    if how == "" then return tostring(v) end
+    if type(v) ~= "number" then check.fail("save: {%s:%s} is no number", name, how) end
+    return ("%" .. how .. "d"):format(v)
   end))
+end
+
+--- The words of a prompt.
+local function words_of(prompt)
+  local words = {}
+  for _, part in ipairs(prompt or {}) do
+    if type(part) == "string" then words[#words + 1] = part end
+  end
+  return table.concat(words, " ")
 end
 
 --- The media in order, and the path of each by a pattern. No two may write one file.
 local function places(self, pattern)
-  local media, paths, taken = {}, {}, {}
+  local media, paths, taken, params = {}, {}, {}, self.params or {}
+  local tag, text = params.tag or "", words_of(params.prompt)
   local function take(path, i)
     if taken[path] then
       check.fail("save: parts %d and %d would both be %s; {index} tells them apart", taken[path],
@@ -55,7 +69,7 @@ local function places(self, pattern)
       local i = #media + 1
       media[i] = part
       paths[i] = fill(pattern, { index = i, seed = self.seeds[i], kind = part.kind,
-        ext = extensions[part.kind] })
+        ext = extensions[part.kind], tag = tag, text = text })
       take(paths[i], i)
       local has_wav = part.kind == "video" and part.audio and paths[i]:find "%.a?png$"
       if has_wav then take(paths[i]:gsub("%.%w+$", ".wav"), i) end

@@ -150,6 +150,11 @@ describe("the small model's language model", function()
     end
     assert.equal(4, #saved)
     assert.equal(4, #m:generate(pair):save(dir .. "/{seed}.{ext}"))
+    local named = m:generate(weft.with(pair, { tag = "t", n = 1 })):save(dir
+      .. "/{tag}-{text:slug}-{kind}.{ext}")
+    assert.equal("t-a-storm-image.png", named[1]:match "[^/]*$")
+    assert.truthy(error_of(function() m:generate(pair):save(dir .. "/{kind:02}.png") end)
+      :find("{kind:02} is no number", 1, true))
     local before = assert(io.popen("ls " .. dir)):read "*a"
     assert.truthy(error_of(function() m:generate(pair):save(dir .. "/{kind}.{ext}") end)
       :find "parts %d and %d would both be ")
