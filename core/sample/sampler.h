@@ -15,7 +15,8 @@ typedef struct wf_run wf_run;
 
 /* A sampler from a config in diffusers' keys; _class_name says which. Beyond them, for samplers
  * that walk over sigmas: "sigma_schedule" of "simple", "sgm_uniform", "ddim_uniform", "kl_optimal",
- * "ays", or "sigmas", a list of them from the highest down, one a step. Owned; NULL once c has failed: WF_EARG names the key and what it may be. */
+ * "ays", or "sigmas", a list of them from the highest down, one a step. Owned; NULL once c has
+ * failed: WF_EARG names the key and what it may be. */
 wf_sampler *wf_sampler_new(wf_ctx *c, const wf_json *config);
 void wf_sampler_free(wf_sampler *s);                          /* NULL is fine; runs keep it alive */
 const char *wf_sampler_get_config(const wf_sampler *s);       /* as JSON text */

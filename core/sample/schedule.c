@@ -301,7 +301,8 @@ wf_status wfs_plan_sigmas(wf_ctx *c, const wf_sampler *s, int steps, int extra, 
     const int64_t N = k->train_steps, last = s->method == &wfs_dpm_multi ? usable_times(s) : N;
     const bool is_laid = k->sigmas != WFS_BY_TIMES && k->sigmas != WFS_LOG_LINEAR;
     if (k->sigmas == WFS_LISTED && steps != s->n_listed)
-        return wf_fail_status(c, WF_EARG, "sampler: a list of %d sigmas is for as many steps, not %d",
+        return wf_fail_status(c, WF_EARG,
+                              "sampler: a list of %d sigmas is for as many steps, not %d",
                               s->n_listed, steps);
     p->n = wfs_space_times(s, steps, extra, extra > 0, last, p->t);
     if (s->method == &wfs_dpm_single)

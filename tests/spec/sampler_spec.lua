@@ -481,7 +481,8 @@ describe("configs", function()
     local how = { latents = latents(1), denoise = model, progress = false }
     local listed = sampler("euler", { schedule = sigmas })
     local wanted = karras:run(weft.with(how, { steps = 8 }))
-    assert.are.equal(0, (listed:run(how) - wanted):abs():max():item())
+    -- the times of the list are found from sigmas that were rounded to f32
+    assert.is_true((listed:run(how) - wanted):abs():max():item() < 1e-6)
     assert.matches("a list of 8 sigmas is for as many steps, not 9",
       message(listed.run, listed, weft.with(how, { steps = 9 })))
     for _, list in ipairs { { 1, 2 }, { 2, 2 }, { 2, -1 }, { 0 } } do
