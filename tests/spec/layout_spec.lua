@@ -98,7 +98,7 @@ describe("a denoiser's stage", function()
     local dir = micro.make(micro.temp())
     finally(function() micro.remove(dir) end)
     local rc, _, err = shell.weft(".", ("run --plain recipes/micro/train/unet.lua batch=4 steps=24 "
-      .. "warmup=1 lr=0.01 out=%s work=%s/work"):format(dir, dir))
+      .. "warmup=1 lr=0.01 foreground=1 out=%s work=%s/work"):format(dir, dir))
     assert.are.equal(0, rc, err)
     local first, last
     for line in io.lines(dir .. "/work/log.jsonl") do
