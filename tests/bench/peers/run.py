@@ -1,10 +1,11 @@
 """make bench-peers: weft's rows and the same work in PyTorch, in turns.
 
-    python tests/bench/peers/run.py [rows=PATTERN] [samples=N] [full=1] [hold=1] [out=FILE]
+    python tests/bench/peers/run.py [rows=PATTERN] [samples=N] [full=1] [hold=1] [bf16=0] [out=FILE]
 
 For each row every party is warmed up, then one sample of each is taken after the other, round by
 round, so that a drift of the host meets all of them. hold=1 warms up every row first and then waits
-for a line on stdin before it times them. Rows in out are replaced where they stand, others stay.
+for a line on stdin before it times them. bf16=0 leaves out PyTorch's bf16 where weft has none: a
+processor without it takes minutes a row. Rows in out are replaced where they stand, others stay.
 """
 import ctypes
 import datetime
@@ -40,6 +41,7 @@ class Weft:
     """weft's benchmark as a child that does one thing at a time."""
 
     def __init__(self, options):
+        self.asks_bf16 = options.get("bf16") != "0"
         args = [f"{k}={options[k]}" for k in ("rows", "full", "threads") if options.get(k)]
         self.child = subprocess.Popen(["luajit", "tests/bench/run.lua", "serve=1", *args], text=True,
                                       stdin=subprocess.PIPE, stdout=subprocess.PIPE)
@@ -123,7 +125,7 @@ def parties(weft, rows):
     if not row["spec"]:
         return out
     dtypes = [r["dtype"] for r in rows]
-    if row["group"] != "train" and "bf16" not in dtypes:
+    if row["group"] != "train" and "bf16" not in dtypes and weft.asks_bf16:
         dtypes.append("bf16")
     for compiled in (False, True) if row["group"] == "train" else (False,):
         out += [TorchParty(row, d, compiled) for d in dtypes]
@@ -166,7 +168,7 @@ def processor():
 
 def read_options(words):
     options = {k: v for k, v in (w.split("=", 1) for w in words) if v}
-    unknown = set(options) - {"rows", "samples", "threads", "full", "hold", "out"}
+    unknown = set(options) - {"rows", "samples", "threads", "full", "hold", "bf16", "out"}
     if unknown:
         sys.exit(f"unknown: {' '.join(unknown)}")
     return options
