@@ -217,24 +217,23 @@ end
 
 local loaded = {}
 local folders = setmetatable({}, { __mode = "k" })      -- of what is loaded
-local hashes = setmetatable({}, { __mode = "k" })
+local hashes = {}                                       -- of folders, as they were loaded
 
--- What was asked for since somebody emptied it.
+-- The folders of what was asked for since somebody emptied it.
 M.used = {}
 
 local function use(m)
-  M.used[m] = true
+  M.used[folders[m]] = true
   return m
 end
 
 --- The files behind what was used, with their hash: { path, sha256 }, each once.
 function M.sources()
-  local paths, out = {}, require("weft.json").list {}
-  for m in pairs(M.used) do
-    hashes[m] = hashes[m] or type(m) == "table" and rawget(m, "sha256") or M.hash(folders[m])
-    paths[folders[m]] = hashes[m]
+  local out = require("weft.json").list {}
+  for path in pairs(M.used) do
+    hashes[path] = hashes[path] or M.hash(path)
+    out[#out + 1] = { path = path, sha256 = hashes[path] }
   end
-  for path, sha256 in pairs(paths) do out[#out + 1] = { path = path, sha256 = sha256 } end
   table.sort(out, function(a, b) return a.path < b.path end)
   return out
 end
@@ -282,6 +281,7 @@ function M.load(name, opts)
   local m = index and load_pipeline(folder, index, how) or load_part(folder, how)
   if index then m.hash = function() return M.hash(folder) end end
   loaded[key], folders[m] = m, require("weft.paths").absolute(folder)
+  hashes[folders[m]] = nil
   return use(m)
 end
 
