@@ -1,6 +1,7 @@
 --- Prompts and conversations that the small model's language model reads, on random weights.
 package.path = "./tests/lib/?.lua;" .. package.path
 local weft = require "weft"
+local error_of = require "error_of"
 local micro = require "micro"
 
 describe("the small model's language model", function()
@@ -19,12 +20,6 @@ describe("the small model's language model", function()
     return weft.with({ steps = 2, seed = 3, progress = false }, t)
   end
   local function differ(a, b) return (a:tensor() - b:tensor()):abs():max():item() end
-  local function error_of(f, ...)
-    local ok, err = pcall(f, ...)
-    assert.is_false(ok)
-    return tostring(err)
-  end
-
   it("adds words to what the model makes", function()
     assert.same({ "image", "audio", "text" }, m.caps.output)
     assert.equal("string", type(m:text { "describe it", max_tokens = 4 }))

@@ -3,6 +3,7 @@ package.path = "./tests/lib/?.lua;./recipes/micro/?.lua;./recipes/micro/train/?.
   .. package.path
 local ffi = require "ffi"
 local weft = require "weft"
+local error_of = require "error_of"
 local data = require "data"
 local micro = require "micro"
 local render = require "world.render"
@@ -109,12 +110,6 @@ describe("depth in a prompt", function()
       "conditioner", "vae", "scheduler" } })
   end)
   teardown(function() micro.remove(dir) end)
-
-  local function error_of(f, ...)
-    local ok, err = pcall(f, ...)
-    assert.is_false(ok)
-    return tostring(err)
-  end
 
   it("is read where the model has the part for it", function()
     assert.are.same({ "text", "image", "depth" }, m.caps.input)

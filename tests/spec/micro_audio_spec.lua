@@ -1,6 +1,7 @@
 --- Sounds of the small model's pipeline, on random weights.
 package.path = "./tests/lib/?.lua;" .. package.path
 local weft = require "weft"
+local error_of = require "error_of"
 local mel = require "weft.pipeline.micro_mel"
 local micro = require "micro"
 
@@ -31,12 +32,6 @@ describe("sounds of the small model", function()
       weft.with({ "a low drum", steps = 3, seed = 4, progress = false }, more or {}))
   end
   local function differ(a, b) return (a:tensor() - b:tensor()):abs():max():item() end
-  local function error_of(f, ...)
-    local ok, err = pcall(f, ...)
-    assert.is_false(ok)
-    return tostring(err)
-  end
-
   it("are heard and played back as they were", function()
     local x = mel.of(tone.data:t():contiguous()):select(1, 1)
     local again = mel.of(mel.sound(x).data:t():contiguous()):select(1, 1)

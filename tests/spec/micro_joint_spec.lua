@@ -1,6 +1,7 @@
 --- A picture and its sound made together by the small model, on random weights.
 package.path = "./tests/lib/?.lua;" .. package.path
 local weft = require "weft"
+local error_of = require "error_of"
 local micro = require "micro"
 
 describe("a picture and its sound", function()
@@ -34,12 +35,6 @@ describe("a picture and its sound", function()
   local function differ(a, b) return (a:tensor() - b:tensor()):abs():max():item() end
   local function same(a, b)
     return differ(a.image, b.image) == 0 and differ(a.audio, b.audio) == 0
-  end
-
-  local function error_of(f, ...)
-    local ok, err = pcall(f, ...)
-    assert.is_false(ok)
-    return tostring(err)
   end
 
   it("are made together where the part is there and the call does not refuse", function()

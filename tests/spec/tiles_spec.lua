@@ -1,5 +1,7 @@
 --- Autoencoders in tiles: as diffusers cuts and blends them, and whole where one tile holds all.
+package.path = "./tests/lib/?.lua;" .. package.path
 local weft = require "weft"
+local error_of = require "error_of"
 
 local FOLDER = "tests/model/vectors/vae_sd"
 local vae = weft.model.load(FOLDER)
@@ -10,12 +12,6 @@ local function channels_last(name) return vectors["vae." .. name]:permute { 1, 3
 --- The largest difference: f32 against f64 over a dozen layers, of values up to 3.
 local function far(a, b) return (a - b):abs():max():item() end
 local CLOSE = 2e-5
-
-local function error_of(f, ...)
-  local ok, err = pcall(f, ...)
-  assert.is_false(ok)
-  return tostring(err)
-end
 
 describe("an autoencoder in tiles", function()
   it("decodes as diffusers does, the last tiles of a row and a column smaller", function()
