@@ -200,9 +200,6 @@ end
 
 local function make_one(self, kind, opts)
   local o = checked(self, kind, opts)
-  if o.n and o.n > 1 then
-    check.fail("%s: makes one; generate{ ..., n = } returns several", kind)
-  end
   if reply.reads(self, o.prompt) then return respond(self, ask(o.prompt), o, kind, kind)[1], o end
   return make(self, media.media[kind], o, kind)[1], o
 end

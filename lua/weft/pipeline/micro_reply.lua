@@ -13,11 +13,11 @@ local M = {}
 -- A picture of distances stands where a picture's feature would: its own was drawn to that.
 local media = { image = "image", audio = "audio", video = "video", depth = "image" }
 
---- The kind of a part and the part, as weft.pipeline.sequence asks; nil for words. A feature of
--- the aligned space stands where a text's would.
 -- Frames of a video that stand for it: first, middle, last, as shares of its length.
 local SHOWN = { 0, 3 / 7, 1 }
 
+--- The kind of a part and the part, as weft.pipeline.sequence asks; nil for words. A feature of
+-- the aligned space stands where a text's would.
 local function kind_of(part)
   if type(part) == "string" then return nil end
   local inner, weight = prompts.weight_of(part)
