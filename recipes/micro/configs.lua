@@ -11,6 +11,8 @@ M.latent_channels = 8
 M.latent_size = 16
 M.map_channels = 32
 M.map_size = 8
+-- From this mean difference of unit latents on, a place is one that an edit changes.
+M.edit_change = 0.25
 M.layout_channels = { picture = 42, sound = 32 }
 
 -- What differs. Towers: width and layers; `unet` lists the channels of the denoisers' levels, of

@@ -11,6 +11,7 @@ package.path = "./recipes/micro/?.lua;./recipes/micro/eval/?.lua;" .. package.pa
 local weft = require "weft"
 local caption = require "world.caption"
 local common = require "common"
+local configs = require "configs"
 local edit = require "world.edit"
 local oracle = require "world.oracle"
 local parts = require "weft.pipeline.micro_parts"
@@ -75,17 +76,14 @@ local function show(label, rates)
   report[label] = rates
 end
 
--- From this mean difference of unit latents on, a place is one that an edit changes.
-local CHANGE = 0.25
-
 --- Squared errors of what was made, in unit latents of variance 1: at places that the edit changes,
 -- and at those that it keeps.
 local function latent_errors(im, e)
   return weft.scope(function()
     local function latents(picture) return parts.latents(m.parts.vae, m:pixels(picture)) end
     local target = latents(picture_of(e.target))
-    local changed = (target - latents(picture_of(e.source))):abs():mean({ 4 }, true):gt(CHANGE)
-      :to "f32"
+    local apart = (target - latents(picture_of(e.source))):abs():mean({ 4 }, true)
+    local changed = apart:gt(configs.edit_change):to "f32"
     local off = (latents(im) - target):square():mean({ 4 }, true)
     local function mean(of) return (off * of):sum():item() / math.max(of:sum():item(), 1) end
     return mean(changed), mean(1 - changed)

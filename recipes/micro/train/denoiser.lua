@@ -25,9 +25,6 @@ local train = weft.train
 -- Weight of the layout's loss: small beside the denoiser's, which shares its clipping.
 local LAYOUT = 0.02
 
--- From this mean difference of unit latents on, a place is one that an edit changes.
-local CHANGE = 0.25
-
 --- Where things stand, of 0 and 1: [B,S,S,1]. Kinds and voices are the first labels of a layout.
 local function foreground(layout)
   local size = configs.latent_size
@@ -40,7 +37,8 @@ end
 local function weights(s, z, source, examples, layout)
   local edits = {}
   for k, e in ipairs(examples) do edits[k] = { { { e.source and 1 or 0 } } } end
-  local changed = (z - source):abs():mean({ 4 }, true):gt(CHANGE):to "f32" * weft.tensor(edits)
+  local changed = (z - source):abs():mean({ 4 }, true):gt(configs.edit_change):to "f32"
+    * weft.tensor(edits)
   return weft.maximum(changed, foreground(layout)) * (s.p.foreground - 1) + 1
 end
 
