@@ -8,8 +8,12 @@ local edit = require "world.edit"
 local render = require "world.render"
 local rng = require "world.rng"
 local scene = require "world.scene"
+local video = require "world.video"
 
 local M = {}
+
+-- Share of examples that go on from a frame of a video to the next, and of calls in those.
+local NEXT_FRAMES, CALLS = 0.05, 0.8
 
 --- Pictures of scenes: f32 [n,64,64,3] in -1 ... 1.
 ---@param scenes world.Scene[]
@@ -92,16 +96,25 @@ end
 ---@field feature "image"|"audio"|"text"|"partial"|"none"  where the condition comes from
 ---@field caption string        the text of a text feature
 
+--- A frame of a video beside the one before it; where a creature calls, that of the call.
+local function next_frame(r)
+  local v = video.sample(r, { call = CALLS })
+  local k = v.call and v.call + r:int(2) or 1 + r:int(video.N_FRAMES - 1)
+  return { source = video.frame(v, k - 1), target = video.frame(v, k) }
+end
+
+--- What a picture is made from, and the picture: half of them have no source.
+local function source_and_target(r)
+  if r:chance(NEXT_FRAMES) then return next_frame(r) end
+  if not r:chance(0.45) then return { target = scene.sample(r, { quality = 0.1 }) } end
+  local pair = edit.sample(r)
+  return { source = pair.source, target = pair.target }
+end
+
 --- One training example of the denoiser.
 ---@return micro.Example
 function M.example(r)
-  local e = {}
-  if r:chance(0.45) then
-    local pair = edit.sample(r)
-    e.source, e.target = pair.source, pair.target
-  else
-    e.target = scene.sample(r, { quality = 0.1 })
-  end
+  local e = source_and_target(r)
   local draw = r:uniform(0, 1)
   e.feature = draw < 0.1 and "none" or draw < 0.62 and "image" or draw < 0.86 and "text"
     or "partial"

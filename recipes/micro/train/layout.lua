@@ -1,6 +1,8 @@
 --- What stands where in pictures and sounds: maps of 8 x 8 places, which the layout of a
 -- conditioner learns to say from a feature. A picture's are squares of 8 px; a sound's rows are
 -- slots, and all its places of a row are the same.
+local ffi = require "ffi"
+local weft = require "weft"
 local configs = require "configs"
 local labels = require "labels"
 local render = require "world.render"
@@ -42,6 +44,33 @@ function M.of_scenes(scenes)
     end
   end
   return labels.scenes(places, labels.PLACE):reshape(#scenes, S, S, -1)
+end
+
+--- How far beyond its body what a creature shows may reach: the arcs of a call.
+local function reach_of(o)
+  return scene.RADIUS_PX[o.size] * (o.scale or 1) + (o.calling and render.CALL_PX or 0)
+end
+
+--- Where the first object of scenes is seen, as it moves and calls: f32 [n,side,side,1] of 0 and 1.
+---@param scenes world.Scene[]
+---@param side integer
+function M.seen(scenes, side)
+  local t = weft.tensor.zeros { #scenes, side, side, 1 }
+  local at, px = ffi.cast("float *", t:ptr()), render.SIDE_PX / side
+  for n, s in ipairs(scenes) do
+    local o = s.objects[1]
+    local x, y = scene.offset(o.cell)
+    local reach = reach_of(o)
+    for row = 0, side - 1 do
+      for column = 0, side - 1 do
+        local dx, dy = (column + 0.5 - side / 2) * px - x - o.jx, (row + 0.5 - side / 2) * px - y - o.jy
+        if math.abs(dx) < reach + NEAR_PX and math.abs(dy) < reach + NEAR_PX then
+          at[((n - 1) * side + row) * side + column] = 1
+        end
+      end
+    end
+  end
+  return t
 end
 
 --- What is heard in one slot of a sound.

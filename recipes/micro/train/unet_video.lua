@@ -14,6 +14,7 @@ local captions = require "world.video_caption"
 local configs = require "configs"
 local data = require "data"
 local diffusion = require "diffusion"
+local layout = require "layout"
 local new_learner = require "learner"
 local micro_video = require "weft.pipeline.micro_video"
 local parts = require "weft.pipeline.micro_parts"
@@ -24,7 +25,7 @@ local train = weft.train
 local video = require "world.video"
 
 local p = run.params {
-  steps = 8000, batch = 6, lr = 8e-4, warmup = 100, freeze = 0.5, seed = 31,
+  steps = 8000, batch = 6, lr = 8e-4, warmup = 100, freeze = 0.5, seed = 31, foreground = 4,
   out = "recipes/micro/weights", work = "checkpoints/unet_video", stop = 0,
 }
 
@@ -86,6 +87,15 @@ local function features(examples, pixels, seed)
     weft.normalize(text { ids = (data.text_ids(tok, scenes)) }.embeds), seed)
 end
 
+--- How much each place of the latents counts, [B,8,S,S,1]: more where the thing is that moves.
+local function weights(examples)
+  local frames = {}
+  for _, e in ipairs(examples) do
+    for k = 0, L - 1 do frames[#frames + 1] = video.frame(e.clip, k) end
+  end
+  return layout.seen(frames, side):reshape(#examples, L, side, side, 1) * (p.foreground - 1) + 1
+end
+
 --- What a step needs beside the network: latents, noise, times, conditions. No gradient.
 local function prepare(i)
   local B, seed = p.batch, (p.seed * 1000000 + i) * 8
@@ -100,7 +110,7 @@ local function prepare(i)
   local sample, v, t = diffusion.noised(scheduler, z, seed)
   local ids, mask = data.text_ids(tok, words)
   return {
-    sample = sample, v = v, t = t,
+    sample = sample, v = v, t = t, weights = weights(examples),
     source = z:narrow(2, 1, 1) * weft.tensor(has_source),
     c = parts.condition(conditioner, features(examples, pixels, seed),
       text { ids = ids }.hidden, mask),
@@ -118,7 +128,8 @@ end
 local function step(i)
   local b, frozen = prepare(i), i <= p.freeze * p.steps
   local loss, grads = weft.grad(function()
-    return train.mse(micro_video.denoise(unet, b.sample, b.t, b.source, b.c), b.v)
+    local off = micro_video.denoise(unet, b.sample, b.t, b.source, b.c) - b.v
+    return (off:square() * b.weights):mean()
   end, frozen and over_frames or params)
   if frozen then grads = spread(grads) end
   local norm = learner:step(i, grads)

@@ -68,10 +68,13 @@ local function radius_of(o) return scenes.RADIUS_PX[o.size] * (o.scale or 1) end
 -- Three arcs beside a body that calls: how far out, how wide an angle, light with a dark rim.
 local ARC_STEP_PX, ARC_SLOPE, ARC_RIM_PX, ARC_CORE_PX = 3.6, 0.7, 1.6, 0.8
 
+--- How far beyond a body the arcs of its call reach.
+M.CALL_PX = 3 * ARC_STEP_PX
+
 --- Paint the arcs of a call on the side that has more room.
 local function paint_call(im, cx, cy, radius)
   local side = cx < S / 2 and 1 or -1
-  local reach = ceil(radius + 3 * ARC_STEP_PX + 2)
+  local reach = ceil(radius + M.CALL_PX + 2)
   for y = max(floor(cy) - reach, 0), min(ceil(cy) + reach, S - 1) do
     for x = max(floor(cx) - reach, 0), min(ceil(cx) + reach, S - 1) do
       local dx, dy = (x - cx) * side, y - cy
