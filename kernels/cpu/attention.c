@@ -237,6 +237,7 @@ wf_status WF_K(attention)(wf_ctx *c, wf_op_args *a)
     attn h;
     if (!WF_K(attn_open)(c, a, &h)) return WF_ESKIP;
     h.out[0] = wf_data(a->out[0]);
+    if (WF_K(attn_is_one)(&h)) return WF_K(attend_one)(c, &h);
     const bool tiles = by_tiles(c, &h);
     h.scratch_elems = 3 * QUERIES * LD + (tiles ? tile_elems(&h)
                                      : whole_panels(h.Tk) * (h.D + h.Dp) + 2 * PACK_SLACK);

@@ -53,6 +53,10 @@ float WF_K(attn_mask)(float *s, const float *bias, int64_t n);
 /* s = exp(s - top) over whole vectors; their sum. A row of -inf gives zeros. */
 float WF_K(attn_exp)(float *s, int64_t n, float top);
 
+/* Whether attend_one takes it: one query a head, of whole vectors. h->out[0] is set. */
+bool WF_K(attn_is_one)(const attn *h);
+wf_status WF_K(attend_one)(wf_ctx *c, attn *h);
+
 static inline int64_t whole_vectors(int64_t n) { return (n + VL - 1) / VL * VL; }
 static inline int64_t whole_panels(int64_t n) { return (n + NR - 1) / NR * NR; }
 

@@ -220,7 +220,7 @@ static plan make_plan(const gemm *g)
     const int64_t wanted = max_i(few, parts >= 16 ? 1 : min_i(panels, div_up(32, parts)));
     p.chunk = div_up(panels, wanted) * NR;
     p.n_chunks = div_up(g->n, p.chunk);
-    p.stretches = div_up(p.steps, KC);
+    p.stretches = div_up(p.steps, KC * MR / min_i(g->m, MR));   /* few rows: long ones */
     p.kc = div_up(p.steps, p.stretches);
     p.slot = div_up(min_i(p.rows, g->m) * p.kc + (p.rows / MR + 1) * PACK_SLACK, 16) * 16;
     return p;
