@@ -92,6 +92,10 @@ M.options = {
     default = "1 each", help = "weight of each kind of input: { text=, image=, audio=, video= }" },
   { name = "latents", types = { "tensor" }, to = drawn, default = "drawn",
     help = "first noise, [B,H,W,C], instead of the seed's" },
+  { name = "noise_scale", types = { "number" }, min = 0, max = 10, to = drawn,
+    default = "the model's",
+    help = "how much of the drawn first noise: less strays less from a source, 0 is the same for "
+      .. "every seed" },
   { name = "noise", types = { "table" }, to = drawn, default = "drawn",
     help = "list of the noises that a stochastic sampler adds, instead of the seed's" },
   { name = "rng", types = { "string" }, choices = { "philox", "torch-cpu", "torch-cuda" },

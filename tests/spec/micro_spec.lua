@@ -49,6 +49,14 @@ describe("the small model", function()
     assert.are_not.equal(two, edit { guidance = { 3, concat = 1.5 }, strength = 0.7 })
     edit { mask = photo:mask { h = 32 } }
   end)
+  it("starts from less of the noise beside a source, or from as much as is said", function()
+    assert.are.equal(edit { noise_scale = 0.5 }, edit {})
+    assert.are_not.equal(edit { noise_scale = 1 }, edit {})
+    assert.are.equal(image { noise_scale = 1 }, image {})
+    assert.are.equal(edit { noise_scale = 0, seed = 1 }, edit { noise_scale = 0, seed = 2 })
+    local noised = { init = photo, strength = 0.7 }
+    assert.are.equal(edit(weft.with(noised, { noise_scale = 1 })), edit(noised))
+  end)
   it("draws its noise by the generator that is named", function()
     assert.are.equal(image {}, image { rng = "philox" })
     local cpu, cuda = image { rng = "torch-cpu" }, image { rng = "torch-cuda" }

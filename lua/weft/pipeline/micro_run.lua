@@ -121,12 +121,23 @@ function M.noise(o, n, n_media)
   return ops.stack(draw(o, n, { n_media, LATENT_SIDE, LATENT_SIDE, LATENT_CHANNELS }), 1)
 end
 
+--- Drawn noise as a call wants it.
+---@param z weft.Tensor
+---@param has_source boolean  whether the denoiser sees a source beside it
+---@return weft.Tensor
+function M.scaled(o, z, has_source)
+  local scale = o.noise_scale or has_source and not o.init and parts.NOISE_BESIDE_SOURCE or 1
+  return scale == 1 and z or z * scale
+end
+
 --- The noise that a run starts from: what the call gives, else drawn.
 ---@param sizes integer[]  { n, ..., 8 }
+---@param has_source boolean
 ---@return weft.Tensor z   of these sizes
-function M.first_noise(m, o, sizes)
+function M.first_noise(m, o, sizes, has_source)
   if not o.latents then
-    return ops.cat(draw(o, sizes[1], { 1, unpack(sizes, 2) }), 1):to(m.device)
+    local drawn = ops.cat(draw(o, sizes[1], { 1, unpack(sizes, 2) }), 1):to(m.device)
+    return M.scaled(o, drawn, has_source)
   end
   local got, want = table.concat(o.latents:size(), ","), table.concat(sizes, ",")
   if got ~= want then check.fail("latents are [%s], wanted [%s]", got, want) end
@@ -271,8 +282,8 @@ function M.sample(m, medium, o, n, feature, concat)
   local start = source and o.init == concat and source or latents_of(m, medium, "init", o.init)
   local sizes = { n, LATENT_SIDE, LATENT_SIDE, LATENT_CHANNELS }
   return M.run(m, o, {
-    kind = medium.kind, latents = M.first_noise(m, o, sizes), noise = step_noise(m, o),
-    denoise = denoise,
+    kind = medium.kind, latents = M.first_noise(m, o, sizes, source ~= nil),
+    noise = step_noise(m, o), denoise = denoise,
     init = start and start:expand(unpack(sizes)):contiguous(),
     mask = start and mask_of(m, medium, o.mask),
     preview = function(st) return M.preview(m, medium, o, st:x0()) end,

@@ -107,7 +107,8 @@ local function sample(model, o, wanted)
     source = start and parts.latents(model.parts.vae, model:pixels(start)),
   }
   return runs.run(model, o, {
-    kind = "video", latents = runs.first_noise(model, o, { 1, o.frames, SIDE, SIDE, CHANNELS }),
+    kind = "video", latents = runs.first_noise(model, o, { 1, o.frames, SIDE, SIDE, CHANNELS },
+      start ~= nil),
     denoise = runs.denoiser(model, medium, o, 1, told),
     preview = function(st) return video.from(pictures(model, st:x0()), o.fps):strip() end,
   })
