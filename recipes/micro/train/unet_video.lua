@@ -36,8 +36,18 @@ local scheduler = weft.sampler.from_config(configs.parts.scheduler)
 local unet = weft.model.inflate(run.trained(p.out, "unet"), configs.parts.unet_video.config,
   { seed = p.seed })
 local params = train.parameters(unet)
+
+-- The step after which everything learns, and rates that warm up anew there: the first steps of
+-- parameters without a history are as large as the rate.
+local FREED = math.floor(p.freeze * p.steps)
+local rate_of = diffusion.rate(p)
+local function rate(i)
+  local since = i - FREED
+  return since > 0 and since < p.warmup and rate_of(i) * since / p.warmup or rate_of(i)
+end
+
 local learner = new_learner(p, params,
-  { betas = { 0.9, 0.99 }, weight_decay = 0.01, ema = 0.999, rate = diffusion.rate(p) })
+  { betas = { 0.9, 0.99 }, weight_decay = 0.01, ema = 0.999, rate = rate })
 local side, channels = configs.latent_size, configs.latent_channels
 local L = video.N_FRAMES
 
@@ -126,7 +136,7 @@ local function spread(grads)
 end
 
 local function step(i)
-  local b, frozen = prepare(i), i <= p.freeze * p.steps
+  local b, frozen = prepare(i), i <= FREED
   local loss, grads = weft.grad(function()
     local off = micro_video.denoise(unet, b.sample, b.t, b.source, b.c) - b.v
     return (off:square() * b.weights):mean()
