@@ -3,10 +3,13 @@ package.path = "./recipes/micro/?.lua;./recipes/micro/train/?.lua;./tests/lib/?.
   .. package.path
 local weft = require "weft"
 local configs = require "configs"
+local data = require "data"
 local labels = require "labels"
 local layout = require "layout"
 local micro = require "micro"
+local scene = require "world.scene"
 local shell = require "shell"
+local video = require "world.video"
 
 --- The ids that are told of a field at a place, of one layout [8,8,K].
 local function told(set, x, row, column, name)
@@ -40,6 +43,39 @@ describe("the layout of a picture", function()
     assert.are.same({}, at(8, 1, "kind"))
     assert.are.same({ 3 }, at(8, 1, "place"))
     assert.are.same({ 0 }, at(2, 2, "style"))
+  end)
+end)
+
+describe("where a thing is seen", function()
+  local function scene_of(objects)
+    return { place = 1, style = 0, texture = 1, objects = objects }
+  end
+  it("holds what it changes of a picture, as it moves, swells and calls", function()
+    for i = 1, 20 do
+      local v = video.at("val", i, { call = 1, style = 0 })
+      for _, k in ipairs { 0, v.call, 7 } do
+        local with = video.frame(v, k)
+        local without = scene.copy(with)
+        without.objects = {}
+        local x = data.pictures { with, without }
+        local seen = layout.seen({ with }, 64)
+        local changed = (x:narrow(1, 1, 1) - x:narrow(1, 2, 1)):abs():max({ 4 }, true)
+        local missed = (changed * (1 - seen)):sum():item()
+        assert.is_true(missed < 0.01 * changed:sum():item())
+        assert.is_true(seen:mean():item() < 0.8)
+      end
+    end
+  end)
+  it("is where the body is, and wider where it calls", function()
+    local o = { kind = 1, colour = 1, size = 0, pattern = 0, cell = 4, jx = 0, jy = 0 }
+    local still = layout.seen({ scene_of { o } }, 16):squeeze()
+    assert.are.equal(1, still[8][8])
+    assert.are.equal(0, still[1][1])
+    local moved, calling = scene.copy_object(o), scene.copy_object(o)
+    moved.jx, calling.calling = 20, true
+    assert.are.equal(0, layout.seen({ scene_of { moved } }, 16):squeeze()[8][8])
+    local wide = layout.seen({ scene_of { calling } }, 16)
+    assert.is_true(wide:sum():item() > still:sum():item())
   end)
 end)
 

@@ -16,6 +16,8 @@ local S = configs.map_size
 local PLACE_PX = render.SIDE_PX / S
 -- A body covers a place whose middle it all but reaches.
 local NEAR_PX = 2
+-- What a body shows beyond its radius, ears and tails, as a factor.
+local SPREAD = 1.15
 local VOICE_SLOTS = synth.N_SLOTS - sound.LAST_SLOT
 
 --- Whether a body, its middle so many px off the picture's, covers row or column i.
@@ -48,7 +50,7 @@ end
 
 --- How far beyond its body what a creature shows may reach: the arcs of a call.
 local function reach_of(o)
-  return scene.RADIUS_PX[o.size] * (o.scale or 1) + (o.calling and render.CALL_PX or 0)
+  return scene.RADIUS_PX[o.size] * (o.scale or 1) * SPREAD + (o.calling and render.CALL_PX or 0)
 end
 
 --- Where the first object of scenes is seen, as it moves and calls: f32 [n,side,side,1] of 0 and 1.
