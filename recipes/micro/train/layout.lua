@@ -53,22 +53,24 @@ local function reach_of(o)
   return scene.RADIUS_PX[o.size] * (o.scale or 1) * SPREAD + (o.calling and render.CALL_PX or 0)
 end
 
---- Where the first object of scenes is seen, as it moves and calls: f32 [n,side,side,1] of 0 and 1.
+--- Whether what an object shows reaches place (row, column) of side x side.
+local function reaches(o, side, row, column)
+  local px, reach = render.SIDE_PX / side, reach_of(o) + NEAR_PX
+  local x, y = scene.offset(o.cell)
+  return math.abs((column + 0.5 - side / 2) * px - x - o.jx) < reach
+    and math.abs((row + 0.5 - side / 2) * px - y - o.jy) < reach
+end
+
+--- Where the first object of scenes is seen, as it moves and calls: f32 [n,side,side,1], 0 or 1.
 ---@param scenes world.Scene[]
 ---@param side integer
 function M.seen(scenes, side)
   local t = weft.tensor.zeros { #scenes, side, side, 1 }
-  local at, px = ffi.cast("float *", t:ptr()), render.SIDE_PX / side
+  local p = ffi.cast("float *", t:ptr())
   for n, s in ipairs(scenes) do
-    local o = s.objects[1]
-    local x, y = scene.offset(o.cell)
-    local reach = reach_of(o)
-    for row = 0, side - 1 do
-      for column = 0, side - 1 do
-        local dx, dy = (column + 0.5 - side / 2) * px - x - o.jx, (row + 0.5 - side / 2) * px - y - o.jy
-        if math.abs(dx) < reach + NEAR_PX and math.abs(dy) < reach + NEAR_PX then
-          at[((n - 1) * side + row) * side + column] = 1
-        end
+    for at = 0, side * side - 1 do
+      if reaches(s.objects[1], side, math.floor(at / side), at % side) then
+        p[(n - 1) * side * side + at] = 1
       end
     end
   end
