@@ -122,7 +122,7 @@ def parties(weft, rows):
     """Of rows that differ in dtype alone: weft in each, and PyTorch in what it has for them."""
     row = rows[0]
     out = [WeftParty(weft, r) for r in rows]
-    if not row["spec"]:
+    if not row.get("spec"):
         return out
     dtypes = [r["dtype"] for r in rows]
     if row["group"] != "train" and "bf16" not in dtypes and weft.asks_bf16:
