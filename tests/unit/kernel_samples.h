@@ -429,9 +429,11 @@ static void make_attention(sample *s, wf_op_id id)
     const int64_t M = draw_from(1, 2), N = M * draw_from(1, 2), D = widths[draw() % 8],
                   B = s->large ? 1 : draw_to(2);
     /* large: more than one block of keys and of queries, with and without a last short one */
-    const bool one = draw() % 5 == 0;    /* query */
+    const bool one = draw() % 5 == 0;    /* query, of several runs of keys and of less than one */
     const int64_t Tq = one ? 1 : s->large ? draw_from(60, 150) : size(s, 20),
-                  Tk = s->large ? draw_from(300, 600) : size(s, 20);
+                  Tk = one      ? draw_from(1, 600)
+                     : s->large ? draw_from(300, 600)
+                                : size(s, 20);
     s->rel = 4e-6,
     s->abs = 5e-6; /* exp of scores to about 10 turns their rounding into a relative error */
     wf_tensor *q = scatter(NORMAL(B, Tq, N, D)), *k = NORMAL(B, Tk, M, D), *v = NORMAL(B, Tk, M, D);
