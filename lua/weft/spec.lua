@@ -94,8 +94,8 @@ M.options = {
     help = "first noise, [B,H,W,C], instead of the seed's" },
   { name = "noise_scale", types = { "number" }, min = 0, max = 10, to = drawn,
     default = "the model's",
-    help = "how much of the drawn first noise: less strays less from a source, 0 is the same for "
-      .. "every seed" },
+    help = "how much of the drawn first noise: less strays less from a source; 0 leaves what the "
+      .. "sampler adds" },
   { name = "noise", types = { "table" }, to = drawn, default = "drawn",
     help = "list of the noises that a stochastic sampler adds, instead of the seed's" },
   { name = "rng", types = { "string" }, choices = { "philox", "torch-cpu", "torch-cuda" },

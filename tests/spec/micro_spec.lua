@@ -54,6 +54,9 @@ describe("the small model", function()
     assert.are_not.equal(edit { noise_scale = 1 }, edit {})
     assert.are.equal(image { noise_scale = 1 }, image {})
     assert.are.equal(edit { noise_scale = 0, seed = 1 }, edit { noise_scale = 0, seed = 2 })
+    local latents = weft.tensor.zeros { 1, 16, 16, 8 }
+    local ok, e = pcall(image, { latents = latents, noise_scale = 0.5 })
+    assert.is_truthy(not ok and tostring(e):find("latents are given", 1, true), tostring(e))
     local noised = { init = photo, strength = 0.7 }
     assert.are.equal(edit(weft.with(noised, { noise_scale = 1 })), edit(noised))
   end)

@@ -139,6 +139,9 @@ function M.first_noise(m, o, sizes, has_source)
     local drawn = ops.cat(draw(o, sizes[1], { 1, unpack(sizes, 2) }), 1):to(m.device)
     return M.scaled(o, drawn, has_source)
   end
+  if o.noise_scale then
+    check.fail "noise_scale is of drawn noise, and latents are given: scale those instead"
+  end
   local got, want = table.concat(o.latents:size(), ","), table.concat(sizes, ",")
   if got ~= want then check.fail("latents are [%s], wanted [%s]", got, want) end
   return o.latents:to(m.device)
