@@ -16,8 +16,6 @@ local S = configs.map_size
 local PLACE_PX = render.SIDE_PX / S
 -- A body covers a place whose middle it all but reaches.
 local NEAR_PX = 2
--- What a body shows beyond its radius, ears and tails, as a factor.
-local SPREAD = 1.15
 local VOICE_SLOTS = synth.N_SLOTS - sound.LAST_SLOT
 
 --- Whether a body, its middle so many px off the picture's, covers row or column i.
@@ -48,9 +46,10 @@ function M.of_scenes(scenes)
   return labels.scenes(places, labels.PLACE):reshape(#scenes, S, S, -1)
 end
 
---- How far beyond its body what a creature shows may reach: the arcs of a call.
+--- How far from its middle what an object shows may reach, the arcs of a call too.
 local function reach_of(o)
-  return scene.RADIUS_PX[o.size] * (o.scale or 1) * SPREAD + (o.calling and render.CALL_PX or 0)
+  local radius = scene.RADIUS_PX[o.size] * (o.scale or 1)
+  return radius * render.SPREAD + (o.calling and render.CALL_PX or 0)
 end
 
 --- Whether what an object shows reaches place (row, column) of side x side.

@@ -36,9 +36,12 @@ local function centre(o)
   return 31.5 + x + o.jx, 31.5 + y + o.jy
 end
 
+--- What a body shows beyond its radius, ears and tails, as a factor.
+M.SPREAD = 1.15
+
 --- The pixels an object may touch.
 local function bounds(cx, cy, radius)
-  local reach = radius * 1.15 + 2
+  local reach = radius * M.SPREAD + 2
   return max(floor(cx - reach), 0), max(floor(cy - reach), 0),
     min(ceil(cx + reach), S - 1), min(ceil(cy + reach), S - 1)
 end
