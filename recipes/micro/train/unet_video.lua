@@ -42,8 +42,7 @@ local params = train.parameters(unet)
 local FREED = math.floor(p.freeze * p.steps)
 local rate_of = diffusion.rate(p)
 local function rate(i)
-  local since = i - FREED
-  return since > 0 and since < p.warmup and rate_of(i) * since / p.warmup or rate_of(i)
+  return i > FREED and math.min(rate_of(i), p.lr * (i - FREED) / p.warmup) or rate_of(i)
 end
 
 local learner = new_learner(p, params,
