@@ -13,6 +13,7 @@ M.map_channels = 32
 M.map_size = 8
 -- From this mean difference of unit latents on, a place is one that an edit changes.
 M.edit_change = 0.25
+M.frames, M.motion_hidden = 8, 128
 M.layout_channels = { picture = 42, sound = 32 }
 
 -- What differs. Towers: width and layers; `unet` lists the channels of the denoisers' levels, of
@@ -203,6 +204,7 @@ local function parts(d)
     audio_vae = vae(1, 64), audio_unet = unet(d, heard, d.unet_layers),
     audio_conditioner = conditioner(d, heard),
     unet_video = unet_video(d), vocoder = vocoder(),
+    motion = projector(d.text, M.motion_hidden, 4 * M.frames),
     joint = joint(d), language_model = language_model(d),
     feature_in = projector(d.feature_width, d.language_width, d.language_width),
     feature_out = projector(d.language_width, d.feature_width, d.feature_width),

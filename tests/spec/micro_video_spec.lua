@@ -125,6 +125,21 @@ describe("m:video", function()
     local dial = make { first, "moving left", guidance = { 2, concat = 1.5 } }
     assert.is_true(differ(with, dial) > 1e-5)
   end)
+  it("takes several pictures as a subject, none as the first frame", function()
+    local v = make()
+    local prompt = { v[1], v[5], "a small cat moving left" }
+    assert.are.equal(0, differ(make(prompt), make(weft.with(prompt, { concat = false }))))
+    assert.is_true(differ(make(prompt), make(weft.with(prompt, { concat = v[1] }))) > 1e-4)
+  end)
+  it("follows the course that the words say, where the model has a part for it", function()
+    local with = micro.new("micro", weft.with(m.parts, { motion = part("motion", 11) }))
+    local function both(text)
+      local o = { text, seed = 3, steps = 2, guidance = 2, progress = false }
+      return differ(m:video(o), with:video(o))
+    end
+    assert.is_true(both(TEXT) > 1e-4)
+    assert.are.equal(0, both "a small red cat in the snow")
+  end)
   it("has the negative prompt in every branch where the code has it", function()
     local paper = make { TEXT, negative = "blue" }
     assert.is_true(differ(paper, make { TEXT, negative = "blue", mode = "code" }) > 1e-5)

@@ -141,6 +141,29 @@ describe("the stages of sounds", function()
     end
   end)
 
+  it("go on from weights, too, without a checkpoint", function()
+    local function weights()
+      local out = {}
+      for name, t in weft.model.load(straight .. "/audio_unet"):parameters() do
+        out[name] = t:to "f32"
+      end
+      return out
+    end
+    local function moved(before)
+      local most = 0
+      for name, t in pairs(weights()) do
+        most = math.max(most, (t - before[name]):abs():max():item())
+      end
+      return most
+    end
+    local before = weights()
+    local command = "batch=2 lr=1e-12 seed=5 work=%s/work/more%d more=%d"
+    run("unet_audio", straight, command:format(straight, 1, 1))
+    assert.are.near(0, moved(before), 1e-6)
+    run("unet_audio", straight, command:format(straight, 0, 0))
+    assert.are_not.near(0, moved(before), 1e-3)
+  end)
+
   it("leave a folder that makes sounds, and the text tower near where it was", function()
     local m = weft.load(straight)
     assert.are.same({ "image", "audio" }, m.caps.output)

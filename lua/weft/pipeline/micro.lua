@@ -148,8 +148,17 @@ local function make_video(self, o, fn, item)
   return whole(require("weft.pipeline.micro_video").make(self, o, fn, item or {}))
 end
 
+--- The feature of the sound that is wanted too; nil for none.
+---@param wanted weft.MicroWanted[]
+local function find_sound(wanted)
+  for _, item in ipairs(wanted) do
+    if item.kind == "audio" then return item.feature end
+  end
+end
+
 --- All that a checked call wants, a list for each; and whether a callback ended a run early. A
--- picture and a sound are made together where the model can (micro_joint), else one by one.
+-- picture and a sound are made together where the model can (micro_joint), else one by one; a video
+-- calls when its sound does.
 ---@param wanted weft.MicroWanted[]
 local function make_all(self, o, fn, wanted)
   local lists, has_stopped = {}, false
@@ -165,6 +174,7 @@ local function make_all(self, o, fn, wanted)
     local stopped = false
     if item.kind == "video" then
       local v
+      item.heard = find_sound(wanted)
       v, stopped = make_video(self, o, fn, item)
       lists[i] = { v }
     elseif not lists[i] then

@@ -20,6 +20,7 @@ local LATENT_SIDE, LATENT_CHANNELS = parts.LATENT_SIDE, parts.LATENT_CHANNELS
 ---@field feature weft.Tensor  [1,128] what to make
 ---@field words string         in the cross-attention of the branch with the feature
 ---@field source? weft.Tensor  [1,16,16,8] what the denoiser sees beside its sample
+---@field map_of? fun(map: weft.Tensor, is_said: boolean): weft.Tensor  of a branch's map
 
 --- Conditions of each branch for one sample: { class_labels, context, mask, map, source }. The
 -- negative prompt stands in the branches without the feature.
@@ -31,6 +32,7 @@ local function conditions(m, medium, o, told)
     tensor.zeros({ 1, LATENT_SIDE, LATENT_SIDE, LATENT_CHANNELS }, { device = m.device })
   local function branch(f, w, k, s)
     local c = parts.condition(m.parts[medium.conditioner], f, w, k)
+    if told.map_of then c.map = told.map_of(c.map, f == told.feature) end
     c.source = s or none
     return c
   end

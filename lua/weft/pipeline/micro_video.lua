@@ -3,9 +3,12 @@
 --
 -- The part of the text that describes a picture becomes the feature, with the pictures of the
 -- prompt, as in micro.lua; all its words, those of motion too, stand in the cross-attention. A
--- picture is also the first frame, which the denoiser sees beside every frame.
+-- picture that stands alone is also the first frame, which the denoiser sees beside every frame;
+-- several show a subject. The words of motion, where there are any, also say the course of the
+-- thing (micro_course), which the maps of the frames follow.
 local core = require "weft.core"
 local check = require "weft.check"
+local courses = require "weft.pipeline.micro_course"
 local image = require "weft.image"
 local media = require "weft.pipeline.micro_media"
 local ops = require "weft.ops"
@@ -39,34 +42,35 @@ end
 
 --- v of noisy latents [B,L,S,S,8] at times t, beside the latents of a first frame [B,1,S,S,8]
 -- (zeros for none).
----@param c table  of micro_parts.condition
+---@param c table  of micro_parts.condition, or with the maps of the frames, [B,L,8,8,C]
 function M.denoise(unet, sample, t, source, c)
   local B, L, S = sample:size(1), sample:size(2), sample:size(3)
-  local map = ops.resize_nearest(c.map, { height = S, width = S })
   local function frames(x)
-    return x:reshape(x:size(1), 1, S, S, x:size(-1)):expand(B, L, S, S, x:size(-1))
+    return x:reshape(x:size(1), -1, S, S, x:size(-1)):expand(B, L, S, S, x:size(-1))
   end
+  local maps = c.map:reshape(-1, c.map:size(-3), c.map:size(-2), c.map:size(-1))
+  maps = ops.resize_nearest(maps, { height = S, width = S }):reshape(B, -1, S, S, maps:size(4))
   local place = parts.coordinates(S, sample.device)
   return unet {
-    sample = ops.cat({ sample, frames(source), frames(place), frames(map) }, 5), timestep = t,
+    sample = ops.cat({ sample, frames(source), frames(place), frames(maps) }, 5), timestep = t,
     context = c.context, mask = c.mask, class_labels = c.class_labels,
   }
 end
 
 -- ---- one run ----
 
---- What a prompt says: its text, what becomes the feature, and its first picture.
+--- What a prompt says: its text, what becomes the feature, and its picture where it has just one.
 local function read_prompt(prompt)
-  local texts, others, picture = {}, {}, nil
+  local texts, others, pictures = {}, {}, {}
   for _, part in ipairs(prompt) do
     local inner = prompts.weight_of(part)
     if type(inner) == "string" then texts[#texts + 1] = inner
     else others[#others + 1] = part end
-    if image.is(inner) then picture = picture or inner end
+    if image.is(inner) then pictures[#pictures + 1] = inner end
   end
   local text = table.concat(texts):gsub("^%s+", ""):gsub("%s+$", "")
   local scene = M.split(text)
-  return text, { scene, unpack(others) }, picture
+  return text, { scene, unpack(others) }, #pictures == 1 and pictures[1] or nil
 end
 
 --- The picture that is the first frame; nil for none.
@@ -98,13 +102,27 @@ local function pictures(model, z)
   return ((t + 1) * 0.5):clamp(0, 1)
 end
 
+--- What makes maps of frames of those of pictures: those of the prompt follow the course that the
+-- words say; nil where they say none.
+---@param from_first boolean  the feature is that of the first frame
+---@param heard? weft.Tensor  the feature of the sound that goes with it
+local function map_of(model, o, words, from_first, heard)
+  local _, motion = M.split(words)
+  if motion == "" or not model.parts.motion then return nil end
+  local foretold = courses.foretell(model.parts.motion, prompts.words(model, motion))
+  local course = courses.of(foretold, { seed = o.seed, frames = o.frames, from_first = from_first,
+    voice = heard and courses.voice(model.parts.audio_conditioner, heard) })
+  return function(map, is_said) return courses.maps(map, is_said and course or course * 0) end
+end
+
 local function sample(model, o, wanted)
   local text, prompt, picture = read_prompt(o.prompt)
-  local start = first_frame(o, picture)
+  local start, words = first_frame(o, picture), runs.words_beside(o, wanted.words or text)
   local told = {
-    feature = wanted.feature or prompts.feature(model, prompt, o.mix),
-    words = runs.words_beside(o, wanted.words or text),
+    feature = wanted.feature or prompts.feature(model, prompt, o.mix), words = words,
     source = start and parts.latents(model.parts.vae, model:pixels(start)),
+    map_of = map_of(model, o, words, start ~= nil and wanted.feature == nil and prompt[1] == "",
+      wanted.heard),
   }
   return runs.run(model, o, {
     kind = "video", latents = runs.first_noise(model, o, { 1, o.frames, SIDE, SIDE, CHANNELS },

@@ -13,7 +13,7 @@ local video = require "world.video"
 local M = {}
 
 -- Share of examples that go on from a frame of a video to the next, and of calls in those.
-local NEXT_FRAMES, CALLS = 0.05, 0.8
+local NEXT_FRAMES, CALLS = 0.12, 0.8
 
 --- Pictures of scenes: f32 [n,64,64,3] in -1 ... 1.
 ---@param scenes world.Scene[]

@@ -16,7 +16,7 @@ local run = require "run"
 local train = weft.train
 
 ---@class micro.DenoiserStage
----@field p table  steps, batch, lr, warmup, seed, foreground, out, work, stop
+---@field p table  steps, batch, lr, warmup, seed, foreground, more, out, work, stop
 ---@field names table<string, string>      the parts: encoder vae unet conditioner
 ---@field examples fun(step: integer): micro.Example[]
 ---@field render fun(records: table[]): weft.Tensor  [n,64,64,C], what the tower and the vae read
@@ -84,7 +84,8 @@ return function(s)
     text = run.trained(p.out, "text_encoder"), vae = run.trained(p.out, part.vae),
     scheduler = weft.sampler.from_config(configs.parts.scheduler),
   }
-  local unet, conditioner = run.model(part.unet, p.seed), run.model(part.conditioner, p.seed + 1)
+  local unet = run.begin(p, part.unet, p.seed)
+  local conditioner = run.begin(p, part.conditioner, p.seed + 1)
   local params = train.parameters { unet = unet, conditioner = conditioner }
   local learner = new_learner(p, params,
     { betas = { 0.9, 0.99 }, weight_decay = 0.01, ema = 0.999, rate = diffusion.rate(p) })

@@ -38,11 +38,7 @@ local towers = { image = run.trained(p.out, "image_encoder"),
 local NAMES = { lm = "language_model", feature_in = "feature_in", feature_out = "feature_out" }
 local net, order = {}, { "lm", "feature_in", "feature_out" }
 for i, key in ipairs(order) do
-  if p.more == 1 then
-    net[key] = run.further(p, NAMES[key])
-  else
-    net[key] = run.model(NAMES[key], p.seed + i - 1)
-  end
+  net[key] = run.begin(p, NAMES[key], p.seed + i - 1)
 end
 if p.lora > 0 and p.more ~= 1 then
   error("lora: adapters stand beside trained weights: more=1 takes those in out", 0)

@@ -72,6 +72,13 @@ function M.further(p, name)
   return weft.model.load(first):to "f32", weft.model.load(first)
 end
 
+--- A part that a stage trains: random weights or, with more=1, those in `out`.
+---@param p { out: string, work: string, more: integer, seed: integer }
+function M.begin(p, name, seed)
+  if p.more == 1 then return (M.further(p, name)) end
+  return M.model(name, seed)
+end
+
 local function write(path, text) weft.core.save_text(path, text .. "\n", true) end
 
 function read_json(path)

@@ -10,6 +10,7 @@ local run = require "run"
 local p = run.params {
   steps = 20000, batch = 48, lr = 1.2e-3, warmup = 100, seed = 21,
   foreground = { 4, min = 1, help = "weight of the places of things and of changes" },
+  more = { 0, help = "1 goes on from the weights in out" },
   out = "recipes/micro/weights", work = "checkpoints/unet", stop = 0,
 }
 

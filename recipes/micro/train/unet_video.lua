@@ -5,13 +5,17 @@
 -- The network starts as the picture model frame by frame; the share `freeze` of the steps trains
 -- what lies over frames alone, the rest everything. The feature comes from the part of the caption
 -- that describes a picture, or from a frame; the words of the caption, those of motion too, stand
--- in the cross-attention. Half of the clips have their first frame concatenated.
+-- in the cross-attention. Half of the clips have their first frame concatenated. Where the words
+-- say how the thing moves, the maps of the frames follow its course (weft.pipeline.micro_course).
+-- more=1 goes on from the part in `out`.
 package.path = "./recipes/micro/?.lua;./recipes/micro/train/?.lua;" .. package.path
 
 local ffi = require "ffi"
 local weft = require "weft"
 local captions = require "world.video_caption"
 local configs = require "configs"
+local course = require "courses"
+local courses = require "weft.pipeline.micro_course"
 local data = require "data"
 local diffusion = require "diffusion"
 local layout = require "layout"
@@ -26,6 +30,7 @@ local video = require "world.video"
 
 local p = run.params {
   steps = 8000, batch = 6, lr = 8e-4, warmup = 100, freeze = 0.5, seed = 31, foreground = 4,
+  more = { 0, help = "1 goes on from the weights in out" },
   out = "recipes/micro/weights", work = "checkpoints/unet_video", stop = 0,
 }
 
@@ -33,8 +38,9 @@ local tok = run.tokenizer(p.out)
 local image, text = run.trained(p.out, "image_encoder"), run.trained(p.out, "text_encoder")
 local vae, conditioner = run.trained(p.out, "vae"), run.trained(p.out, "conditioner")
 local scheduler = weft.sampler.from_config(configs.parts.scheduler)
-local unet = weft.model.inflate(run.trained(p.out, "unet"), configs.parts.unet_video.config,
-  { seed = p.seed })
+local unet = p.more == 1 and run.begin(p, "unet_video", p.seed)
+  or weft.model.inflate(run.trained(p.out, "unet"), configs.parts.unet_video.config,
+    { seed = p.seed })
 local params = train.parameters(unet)
 
 -- The step after which everything learns, and rates that warm up anew there: the first steps of
@@ -59,8 +65,8 @@ for i, name in ipairs(params.names) do
 end
 
 --- Clip k of batch i, and what the denoiser is told of it.
----@return { clip: world.Video, scene: string, words: string, feature: "image"|"text"|"none",
---- has_source: boolean }
+---@return { clip: world.Video, scene: string, words: string, motion: string,
+--- feature: "image"|"text"|"none", has_source: boolean, from_first: boolean }
 local function example(i, k)
   local r = rng.new("unet-video", i * p.batch + k)
   local e = { clip = video.sample(r), has_source = r:chance(0.5) }
@@ -71,6 +77,8 @@ local function example(i, k)
   e.feature = draw < 0.1 and "none" or draw < (e.has_source and 0.6 or 0.3) and "image" or "text"
   draw = r:uniform(0, 1)
   e.words = (e.feature == "none" or draw < 0.1) and "" or draw < 0.35 and motion or caption
+  e.motion = e.words == "" and "" or motion
+  e.from_first = e.has_source and e.feature == "image"
   return e
 end
 
@@ -118,11 +126,12 @@ local function prepare(i)
   local z = parts.latents(vae, pixels):reshape(B, L, side, side, channels)
   local sample, v, t = diffusion.noised(scheduler, z, seed)
   local ids, mask = data.text_ids(tok, words)
+  local c = parts.condition(conditioner, features(examples, pixels, seed),
+    text { ids = ids }.hidden, mask)
+  c.map = courses.maps(c.map, course.of(examples))
   return {
-    sample = sample, v = v, t = t, weights = weights(examples),
+    sample = sample, v = v, t = t, weights = weights(examples), c = c,
     source = z:narrow(2, 1, 1) * weft.tensor(has_source),
-    c = parts.condition(conditioner, features(examples, pixels, seed),
-      text { ids = ids }.hidden, mask),
   }
 end
 

@@ -65,6 +65,18 @@ function M.copy(v) return { scene = scenes.copy(v.scene), motion = v.motion, cal
 ---@return string
 function M.key(v) return ("%s m%d c%s"):format(scenes.key(v.scene), v.motion, tostring(v.call)) end
 
+--- Where the object is in frame k, from where the scene has it.
+---@param v world.Video
+---@param k integer  0..7
+---@return number right  in px
+---@return number down
+---@return number scale  before a call swells it
+---@return boolean calls
+function M.course(v, k)
+  local dx, dy, scale = course(v.motion, k)
+  return dx, dy, scale, v.call ~= nil and (k == v.call or k == v.call + 1)
+end
+
 --- Frame k as a scene.
 ---@param v world.Video
 ---@param k integer  0..7
@@ -72,11 +84,9 @@ function M.key(v) return ("%s m%d c%s"):format(scenes.key(v.scene), v.motion, to
 function M.frame(v, k)
   local scene = scenes.copy(v.scene)
   local o = scene.objects[1]
-  local dx, dy, scale = course(v.motion, k)
+  local dx, dy, scale, calls = M.course(v, k)
   o.jx, o.jy, o.scale = o.jx + dx, o.jy + dy, scale
-  if v.call and (k == v.call or k == v.call + 1) then
-    o.scale, o.calling = scale * SWELL, true
-  end
+  if calls then o.scale, o.calling = scale * SWELL, true end
   return scene
 end
 

@@ -1,0 +1,202 @@
+--- The course of a video's thing: foretold from words, and the maps of frames that follow it.
+package.path = "./tests/lib/?.lua;./recipes/micro/?.lua;./recipes/micro/train/?.lua;"
+  .. package.path
+local weft = require "weft"
+local configs = require "configs"
+local course = require "courses"
+local courses = require "weft.pipeline.micro_course"
+local layout = require "layout"
+local names = require "world.names"
+local rng = require "world.rng"
+local shell = require "shell"
+local video = require "world.video"
+
+local N_BEFORE = 32
+local C = N_BEFORE + courses.N_OF_THINGS + courses.N_OF_GROUND
+
+--- A map [1,8,8,C] with a cat of some size at rows and columns first ... last.
+local function map_of(first, last)
+  local rows = {}
+  for y = 1, 8 do
+    rows[y] = {}
+    for x = 1, 8 do
+      local place = {}
+      for c = 1, C do place[c] = c <= N_BEFORE and x / 8 or 0 end
+      local here = y >= first and y <= last and x >= first and x <= last
+      place[N_BEFORE + names.kind.id.cat + 1] = here and 1 or 0
+      place[N_BEFORE + courses.N_KINDS + 1] = here and 1 or 0
+      place[C] = 1
+      rows[y][x] = place
+    end
+  end
+  return weft.tensor { rows }
+end
+
+--- What channel c of frame k shows, a string a row: # for 1, o for a half or more, . for less.
+local function drawn(maps, k, c)
+  local out = {}
+  for y, row in ipairs(maps:select(2, k):select(1, 1):narrow(3, c, 1):totable()) do
+    local line = {}
+    for x, v in ipairs(row) do line[x] = v[1] > 0.99 and "#" or v[1] >= 0.5 and "o" or "." end
+    out[y] = table.concat(line)
+  end
+  return out
+end
+
+local CAT, COLOUR = N_BEFORE + names.kind.id.cat + 1, N_BEFORE + courses.N_KINDS + 1
+local function first_rows(list, n) return { unpack(list, 1, n) } end
+
+describe("maps of frames", function()
+  it("are the picture's where nothing moves", function()
+    local map = map_of(3, 5)
+    local maps = courses.maps(map, weft.tensor.zeros { 1, 2, 4 })
+    assert.are.same({ 1, 2, 8, 8, C }, maps:size())
+    for k = 1, 2 do
+      assert.is_true((maps:select(2, k) - map):abs():max():item() < 1e-6)
+    end
+  end)
+  it("have the thing where it went, the rest where it was", function()
+    local maps = courses.maps(map_of(3, 4), weft.tensor { { { 2, -1, 0, 0 }, { -4, 0, 0, 0 } } })
+    local there = { "........", "....##..", "....##..", "........" }
+    assert.are.same(there, first_rows(drawn(maps, 1, CAT), 4))
+    assert.are.same(there, first_rows(drawn(maps, 1, COLOUR), 4))
+    assert.are.same({ "........", "........", "........" }, first_rows(drawn(maps, 2, CAT), 3))
+    for k = 1, 2 do
+      assert.are.same({ "########" }, first_rows(drawn(maps, k, C), 1))
+      assert.are.same({ "...ooooo" }, { (drawn(maps, k, 1)[1]:gsub("#", "o")) })
+    end
+  end)
+  it("scale it about its middle", function()
+    local maps = courses.maps(map_of(4, 5),
+      weft.tensor { { { 0, 0, math.log(2), 0 }, { 0, 0, math.log(0.5), 0 } } })
+    local large = drawn(maps, 1, CAT)
+    assert.are.same({ "........", "........", "..oooo..", "..o##o..", "..o##o..", "..oooo..",
+      "........", "........" }, large)
+    local n = maps:narrow(5, CAT, 1):sum({ 3, 4, 5 }):totable()[1]
+    assert.is_true(n[1] > 8 and n[2] < 2, n[1] .. " " .. n[2])
+  end)
+  it("show a call by its kind, one place around", function()
+    local maps = courses.maps(map_of(4, 4), weft.tensor { { { 0, 0, 0, 1 } } })
+    assert.are.same({ "........", "........", "..###...", "..###...", "..###...", "........" },
+      first_rows(drawn(maps, 1, CAT), 6))
+    assert.are.same({ "........", "........", "........", "...#....", "........", "........" },
+      first_rows(drawn(maps, 1, COLOUR), 6))
+  end)
+  it("stay in bounds where a layout is empty", function()
+    local maps = courses.maps(weft.tensor.zeros { 1, 8, 8, C }, weft.tensor { { { 1, 1, 0, 1 } } })
+    assert.are.equal(0, maps:abs():max():item())
+  end)
+end)
+
+describe("a course", function()
+  local function foretold(logits)
+    local rows = {}
+    for k = 1, 8 do rows[k] = { k, 2 * k, 0.1 * k, logits[k] or -20 } end
+    return weft.tensor { rows }
+  end
+  local function calls(t)
+    local out = {}
+    for k, row in ipairs(t:totable()[1]) do out[k] = row[4] end
+    return table.concat(out)
+  end
+  it("is about the middle of what it was foretold for, or from its first frame", function()
+    local t = courses.of(foretold {}, { seed = 1, frames = 3 })
+    assert.are.same({ 1, 3, 4 }, t:size())
+    assert.are.equal(3, t:totable()[1][3][1])
+    local from = courses.of(foretold {}, { seed = 1, frames = 3, from_first = true }):totable()[1]
+    assert.are.same({ 0, 0, 0, 0 }, from[1])
+    assert.are.same({ 2, 4 }, { from[3][1], from[3][2] })
+    assert.is_true(math.abs(from[3][3] - 0.2) < 1e-6)
+  end)
+  it("calls for two frames, where the seed draws it", function()
+    local even = foretold { [2] = 0, [3] = 0 }
+    local seen = {}
+    for seed = 1, 40 do
+      local s = calls(courses.of(even, { seed = seed, frames = 8 }))
+      seen[s] = (seen[s] or 0) + 1
+    end
+    assert.is_true((seen["01100000"] or 0) > 8 and (seen["00110000"] or 0) > 8)
+    assert.are.equal(40, seen["01100000"] + seen["00110000"])
+    assert.are.equal("00000000", calls(courses.of(foretold {}, { seed = 3, frames = 8 })))
+  end)
+end)
+
+describe("a call that is heard too", function()
+  it("begins where the voice rises, of the frames that the words allow", function()
+    local rows = {}
+    for k = 1, 8 do rows[k] = { 0, 0, 0, (k == 2 or k == 3) and 0 or -20 } end
+    local function start(voice)
+      local t = courses.of(weft.tensor { rows }, { seed = 1, frames = 8, voice = voice })
+      for k, row in ipairs(t:totable()[1]) do if row[4] == 1 then return k end end
+    end
+    assert.are.equal(2, start { 0, 0.9, 0.9, 0.8, 0, 0, 0, 0 })
+    assert.are.equal(3, start { 0, 0.1, 0.9, 0.9, 0.9, 0, 0, 0 })
+    assert.are.equal(2, start { 0, 0.2, 0.2, 0.2, 0, 0, 1, 1 })
+  end)
+  it("is read from the layout of the sound", function()
+    local conditioner = weft.model.load("recipes/micro/weights/audio_conditioner")
+    local encoder = weft.model.load("recipes/micro/weights/audio_encoder")
+    for _, slot in ipairs { 1, 4 } do
+      local s = { events = { { voice = 6, pitch = 1, slot = slot } }, ambience = 0, seed = 3 }
+      local pixels = require("audio_data").mels { s }
+      local voice = courses.voice(conditioner, weft.normalize(encoder { pixels = pixels }.embeds))
+      assert.is_true(voice[slot + 1] > 0.5 and voice[slot] < 0.5, table.concat(voice, " "))
+    end
+  end)
+end)
+
+describe("courses of clips", function()
+  local function clip(opts) return video.sample(rng.new("courses", 1), opts) end
+  it("take a layout along to where the thing is seen", function()
+    for motion = 0, names.motion.count - 1 do
+      local v = clip { motions = { motion }, call = 0 }
+      v.scene.objects[1].jx, v.scene.objects[1].jy = 0, 0
+      local map = weft.cat({ weft.tensor.zeros { 1, 8, 8, N_BEFORE },
+        layout.of_scenes { v.scene } }, 4)
+      local maps = courses.maps(map, course.of { { clip = v, motion = names.motion[motion] } })
+      for k = 0, 7 do
+        local there = maps:select(2, k + 1):narrow(4, N_BEFORE + 1, 12):max { 4 }
+        local seen = layout.seen({ video.frame(v, k) }, 8):reshape(1, 8, 8)
+        local outside = (there * (1 - seen)):max():item()
+        assert.is_true(outside < 0.8, ("%s, frame %d: %.2f"):format(names.motion[motion], k,
+          outside))
+        assert.is_true((there * seen):sum():item() > 0.5)
+      end
+    end
+  end)
+  it("say what the words say", function()
+    local v = clip { motions = { 2 }, call = 0 }
+    v.call = 3
+    local function rows(motion, from_first)
+      return course.of { { clip = v, motion = motion, from_first = from_first } }:totable()[1]
+    end
+    assert.are.same({ 0, 0, 0, 0 }, rows("")[4])
+    assert.are.same({ 0, 0, 0, 1 }, rows("and calling early")[4])
+    assert.are.same({ 0.55 / 2, 0 }, { math.floor(rows("moving right")[5][1] * 1e4 + 0.5) / 1e4,
+      rows("moving right")[5][4] })
+    assert.are.same({ 0, 0, 0, 0 }, rows("moving right", true)[1])
+  end)
+end)
+
+describe("the part that foretells courses", function()
+  it("learns them from the words of motion", function()
+    local dir = os.tmpname()
+    os.remove(dir)
+    finally(function() os.execute("rm -rf '" .. dir .. "'") end)
+    os.execute(("mkdir -p '%s' && cp -r recipes/micro/weights/text_encoder "
+      .. "recipes/micro/weights/tokenizer '%s'"):format(dir, dir))
+    local rc, _, err = shell.weft(".", ("run --plain --threads 1 recipes/micro/train/motion.lua "
+      .. "steps=60 batch=16 out='%s' work='%s/work'"):format(dir, dir))
+    assert.are.equal(0, rc, err)
+    local losses = {}
+    for row in io.lines(dir .. "/work/log.jsonl") do
+      losses[#losses + 1] = tonumber(row:match '"off":([%d.e-]+)')
+    end
+    assert.are.equal(60, #losses)
+    local first, last = 0, 0
+    for k = 1, 10 do first, last = first + losses[k], last + losses[50 + k] end
+    assert.is_true(last < 0.5 * first, last .. " " .. first)
+    local part = weft.model.load(dir .. "/motion")
+    assert.are.equal(4 * configs.frames, part.config.out_dim)
+  end)
+end)
