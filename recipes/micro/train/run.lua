@@ -60,6 +60,10 @@ function M.trained(folder, name)
   return weft.model.load(folder .. "/" .. name, { dtype = "f32" })
 end
 
+local function write(path, text) weft.core.save_text(path, text .. "\n", true) end
+
+local function write_json(path, value) write(path, weft.json.encode(value)) end
+
 --- A trained part that is trained further, and another copy that stays. It is kept in the folder of
 -- the checkpoints at first, so that a run which goes on starts from the same.
 ---@param p { out: string, work: string }
@@ -68,6 +72,8 @@ function M.further(p, name)
   if not read_json(first .. "/config.json") then
     M.mkdir(first)
     M.trained(p.out, name):save(first)
+    local history = read_json(("%s/%s/training.json"):format(p.out, name))
+    if history then write_json(first .. "/training.json", history) end
   end
   return weft.model.load(first):to "f32", weft.model.load(first)
 end
@@ -79,8 +85,6 @@ function M.begin(p, name, seed)
   return M.model(name, seed)
 end
 
-local function write(path, text) weft.core.save_text(path, text .. "\n", true) end
-
 function read_json(path)
   local file = io.open(path)
   if not file then return nil end
@@ -88,8 +92,6 @@ function read_json(path)
   file:close()
   return value
 end
-
-local function write_json(path, value) write(path, weft.json.encode(value)) end
 
 --- List parts in the index of a folder; other trainings may list theirs meanwhile.
 local function add_to_index(folder, names)
@@ -110,9 +112,16 @@ local function command_of(recipe, params)
   return ("weft run recipes/micro/train/%s %s"):format(recipe, table.concat(words, " "))
 end
 
+--- What made the weights that a part went on from: the command and its last step, and those before
+-- it; nil for none.
+local function history_before(name)
+  local history = read_json(("%s/%s_before/training.json"):format(stage.params.work, name))
+  return history and { command = history.command, step = history.step, before = history.before }
+end
+
 --- How a part was made, as it stands beside its weights: the command, the recipe and its
 -- parameters, and rows of the log, evenly spread.
-local function write_history(folder)
+local function write_history(folder, name)
   local recipe, params = weft.config.recipe, {}
   for k, v in pairs(stage.params) do
     if k ~= "out" and k ~= "work" and k ~= "stop" then params[k] = v end
@@ -124,7 +133,7 @@ local function write_history(folder)
   write_json(folder .. "/training.json", {
     command = recipe and command_of(recipe.name, params), recipe = recipe and recipe.name,
     params = params, step = stage.step, log = rows,
-    engine = "weft " .. weft.version, level = weft.core.cpu_level(),
+    engine = "weft " .. weft.version, level = weft.core.cpu_level(), before = history_before(name),
   })
 end
 
@@ -138,7 +147,7 @@ function M.write(folder, name, model, keys)
     for k, v in pairs(keys) do config[k] = v end
     write_json(path, config)
   end
-  write_history(folder .. "/" .. name)
+  write_history(folder .. "/" .. name, name)
 end
 
 --- The same for a part of the small model, which the folder's index lists.
