@@ -2,7 +2,10 @@
 --
 --   weft run recipes/micro/store.lua part=language_model,unet dtype=q8 out=models/small
 --   weft run recipes/micro/store.lua part=all dtype=q8 from=models/small out=models/small
+--   weft run recipes/micro/store.lua part=unet from=models/before with=models/after out=models/mean
 --
+-- Two states of one training are often at their best half way between: with `with`, the mean of the
+-- values of both folders is stored (model soups, arXiv 2203.05482); the history is that of `with`.
 -- Prints what a part's file takes before and after, and how far its values moved: the root mean
 -- square of the change over that of the values. A part is read from `from` and written with its
 -- history into `out`; its folder's other files and the index are not touched.
@@ -16,6 +19,7 @@ local p = weft.params {
   part = { "language_model", help = "names of parts, with commas; all for all of them" },
   dtype = { "q8", choices = { "f32", "f16", "bf16", "q8" } },
   from = { "recipes/micro/weights", path = true, help = "folder of the weights" },
+  with = { "", path = true, help = "another folder of them: the mean of both is stored" },
   out = { "models/small", help = "folder to write them into" },
 }
 
@@ -58,21 +62,43 @@ local function change(before, after)
   return math.sqrt(moved / all)
 end
 
-local function copy(from, to)
-  local file = from ~= to and io.open(from, "rb")
-  if not file then return end
-  weft.core.save_text(to, file:read "*a", true)
+local function history_of(folder)
+  local file = io.open(folder .. "/training.json", "rb")
+  if not file then return nil end
+  local text = file:read "*a"
   file:close()
+  return weft.json.decode(text)
+end
+
+--- Write the history of `from`, and what the mean was taken with.
+local function keep_history(from, other, to)
+  local history = history_of(from)
+  if not history then return end
+  local with = other and history_of(other)
+  history.mean_with = with and { command = with.command, step = with.step } or history.mean_with
+  weft.core.save_text(to .. "/training.json", weft.json.encode(history) .. "\n", true)
+end
+
+--- A part with the mean of its values and those of the other folder's.
+local function mean(from, other)
+  local model, values = weft.model.load(from):to "f32", {}
+  for name, t in weft.model.load(other, { dtype = "f32" }):parameters() do values[name] = t end
+  for name, t in model:parameters() do
+    if not values[name] then error(("%s: has no '%s' as %s has"):format(other, name, from), 0) end
+    weft.scope(function() t:copy_((t + values[name]) * 0.5) end)
+  end
+  return model
 end
 
 local function store(name)
   local from, to = p.from .. "/" .. name, p.out .. "/" .. name
+  local other = p.with ~= "" and p.with .. "/" .. name or nil
   local file, n_before = find_file(from)
   if not file then error(from .. ": holds no file of weights", 0) end
-  local model = weft.model.load(from)
+  local model = other and mean(from, other) or weft.model.load(from)
   run.mkdir(to)
   model:save(to, { dtype = p.dtype, file = file })
-  copy(from .. "/training.json", to .. "/training.json")
+  keep_history(other or from, other and from, to)
   local _, n_after = find_file(to)
   print(("%-20s %9d -> %9d bytes  change %.5f"):format(name, n_before, n_after,
     change(model, weft.model.load(to))))

@@ -235,7 +235,7 @@ describe("recipes/micro/store.lua", function()
   it("stores a part in 8 bits", function()
     local dir = micro.temp()
     micro.make(dir .. "/m", { narrow = true, language = true })
-    micro.write(dir .. "/m/language_model/training.json", "{}")
+    micro.write(dir .. "/m/language_model/training.json", '{"step":4}')
     local rc, out, err = shell.weft(".", ("run --plain recipes/micro/store.lua from=%s/m out=%s/s "
       .. "part=language_model,unet"):format(dir, dir))
     assert.are.equal(0, rc, err)
@@ -244,7 +244,31 @@ describe("recipes/micro/store.lua", function()
     assert.are.equal("llama", lm.arch)
     assert.are.equal("i8",
       T.load(dir .. "/s/language_model/model.safetensors")["model.embed_tokens.weight"].dtype)
-    assert.are.equal("{}", shell.read(dir .. "/s/language_model/training.json"))
+    assert.are.same({ step = 4 },
+      weft.json.decode(shell.read(dir .. "/s/language_model/training.json")))
+    micro.remove(dir)
+  end)
+
+  it("stores the mean of two states of a part, and says of which", function()
+    local dir = micro.temp()
+    micro.make(dir .. "/a", { narrow = true })
+    micro.write(dir .. "/a/unet/training.json", '{"step":4,"command":"first"}')
+    os.execute(("cp -r %s/a %s/b"):format(dir, dir))
+    local b = weft.model.load(dir .. "/b/unet"):to "f32"
+    for _, t in b:parameters() do t:copy_(t * 3) end
+    b:save(dir .. "/b/unet")
+    micro.write(dir .. "/b/unet/training.json", '{"step":9,"command":"then"}')
+    local rc, _, err = shell.weft(".", ("run --plain recipes/micro/store.lua from=%s/a with=%s/b "
+      .. "out=%s/s part=unet dtype=f32"):format(dir, dir, dir))
+    assert.are.equal(0, rc, err)
+    local was = {}
+    for name, t in weft.model.load(dir .. "/a/unet"):parameters() do was[name] = t:to "f32" end
+    for name, t in weft.model.load(dir .. "/s/unet"):parameters() do
+      local off = (t - was[name] * 2):abs():max():item()
+      assert.is_true(off <= 2e-3 * was[name]:abs():max():item(), name)
+    end
+    assert.are.same({ step = 9, command = "then", mean_with = { step = 4, command = "first" } },
+      weft.json.decode(shell.read(dir .. "/s/unet/training.json")))
     micro.remove(dir)
   end)
 end)
