@@ -62,13 +62,7 @@ local function change(before, after)
   return math.sqrt(moved / all)
 end
 
-local function history_of(folder)
-  local file = io.open(folder .. "/training.json", "rb")
-  if not file then return nil end
-  local text = file:read "*a"
-  file:close()
-  return weft.json.decode(text)
-end
+local function history_of(folder) return run.read_json(folder .. "/training.json") end
 
 --- Write the history of `from`, and what the mean was taken with.
 local function keep_history(from, other, to)

@@ -3,8 +3,8 @@ package.path = "./tests/lib/?.lua;./recipes/micro/?.lua;./recipes/micro/train/?.
   .. package.path
 local weft = require "weft"
 local configs = require "configs"
-local course = require "courses"
-local courses = require "weft.pipeline.micro_course"
+local courses = require "courses"
+local micro_course = require "weft.pipeline.micro_course"
 local layout = require "layout"
 local names = require "world.names"
 local rng = require "world.rng"
@@ -12,7 +12,7 @@ local shell = require "shell"
 local video = require "world.video"
 
 local N_BEFORE = 32
-local C = N_BEFORE + courses.N_OF_THINGS + courses.N_OF_GROUND
+local C = N_BEFORE + micro_course.N_OF_THINGS + micro_course.N_OF_GROUND
 
 --- A map [1,8,8,C] with a cat of some size at rows and columns first ... last.
 local function map_of(first, last)
@@ -24,7 +24,7 @@ local function map_of(first, last)
       for c = 1, C do place[c] = c <= N_BEFORE and x / 8 or 0 end
       local here = y >= first and y <= last and x >= first and x <= last
       place[N_BEFORE + names.kind.id.cat + 1] = here and 1 or 0
-      place[N_BEFORE + courses.N_KINDS + 1] = here and 1 or 0
+      place[N_BEFORE + micro_course.N_KINDS + 1] = here and 1 or 0
       place[C] = 1
       rows[y][x] = place
     end
@@ -43,20 +43,21 @@ local function drawn(maps, k, c)
   return out
 end
 
-local CAT, COLOUR = N_BEFORE + names.kind.id.cat + 1, N_BEFORE + courses.N_KINDS + 1
+local CAT, COLOUR = N_BEFORE + names.kind.id.cat + 1, N_BEFORE + micro_course.N_KINDS + 1
 local function first_rows(list, n) return { unpack(list, 1, n) } end
 
 describe("maps of frames", function()
   it("are the picture's where nothing moves", function()
     local map = map_of(3, 5)
-    local maps = courses.maps(map, weft.tensor.zeros { 1, 2, 4 })
+    local maps = micro_course.maps(map, weft.tensor.zeros { 1, 2, 4 })
     assert.are.same({ 1, 2, 8, 8, C }, maps:size())
     for k = 1, 2 do
       assert.is_true((maps:select(2, k) - map):abs():max():item() < 1e-6)
     end
   end)
   it("have the thing where it went, the rest where it was", function()
-    local maps = courses.maps(map_of(3, 4), weft.tensor { { { 2, -1, 0, 0 }, { -4, 0, 0, 0 } } })
+    local maps = micro_course.maps(map_of(3, 4),
+      weft.tensor { { { 2, -1, 0, 0 }, { -4, 0, 0, 0 } } })
     local there = { "........", "....##..", "....##..", "........" }
     assert.are.same(there, first_rows(drawn(maps, 1, CAT), 4))
     assert.are.same(there, first_rows(drawn(maps, 1, COLOUR), 4))
@@ -67,7 +68,7 @@ describe("maps of frames", function()
     end
   end)
   it("scale it about its middle", function()
-    local maps = courses.maps(map_of(4, 5),
+    local maps = micro_course.maps(map_of(4, 5),
       weft.tensor { { { 0, 0, math.log(2), 0 }, { 0, 0, math.log(0.5), 0 } } })
     local large = drawn(maps, 1, CAT)
     assert.are.same({ "........", "........", "..oooo..", "..o##o..", "..o##o..", "..oooo..",
@@ -76,14 +77,15 @@ describe("maps of frames", function()
     assert.is_true(n[1] > 8 and n[2] < 2, n[1] .. " " .. n[2])
   end)
   it("show a call by its kind, one place around", function()
-    local maps = courses.maps(map_of(4, 4), weft.tensor { { { 0, 0, 0, 1 } } })
+    local maps = micro_course.maps(map_of(4, 4), weft.tensor { { { 0, 0, 0, 1 } } })
     assert.are.same({ "........", "........", "..###...", "..###...", "..###...", "........" },
       first_rows(drawn(maps, 1, CAT), 6))
     assert.are.same({ "........", "........", "........", "...#....", "........", "........" },
       first_rows(drawn(maps, 1, COLOUR), 6))
   end)
   it("stay in bounds where a layout is empty", function()
-    local maps = courses.maps(weft.tensor.zeros { 1, 8, 8, C }, weft.tensor { { { 1, 1, 0, 1 } } })
+    local maps = micro_course.maps(weft.tensor.zeros { 1, 8, 8, C },
+      weft.tensor { { { 1, 1, 0, 1 } } })
     assert.are.equal(0, maps:abs():max():item())
   end)
 end)
@@ -100,10 +102,11 @@ describe("a course", function()
     return table.concat(out)
   end
   it("is about the middle of what it was foretold for, or from its first frame", function()
-    local t = courses.of(foretold {}, { seed = 1, frames = 3 })
+    local t = micro_course.of(foretold {}, { seed = 1, frames = 3 })
     assert.are.same({ 1, 3, 4 }, t:size())
     assert.are.equal(3, t:totable()[1][3][1])
-    local from = courses.of(foretold {}, { seed = 1, frames = 3, from_first = true }):totable()[1]
+    local from = micro_course.of(foretold {},
+      { seed = 1, frames = 3, from_first = true }):totable()[1]
     assert.are.same({ 0, 0, 0, 0 }, from[1])
     assert.are.same({ 2, 4 }, { from[3][1], from[3][2] })
     assert.is_true(math.abs(from[3][3] - 0.2) < 1e-6)
@@ -112,12 +115,12 @@ describe("a course", function()
     local even = foretold { [2] = 0, [3] = 0 }
     local seen = {}
     for seed = 1, 40 do
-      local s = calls(courses.of(even, { seed = seed, frames = 8 }))
+      local s = calls(micro_course.of(even, { seed = seed, frames = 8 }))
       seen[s] = (seen[s] or 0) + 1
     end
     assert.is_true((seen["01100000"] or 0) > 8 and (seen["00110000"] or 0) > 8)
     assert.are.equal(40, seen["01100000"] + seen["00110000"])
-    assert.are.equal("00000000", calls(courses.of(foretold {}, { seed = 3, frames = 8 })))
+    assert.are.equal("00000000", calls(micro_course.of(foretold {}, { seed = 3, frames = 8 })))
   end)
 end)
 
@@ -126,12 +129,26 @@ describe("a call that is heard too", function()
     local rows = {}
     for k = 1, 8 do rows[k] = { 0, 0, 0, (k == 2 or k == 3) and 0 or -20 } end
     local function start(voice)
-      local t = courses.of(weft.tensor { rows }, { seed = 1, frames = 8, voice = voice })
+      local t = micro_course.of(weft.tensor { rows }, { seed = 1, frames = 8, voice = voice })
       for k, row in ipairs(t:totable()[1]) do if row[4] == 1 then return k end end
     end
     assert.are.equal(2, start { 0, 0.9, 0.9, 0.8, 0, 0, 0, 0 })
     assert.are.equal(3, start { 0, 0.1, 0.9, 0.9, 0.9, 0, 0, 0 })
     assert.are.equal(2, start { 0, 0.2, 0.2, 0.2, 0, 0, 1, 1 })
+  end)
+  it("is told to the video that is made beside the sound, and to no other", function()
+    local m, of, told = weft.load "micro", micro_course.of, nil
+    finally(function() micro_course.of = of end)
+    micro_course.of = function(foretold, o)
+      told = o
+      return of(foretold, o)
+    end
+    local prompt = { "a small red cat in the snow moving left and calling early", seed = 1,
+      steps = 1, progress = false }
+    m:generate(weft.with(prompt, { to = { "video", "audio" } }))
+    assert.are.equal(8, #told.voice)
+    m:video(prompt)
+    assert.is_nil(told.voice)
   end)
   it("is read from the layout of the sound", function()
     local conditioner = weft.model.load("recipes/micro/weights/audio_conditioner")
@@ -139,7 +156,8 @@ describe("a call that is heard too", function()
     for _, slot in ipairs { 1, 4 } do
       local s = { events = { { voice = 6, pitch = 1, slot = slot } }, ambience = 0, seed = 3 }
       local pixels = require("audio_data").mels { s }
-      local voice = courses.voice(conditioner, weft.normalize(encoder { pixels = pixels }.embeds))
+      local feature = weft.normalize(encoder { pixels = pixels }.embeds)
+      local voice = micro_course.voice(conditioner, feature)
       assert.is_true(voice[slot + 1] > 0.5 and voice[slot] < 0.5, table.concat(voice, " "))
     end
   end)
@@ -153,22 +171,32 @@ describe("courses of clips", function()
       v.scene.objects[1].jx, v.scene.objects[1].jy = 0, 0
       local map = weft.cat({ weft.tensor.zeros { 1, 8, 8, N_BEFORE },
         layout.of_scenes { v.scene } }, 4)
-      local maps = courses.maps(map, course.of { { clip = v, motion = names.motion[motion] } })
+      local maps = micro_course.maps(map,
+        courses.of { { clip = v, motion = names.motion[motion] } })
       for k = 0, 7 do
         local there = maps:select(2, k + 1):narrow(4, N_BEFORE + 1, 12):max { 4 }
         local seen = layout.seen({ video.frame(v, k) }, 8):reshape(1, 8, 8)
         local outside = (there * (1 - seen)):max():item()
+        -- between two places it lies on both; what is seen is cut where it all but reaches a middle
         assert.is_true(outside < 0.8, ("%s, frame %d: %.2f"):format(names.motion[motion], k,
           outside))
         assert.is_true((there * seen):sum():item() > 0.5)
       end
     end
   end)
+  it("call for as many frames as the pipeline's do", function()
+    for call = video.FIRST_CALL, video.LAST_CALL do
+      local v, n = clip { call = 0 }, 0
+      v.call = call
+      for k = 0, video.N_FRAMES - 1 do n = n + (video.frame(v, k).objects[1].calling and 1 or 0) end
+      assert.are.equal(micro_course.CALL_FRAMES, n)
+    end
+  end)
   it("say what the words say", function()
     local v = clip { motions = { 2 }, call = 0 }
     v.call = 3
     local function rows(motion, from_first)
-      return course.of { { clip = v, motion = motion, from_first = from_first } }:totable()[1]
+      return courses.of { { clip = v, motion = motion, from_first = from_first } }:totable()[1]
     end
     assert.are.same({ 0, 0, 0, 0 }, rows("")[4])
     assert.are.same({ 0, 0, 0, 1 }, rows("and calling early")[4])

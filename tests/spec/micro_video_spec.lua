@@ -1,13 +1,16 @@
 --- m:video of the small model with random weights, and the training that makes its weights.
-package.path = "./recipes/micro/?.lua;./recipes/micro/train/?.lua;" .. package.path
+package.path = "./tests/lib/?.lua;./recipes/micro/?.lua;./recipes/micro/train/?.lua;"
+  .. package.path
 
 local weft = require "weft"
 local captions = require "world.video_caption"
 local caption = require "world.caption"
 local configs = require "configs"
 local micro = require "weft.pipeline.micro"
+local micro_course = require "weft.pipeline.micro_course"
 local micro_video = require "weft.pipeline.micro_video"
 local names = require "world.names"
+local shell = require "shell"
 local tokenizer = require "weft.tokenizer"
 local video = require "world.video"
 
@@ -139,6 +142,32 @@ describe("m:video", function()
     end
     assert.is_true(both(TEXT) > 1e-4)
     assert.are.equal(0, both "a small red cat in the snow")
+    local of, from_first = micro_course.of, nil
+    finally(function() micro_course.of = of end)
+    micro_course.of = function(foretold, o)
+      from_first = o.from_first
+      return of(foretold, o)
+    end
+    local function told(prompt)
+      with:video(weft.with(prompt, { seed = 3, steps = 1, progress = false }))
+      return from_first
+    end
+    local first = make()[1]
+    assert.is_true(told { first, "moving left" })
+    assert.is_false(told { first, "moving left", concat = false })
+    assert.is_false(told { first, TEXT })
+  end)
+  it("moves the maps of the branch of the prompt alone", function()
+    local with = micro.new("micro", weft.with(m.parts, { motion = part("motion", 11) }))
+    local maps, reach = micro_course.maps, {}
+    finally(function() micro_course.maps = maps end)
+    micro_course.maps = function(map, course)
+      reach[#reach + 1] = course:abs():max():item()
+      return maps(map, course)
+    end
+    with:video { TEXT, seed = 3, steps = 1, guidance = 2, progress = false }
+    assert.is_true(reach[1] > 0)
+    assert.are.same({ 0, 0 }, { reach[2], reach[3] })
   end)
   it("has the negative prompt in every branch where the code has it", function()
     local paper = make { TEXT, negative = "blue" }
@@ -198,6 +227,25 @@ describe("the training", function()
     assert.are.equal("dir", require("weft.host").stat(made))
     assert.truthy(error_of(require("run").mkdir, folder .. "/unet/config.json/below")
       :find("config.json", 1, true))
+  end)
+  it("shows the denoiser maps that follow the clips", function()
+    local recipe = folder .. "/watched.lua"
+    local file = assert(io.open(recipe, "w"))
+    file:write [[
+      local micro_video = require "weft.pipeline.micro_video"
+      local denoise = micro_video.denoise
+      micro_video.denoise = function(unet, sample, t, source, c)
+        local apart = (c.map:select(2, 1) - c.map:select(2, 8)):abs():max():item()
+        print("ends apart by " .. apart)
+        return denoise(unet, sample, t, source, c)
+      end
+      dofile "recipes/micro/train/unet_video.lua"
+    ]]
+    file:close()
+    local rc, out, err = shell.weft(".", ("run --plain '%s' steps=1 batch=6 out='%s' "
+      .. "work='%s/watched'"):format(recipe, folder, folder))
+    assert.are.equal(0, rc, err)
+    assert.is_true(tonumber(out:match "ends apart by (%S+)") > 0.1, out)
   end)
   it("moves what lies over frames alone while the rest is frozen", function()
     local command = "./weft run --threads 1 recipes/micro/train/unet_video.lua steps=2 batch=1 "

@@ -8,7 +8,7 @@
 -- thing (micro_course), which the maps of the frames follow.
 local core = require "weft.core"
 local check = require "weft.check"
-local courses = require "weft.pipeline.micro_course"
+local micro_course = require "weft.pipeline.micro_course"
 local image = require "weft.image"
 local media = require "weft.pipeline.micro_media"
 local ops = require "weft.ops"
@@ -109,10 +109,11 @@ end
 local function map_of(model, o, words, from_first, heard)
   local _, motion = M.split(words)
   if motion == "" or not model.parts.motion then return nil end
-  local foretold = courses.foretell(model.parts.motion, prompts.words(model, motion))
-  local course = courses.of(foretold, { seed = o.seed, frames = o.frames, from_first = from_first,
-    voice = heard and courses.voice(model.parts.audio_conditioner, heard) })
-  return function(map, is_said) return courses.maps(map, is_said and course or course * 0) end
+  local foretold = micro_course.foretell(model.parts.motion, prompts.words(model, motion))
+  local voice = heard and micro_course.voice(model.parts.audio_conditioner, heard)
+  local course = micro_course.of(foretold,
+    { seed = o.seed, frames = o.frames, from_first = from_first, voice = voice })
+  return function(map, is_said) return micro_course.maps(map, is_said and course or course * 0) end
 end
 
 local function sample(model, o, wanted)

@@ -1,7 +1,7 @@
 --- Courses of clips, as weft.pipeline.micro_course foretells them.
 local weft = require "weft"
 local configs = require "configs"
-local courses = require "weft.pipeline.micro_course"
+local micro_course = require "weft.pipeline.micro_course"
 local labels = require "labels"
 local render = require "world.render"
 local video = require "world.video"
@@ -11,10 +11,10 @@ local M = {}
 local PLACE_PX = render.SIDE_PX / configs.map_size
 
 for _, f in ipairs(labels.PLACE) do
-  if f.name == "kind" then assert(f.count == courses.N_KINDS) end
-  if f.name == "place" then assert(f.first == courses.N_OF_THINGS) end
+  if f.name == "kind" then assert(f.count == micro_course.N_KINDS) end
+  if f.name == "place" then assert(f.first == micro_course.N_OF_THINGS) end
 end
-assert(labels.PLACE.width == courses.N_OF_THINGS + courses.N_OF_GROUND)
+assert(labels.PLACE.width == micro_course.N_OF_THINGS + micro_course.N_OF_GROUND)
 
 --- The course of a clip, as far as words say it: a row a frame.
 ---@param words string      what its motion is told by; "" for nothing

@@ -7,8 +7,8 @@ package.path = "./recipes/micro/?.lua;./recipes/micro/train/?.lua;" .. package.p
 
 local weft = require "weft"
 local captions = require "world.video_caption"
-local course = require "courses"
-local courses = require "weft.pipeline.micro_course"
+local courses = require "courses"
+local micro_course = require "weft.pipeline.micro_course"
 local data = require "data"
 local micro_video = require "weft.pipeline.micro_video"
 local new_learner = require "learner"
@@ -36,7 +36,7 @@ local function batch(i)
     words[k] = select(2, micro_video.split(captions.sample(clips[k], r)))
     told[k] = { clip = clips[k], motion = words[k] }
   end
-  return words, course.of(told):narrow(3, 1, 3), course.starts(clips)
+  return words, courses.of(told):narrow(3, 1, 3), courses.starts(clips)
 end
 
 local function step(i)
@@ -44,7 +44,7 @@ local function step(i)
   local ids, mask = data.text_ids(tok, words)
   local states = text { ids = ids }.hidden
   local loss, grads, off, calls = weft.grad(function()
-    local y = courses.foretell(motion, states, mask)
+    local y = micro_course.foretell(motion, states, mask)
     local off = (y:narrow(3, 1, 3) - moves):square():mean()
     local logits = y:narrow(3, 4, 1):reshape(p.batch, -1)
     local calls = (weft.softplus(logits) - logits * starts):mean()

@@ -93,6 +93,9 @@ function read_json(path)
   return value
 end
 
+--- The value of a JSON file; nil where there is none.
+M.read_json = read_json
+
 --- List parts in the index of a folder; other trainings may list theirs meanwhile.
 local function add_to_index(folder, names)
   local path = folder .. "/model_index.json"

@@ -14,8 +14,8 @@ local ffi = require "ffi"
 local weft = require "weft"
 local captions = require "world.video_caption"
 local configs = require "configs"
-local course = require "courses"
-local courses = require "weft.pipeline.micro_course"
+local courses = require "courses"
+local micro_course = require "weft.pipeline.micro_course"
 local data = require "data"
 local diffusion = require "diffusion"
 local layout = require "layout"
@@ -38,7 +38,7 @@ local tok = run.tokenizer(p.out)
 local image, text = run.trained(p.out, "image_encoder"), run.trained(p.out, "text_encoder")
 local vae, conditioner = run.trained(p.out, "vae"), run.trained(p.out, "conditioner")
 local scheduler = weft.sampler.from_config(configs.parts.scheduler)
-local unet = p.more == 1 and run.begin(p, "unet_video", p.seed)
+local unet = p.more == 1 and run.further(p, "unet_video")
   or weft.model.inflate(run.trained(p.out, "unet"), configs.parts.unet_video.config,
     { seed = p.seed })
 local params = train.parameters(unet)
@@ -128,7 +128,7 @@ local function prepare(i)
   local ids, mask = data.text_ids(tok, words)
   local c = parts.condition(conditioner, features(examples, pixels, seed),
     text { ids = ids }.hidden, mask)
-  c.map = courses.maps(c.map, course.of(examples))
+  c.map = micro_course.maps(c.map, courses.of(examples))
   return {
     sample = sample, v = v, t = t, weights = weights(examples), c = c,
     source = z:narrow(2, 1, 1) * weft.tensor(has_source),
