@@ -1,7 +1,6 @@
 --- Batches of the small world's sounds as tensors, beside the pictures and texts of `data`. Batch
 -- `step` of a stage is a pure function of the two.
 local caption = require "world.sound_caption"
-local edit = require "world.sound_edit"
 local hearing = require "world.hearing"
 local links = require "world.links"
 local music = require "world.music"
@@ -9,12 +8,17 @@ local names = require "world.names"
 local rng = require "world.rng"
 local scene = require "world.scene"
 local sound = require "world.sound"
+local sound_tasks = require "world.sound_tasks"
 
 local M = {}
 
 local MUSIC = 0.15                 -- share of music among sounds
 local REVERSED, LOUDER = 0.08, 0.12
 local SEEDS = 2 ^ 31
+
+-- Share of the denoiser's examples that have a source, and of those the share of named edits; the
+-- others are changes that are shown by example.
+local SOURCES, EDITS = 0.6, 0.65
 
 --- What models hear of sounds or music: f32 [n,64,64,1].
 function M.mels(records) return hearing.of(records):unsqueeze(4) end
@@ -150,9 +154,9 @@ end
 ---@return micro.Example
 function M.example(r)
   local e = {}
-  if r:chance(0.45) then
-    local pair = edit.sample(r)
-    e.source, e.target = pair.source, pair.target
+  if r:chance(SOURCES) then
+    local task = (r:chance(EDITS) and sound_tasks.sound_edit or sound_tasks.sound_exemplar)(r)
+    e.source, e.target = task.media[task.source], task.audio
   else
     e.target = M.draw(r, { defect = 0.1 })
   end

@@ -4,17 +4,19 @@ local ffi = require "ffi"
 local weft = require "weft"
 local caption = require "world.caption"
 local configs = require "configs"
-local edit = require "world.edit"
 local render = require "world.render"
 local rng = require "world.rng"
 local scene = require "world.scene"
-local video = require "world.video"
+local sound_tasks = require "world.sound_tasks"
+local tasks = require "world.tasks"
 
 local M = {}
 
--- Share of examples that go on from a frame of a video to the next, and of calls in those.
-local NEXT_FRAMES, CALLS = 0.12, 0.8
-
+-- Share of the denoiser's examples that have a source, and how often each task gives it.
+local SOURCES = 0.7
+local TASKS = { tasks.edit, tasks.exemplar, tasks.next, tasks.compose, sound_tasks.took_place,
+  sound_tasks.next_frame }
+local TASK_WEIGHTS = { 44, 22, 10, 6, 8, 10 }
 --- Pictures of scenes: f32 [n,64,64,3] in -1 ... 1.
 ---@param scenes world.Scene[]
 function M.pictures(scenes)
@@ -96,19 +98,11 @@ end
 ---@field feature "image"|"audio"|"text"|"partial"|"none"  where the condition comes from
 ---@field caption string        the text of a text feature
 
---- A frame of a video beside the one before it; where a creature calls, that of the call.
-local function next_frame(r)
-  local v = video.sample(r, { call = CALLS })
-  local k = v.call and v.call + r:int(2) or 1 + r:int(video.N_FRAMES - 1)
-  return { source = video.frame(v, k - 1), target = video.frame(v, k) }
-end
-
---- What a picture is made from, and the picture: half of them have no source.
+--- What a picture is made from, and the picture: a third of them have no source.
 local function source_and_target(r)
-  if r:chance(NEXT_FRAMES) then return next_frame(r) end
-  if not r:chance(0.45) then return { target = scene.sample(r, { quality = 0.1 }) } end
-  local pair = edit.sample(r)
-  return { source = pair.source, target = pair.target }
+  if not r:chance(SOURCES) then return { target = scene.sample(r, { quality = 0.1 }) } end
+  local task = TASKS[r:weighted(TASK_WEIGHTS)](r)
+  return { source = task.media[task.source], target = task.image }
 end
 
 --- One training example of the denoiser.
