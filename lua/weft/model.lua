@@ -5,6 +5,8 @@
 local core = require "weft.core"
 local check = require "weft.check"
 local json = require "weft.json"
+local ops = require "weft.ops"
+local tensor = require "weft.tensor"
 
 local M = {}
 ---@class weft.Model
@@ -252,21 +254,33 @@ function M.new(arch, config, opts)
     opts.seed or require("weft").seed())
 end
 
---- A video model that draws every frame as a picture model does: it has all its parameters, by
--- name, and what lies over frames starts fresh, which changes nothing until it is trained.
----@param picture weft.Model  "unet2d"
----@param config table        of the "unet3d"; sizes as the picture model's
+--- The weight [O,3,3,C] of a first convolution with n input channels, those beyond C being zero.
+local function widened(weight, n)
+  local sizes = weight:size()
+  sizes[4] = n - sizes[4]
+  if sizes[4] <= 0 then return weight end
+  return ops.cat({ weight, tensor.zeros(sizes, { device = weight.device }) }, 4)
+end
+
+--- A video model that draws every frame as another model draws pictures, or frames: it has all its
+-- parameters, by name. What lies over frames, where the other has none, starts fresh, and so does
+-- what reads input channels that the other has not; neither changes anything until it is trained.
+---@param other weft.Model    "unet2d" or "unet3d"
+---@param config table        of the "unet3d"; sizes as the other model's, no fewer input channels
 ---@param opts? { seed: integer }
-function M.inflate(picture, config, opts)
+function M.inflate(other, config, opts)
   local video = M.new("unet3d", config, opts)
   local shapes = {}
-  for name, t in video:parameters() do shapes[name] = table.concat(t:size(), ",") end
-  for name, t in picture:parameters() do
-    if shapes[name] ~= table.concat(t:size(), ",") then
+  for name, t in video:parameters() do shapes[name] = t:size() end
+  for name, t in other:parameters() do
+    local want = shapes[name]
+    t = t:to "f32"
+    if name == "conv_in.weight" and want then t = widened(t, want[4]) end
+    if not want or table.concat(want, ",") ~= table.concat(t:size(), ",") then
       check.fail("inflate: %s is [%s] in the picture model, the video model has %s", name,
-        table.concat(t:size(), ","), shapes[name] and "[" .. shapes[name] .. "]" or "none")
+        table.concat(t:size(), ","), want and "[" .. table.concat(want, ",") .. "]" or "none")
     end
-    video:set(name, t:to "f32")
+    video:set(name, t)
   end
   return video
 end
