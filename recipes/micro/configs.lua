@@ -161,12 +161,14 @@ local function projector(from, hidden, to)
 end
 
 --- The denoiser of videos: that of pictures with layers over frames, whose attention reads the
--- context too; a frame's number is embedded beside the time. Trained from the weights of `unet`.
+-- context too; a frame's number is embedded beside the time, and the map has one channel more, of
+-- calls. Trained from the weights of `unet`.
 local function unet_video(d)
   local config = unet(d, M.layout_channels.picture, d.unet_layers).config
   local down, up = levels(d, "3D")
   for key, value in pairs {
-    _class_name = "UNet3DConditionModel", mid_block_type = "UNetMidBlock3DCrossAttn",
+    _class_name = "UNet3DConditionModel", in_channels = config.in_channels + 1,
+    mid_block_type = "UNetMidBlock3DCrossAttn",
     down_block_types = down, up_block_types = up,
     attention_head_dim = 24,              -- the width of a head: as many heads as of pictures
     temporal_conv_layers = 1, temporal_cross_attention = true, transformer_in = false,

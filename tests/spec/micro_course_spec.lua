@@ -11,6 +11,7 @@ local rng = require "world.rng"
 local shell = require "shell"
 local video = require "world.video"
 
+-- Channels of a picture's map; those of frames have one more.
 local N_BEFORE = 32
 local C = N_BEFORE + micro_course.N_OF_THINGS + micro_course.N_OF_GROUND
 
@@ -50,10 +51,12 @@ describe("maps of frames", function()
   it("are the picture's where nothing moves", function()
     local map = map_of(3, 5)
     local maps = micro_course.maps(map, weft.tensor.zeros { 1, 2, 4 })
-    assert.are.same({ 1, 2, 8, 8, C }, maps:size())
+    assert.are.same({ 1, 2, 8, 8, C + 1 }, maps:size())
     for k = 1, 2 do
-      assert.is_true((maps:select(2, k) - map):abs():max():item() < 1e-6)
+      local seen = maps:select(2, k):narrow(4, 1, C)
+      assert.is_true((seen - map):abs():max():item() < 1e-6)
     end
+    assert.are.equal(0, maps:narrow(5, C + 1, 1):abs():max():item())
   end)
   it("have the thing where it went, the rest where it was", function()
     local maps = micro_course.maps(map_of(3, 4),
@@ -76,12 +79,17 @@ describe("maps of frames", function()
     local n = maps:narrow(5, CAT, 1):sum({ 3, 4, 5 }):totable()[1]
     assert.is_true(n[1] > 8 and n[2] < 2, n[1] .. " " .. n[2])
   end)
-  it("show a call by its kind, one place around", function()
-    local maps = micro_course.maps(map_of(4, 4), weft.tensor { { { 0, 0, 0, 1 } } })
-    assert.are.same({ "........", "........", "..###...", "..###...", "..###...", "........" },
-      first_rows(drawn(maps, 1, CAT), 6))
-    assert.are.same({ "........", "........", "........", "...#....", "........", "........" },
-      first_rows(drawn(maps, 1, COLOUR), 6))
+  it("show the arcs of a call, on the side that has more room, and a larger thing", function()
+    local course = weft.tensor { { { 0, 0, 0, 1 }, { 0, 0, 0, 0 }, { 4, 3, 0, 1 } } }
+    local maps = micro_course.maps(map_of(2, 3), course)
+    local function arcs(k) return drawn(maps, k, C + 1) end
+    assert.are.same({ "...##...", "..###...", "..###...", "...##...", "........" },
+      first_rows(arcs(1), 5))
+    assert.are.same({ "........", "........", "........", "...##...", "...###..", "...###..",
+      "...##...", "........" }, arcs(3))
+    assert.are.equal(0, maps:select(2, 2):narrow(4, C + 1, 1):max():item())
+    local n = maps:narrow(5, CAT, 1):sum({ 3, 4, 5 }):totable()[1]
+    assert.is_true(n[1] > 1.2 * n[2], n[1] / n[2])
   end)
   it("stay in bounds where a layout is empty", function()
     local maps = micro_course.maps(weft.tensor.zeros { 1, 8, 8, C },
@@ -150,15 +158,21 @@ describe("a call that is heard too", function()
     m:video(prompt)
     assert.is_nil(told.voice)
   end)
-  it("is read from the layout of the sound", function()
-    local conditioner = weft.model.load("recipes/micro/weights/audio_conditioner")
-    local encoder = weft.model.load("recipes/micro/weights/audio_encoder")
-    for _, slot in ipairs { 1, 4 } do
-      local s = { events = { { voice = 6, pitch = 1, slot = slot } }, ambience = 0, seed = 3 }
-      local pixels = require("audio_data").mels { s }
-      local feature = weft.normalize(encoder { pixels = pixels }.embeds)
-      local voice = micro_course.voice(conditioner, feature)
-      assert.is_true(voice[slot + 1] > 0.5 and voice[slot] < 0.5, table.concat(voice, " "))
+  it("is read from the layout of the sound: the voice of what is seen", function()
+    local m = weft.load "micro"
+    local feature = m:feature { "a large plain red cat at the center in the snow" }
+    local drum = { voice = video.DRUM.voice, pitch = video.DRUM.pitch, slot = 4 }
+    for slot = 0, 2 do
+      local meow = { voice = names.kind.id.cat, pitch = 1, slot = slot }
+      local s = { events = { meow, drum }, ambience = 0, seed = 3 }
+      local of_sound = weft.normalize(m.parts.audio_encoder {
+        pixels = require("audio_data").mels { s } }.embeds)
+      local voice = micro_course.voice(m.parts.conditioner, m.parts.audio_conditioner, feature,
+        of_sound)
+      local said = table.concat(voice, " ")
+      assert.are.equal(8, #voice)
+      assert.is_true(voice[slot + 1] > 0.5, said)
+      assert.is_true(voice[drum.slot + 1] < 0.5 and voice[drum.slot + 2] < 0.5, said)
     end
   end)
 end)
@@ -184,11 +198,17 @@ describe("courses of clips", function()
       end
     end
   end)
-  it("call for as many frames as the pipeline's do", function()
+  it("call for as many frames as the pipeline's do, and as large", function()
     for call = video.FIRST_CALL, video.LAST_CALL do
       local v, n = clip { call = 0 }, 0
       v.call = call
-      for k = 0, video.N_FRAMES - 1 do n = n + (video.frame(v, k).objects[1].calling and 1 or 0) end
+      for k = 0, video.N_FRAMES - 1 do
+        local o = video.frame(v, k).objects[1]
+        if o.calling then
+          n = n + 1
+          assert.are.equal(micro_course.SWELL, o.scale / select(3, video.course(v, k)))
+        end
+      end
       assert.are.equal(micro_course.CALL_FRAMES, n)
     end
   end)
@@ -203,6 +223,15 @@ describe("courses of clips", function()
     assert.are.same({ 0.55 / 2, 0 }, { math.floor(rows("moving right")[5][1] * 1e4 + 0.5) / 1e4,
       rows("moving right")[5][4] })
     assert.are.same({ 0, 0, 0, 0 }, rows("moving right", true)[1])
+    local o = v.scene.objects[1]
+    o.jx, o.jy = 2, -1
+    local function placed(motion)
+      return courses.of { { clip = v, motion = motion, placed = true } }:totable()[1][4]
+    end
+    assert.are.same({ 2 / 8, -1 / 8, 0, 1 }, placed("and calling early"))
+    assert.is_true(math.abs(placed("moving right")[1] - (2 - 2.2) / 8) < 1e-6)
+    assert.are.equal(-1 / 8, placed("moving right")[2])
+    assert.are.same({ 0, 0, 0, 0 }, placed "")
   end)
 end)
 

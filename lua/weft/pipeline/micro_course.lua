@@ -2,8 +2,8 @@
 --
 -- A conditioner's map says where a thing stands in one picture, and the denoiser draws it there; in
 -- the frames of a video it stands elsewhere. The part `motion` foretells from the words of a motion
--- how far, and the layout in the map of each frame is moved so. Where a thing calls, its kind
--- reaches one place further than what else the layout says of it.
+-- how far, and the layout in the map of each frame is moved so. One channel more than a picture's
+-- map has says where the arcs of a call are, beside the thing on the side that has more room.
 local core = require "weft.core"
 local ops = require "weft.ops"
 local tensor = require "weft.tensor"
@@ -16,8 +16,10 @@ M.N_KINDS, M.N_OF_THINGS, M.N_OF_GROUND = 12, 26, 16
 -- Of a frame: right and down in places, logarithm of the scale; then whether it calls, or, of what
 -- is foretold, the logit of a call that begins there.
 M.N_VALUES = 4
--- How many frames a call is seen in.
-M.CALL_FRAMES = 2
+-- How many frames a call is seen in, and how much larger the thing is there.
+M.CALL_FRAMES, M.SWELL = 2, 1.15
+-- Arcs, in places: how far beyond what a layout says is the thing, and how wide an angle.
+local ARC_FIRST, ARC_LAST, ARC_SLOPE, ARC_MARGIN = -0.5, 1.75, 0.7, 0.5
 -- Least logit of a call that may begin in a frame, where a sound decides.
 local LIKELY = -2
 
@@ -52,13 +54,18 @@ local function heard_call(logits, voice)
   return best
 end
 
---- How much of a voice a sound shall have in each of its slots, as its conditioner lays it out.
----@param conditioner weft.Model  of sounds
----@param feature weft.Tensor     [1,D] of the sound
+--- How much of its voice a sound shall have in each of its slots, as its conditioner lays it out:
+-- of the voice of what is seen, since a bounce is heard too.
+---@param seen weft.Model     the conditioner of pictures
+---@param heard weft.Model    that of sounds
+---@param feature weft.Tensor  [1,D] of what is seen
+---@param of_sound weft.Tensor  [1,D] of the sound
 ---@return number[]
-function M.voice(conditioner, feature)
-  local layout = conditioner { feature = feature }.layout
-  return layout:narrow(4, 1, M.N_KINDS):sigmoid():max({ 4 }):mean({ 3 }):reshape(-1):totable()
+function M.voice(seen, heard, feature, of_sound)
+  local kinds = seen { feature = feature }.layout:narrow(4, 1, M.N_KINDS):max { 2, 3 }
+  local voices = heard { feature = of_sound }.layout:narrow(4, 1, M.N_KINDS)
+  return voices:index_select(kinds:reshape(1, -1):argmax(), 4):sigmoid():mean({ 3 }):reshape(-1)
+    :totable()
 end
 
 --- The course of one video: [1,L,4].
@@ -99,10 +106,10 @@ local function middle(there)
 end
 
 --- What the layout says of the thing, [B,S,S,C], along courses: [B*L,S,S,C].
-local function moved(things, course)
+---@param scale weft.Tensor  [B,L,1]
+local function moved(things, course, scale)
   local B, S, C, L = things:size(1), things:size(2), things:size(4), course:size(2)
   local there = things:narrow(4, 1, M.N_KINDS):max({ 4 })
-  local scale = course:narrow(3, 3, 1):exp()
   local down = readers(middle(there:sum { 3 }), course:narrow(3, 2, 1), scale, S)
   local right = readers(middle(there:sum { 2 }), course:narrow(3, 1, 1), scale, S)
   local x = down:reshape(B, L * S, S):matmul(things:reshape(B, S, S * C))
@@ -111,7 +118,23 @@ local function moved(things, course)
   return x:reshape(B * L, S, S, C):permute(1, 3, 2, 4):contiguous()
 end
 
---- Maps of frames, [B,L,S,S,C], from those of pictures.
+--- Where the arcs of a call would be beside things: [N,S,S,1], 0 elsewhere.
+---@param things weft.Tensor  [N,S,S,C]
+local function arcs(things)
+  local N, S = things:size(1), things:size(2)
+  local there = things:narrow(4, 1, M.N_KINDS):max({ 4 })
+  local at = tensor.arange(0, S - 1, { device = things.device })
+  local x, y = middle(there:sum { 2 }), middle(there:sum { 3 })
+  local side = x:lt((S - 1) / 2):to "f32" * 2 - 1
+  local dx = (at:reshape(1, 1, S) - x) * side
+  local dy = (at:reshape(1, S, 1) - y):abs()
+  local out = (dx:square() + dy:square()):sqrt() - there:sum({ 2, 3 }, true):sqrt() * 0.5
+  local inside = dx:gt(0):to "f32" * (dx * ARC_SLOPE + ARC_MARGIN - dy):gt(0):to "f32"
+  inside = inside * out:gt(ARC_FIRST):to "f32" * out:lt(ARC_LAST):to "f32"
+  return (inside * there:max({ 2, 3 }, true)):reshape(N, S, S, 1)
+end
+
+--- Maps of frames, [B,L,S,S,C+1], from those of pictures.
 ---@param map weft.Tensor     [B,S,S,C] what a conditioner makes, the layout last
 ---@param course weft.Tensor  [B,L,4]
 function M.maps(map, course)
@@ -121,14 +144,12 @@ function M.maps(map, course)
     local function still(first, n)
       return map:narrow(4, first, n):reshape(B, 1, S, S, n):expand(B, L, S, S, n)
     end
-    local things = moved(map:narrow(4, n_before + 1, M.N_OF_THINGS):contiguous(), course)
-    local kinds = things:narrow(4, 1, M.N_KINDS):contiguous()
-    local calling = course:narrow(3, 4, 1):reshape(B * L, 1, 1, 1)
-    kinds = kinds + (ops.max_pool2d(kinds, 3, 1, 1) - kinds) * calling
-    local rest = things:narrow(4, M.N_KINDS + 1, M.N_OF_THINGS - M.N_KINDS)
-    return ops.cat({ still(1, n_before), kinds:reshape(B, L, S, S, -1),
-      rest:contiguous():reshape(B, L, S, S, -1),
-      still(C - M.N_OF_GROUND + 1, M.N_OF_GROUND) }, 5)
+    local calling = course:narrow(3, 4, 1)
+    local scale = course:narrow(3, 3, 1):exp() * (calling * (M.SWELL - 1) + 1)
+    local things = moved(map:narrow(4, n_before + 1, M.N_OF_THINGS):contiguous(), course, scale)
+    local calls = arcs(things) * calling:reshape(B * L, 1, 1, 1)
+    return ops.cat({ still(1, n_before), things:reshape(B, L, S, S, -1),
+      still(C - M.N_OF_GROUND + 1, M.N_OF_GROUND), calls:reshape(B, L, S, S, 1) }, 5)
   end)
 end
 

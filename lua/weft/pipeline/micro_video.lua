@@ -15,6 +15,7 @@ local ops = require "weft.ops"
 local parts = require "weft.pipeline.micro_parts"
 local prompts = require "weft.pipeline.micro_prompt"
 local runs = require "weft.pipeline.micro_run"
+local tensor = require "weft.tensor"
 local video = require "weft.video"
 
 local M = {}
@@ -42,17 +43,17 @@ end
 
 --- v of noisy latents [B,L,S,S,8] at times t, beside the latents of a first frame [B,1,S,S,8]
 -- (zeros for none).
----@param c table  of micro_parts.condition, or with the maps of the frames, [B,L,8,8,C]
+---@param c table  of micro_parts.condition, with the maps of the frames, [B,L,8,8,C]
 function M.denoise(unet, sample, t, source, c)
   local B, L, S = sample:size(1), sample:size(2), sample:size(3)
   local function frames(x)
     return x:reshape(x:size(1), -1, S, S, x:size(-1)):expand(B, L, S, S, x:size(-1))
   end
-  local maps = c.map:reshape(-1, c.map:size(-3), c.map:size(-2), c.map:size(-1))
-  maps = ops.resize_nearest(maps, { height = S, width = S }):reshape(B, -1, S, S, maps:size(4))
+  local maps = c.map:reshape(B * L, c.map:size(3), c.map:size(4), c.map:size(5))
+  maps = ops.resize_nearest(maps, { height = S, width = S }):reshape(B, L, S, S, -1)
   local place = parts.coordinates(S, sample.device)
   return unet {
-    sample = ops.cat({ sample, frames(source), frames(place), frames(maps) }, 5), timestep = t,
+    sample = ops.cat({ sample, frames(source), frames(place), maps }, 5), timestep = t,
     context = c.context, mask = c.mask, class_labels = c.class_labels,
   }
 end
@@ -103,27 +104,33 @@ local function pictures(model, z)
 end
 
 --- What makes maps of frames of those of pictures: those of the prompt follow the course that the
--- words say; nil where they say none.
+-- words say.
 ---@param from_first boolean  the feature is that of the first frame
+---@param feature weft.Tensor
 ---@param heard? weft.Tensor  the feature of the sound that goes with it
-local function map_of(model, o, words, from_first, heard)
+local function map_of(model, o, words, from_first, feature, heard)
   local _, motion = M.split(words)
-  if motion == "" or not model.parts.motion then return nil end
-  local foretold = micro_course.foretell(model.parts.motion, prompts.words(model, motion))
-  local voice = heard and micro_course.voice(model.parts.audio_conditioner, heard)
-  local course = micro_course.of(foretold,
-    { seed = o.seed, frames = o.frames, from_first = from_first, voice = voice })
-  return function(map, is_said) return micro_course.maps(map, is_said and course or course * 0) end
+  local still = tensor.zeros({ 1, o.frames, micro_course.N_VALUES }, { device = model.device })
+  local course = still
+  if motion ~= "" and model.parts.motion then
+    local foretold = micro_course.foretell(model.parts.motion, prompts.words(model, motion))
+    local voice = heard and micro_course.voice(model.parts.conditioner,
+      model.parts.audio_conditioner, feature, heard)
+    course = micro_course.of(foretold,
+      { seed = o.seed, frames = o.frames, from_first = from_first, voice = voice })
+  end
+  return function(map, is_said) return micro_course.maps(map, is_said and course or still) end
 end
 
 local function sample(model, o, wanted)
   local text, prompt, picture = read_prompt(o.prompt)
   local start, words = first_frame(o, picture), runs.words_beside(o, wanted.words or text)
+  local feature = wanted.feature or prompts.feature(model, prompt, o.mix)
   local told = {
-    feature = wanted.feature or prompts.feature(model, prompt, o.mix), words = words,
+    feature = feature, words = words,
     source = start and parts.latents(model.parts.vae, model:pixels(start)),
     map_of = map_of(model, o, words, start ~= nil and wanted.feature == nil and prompt[1] == "",
-      wanted.heard),
+      feature, wanted.heard),
   }
   return runs.run(model, o, {
     kind = "video", latents = runs.first_noise(model, o, { 1, o.frames, SIDE, SIDE, CHANNELS },

@@ -16,28 +16,34 @@ for _, f in ipairs(labels.PLACE) do
 end
 assert(labels.PLACE.width == micro_course.N_OF_THINGS + micro_course.N_OF_GROUND)
 
+---@class micro.Told
+---@field clip world.Video
+---@field motion string        what its motion is told by; "" for nothing
+---@field from_first? boolean  its first frame stands for it, not the scene
+---@field placed? boolean      where in its cell the thing is, is told too: no first frame shows it
+
 --- The course of a clip, as far as words say it: a row a frame.
----@param words string      what its motion is told by; "" for nothing
----@param from_first boolean  its first frame stands for it, not the scene
-local function course_of(v, words, from_first)
-  local rows, x, y, s = {}, 0, 0, 1
+---@param e micro.Told
+local function course_of(e)
+  local v, words, rows, x, y, s = e.clip, e.motion, {}, 0, 0, 1
   local moves, calls = words ~= "" and not words:find "^and calling", words:find "calling"
-  if from_first then x, y, s = video.course(v, 0) end
+  local o = v.scene.objects[1]
+  if e.from_first then x, y, s = video.course(v, 0) end
+  local right, down = e.placed and words ~= "" and o.jx or 0, e.placed and words ~= "" and o.jy or 0
   for k = 1, video.N_FRAMES do
     local dx, dy, scale, is_calling = video.course(v, k - 1)
-    local where = moves and { (dx - x) / PLACE_PX, (dy - y) / PLACE_PX, math.log(scale / s) }
-      or { 0, 0, 0 }
-    where[4] = calls and is_calling and 1 or 0
-    rows[k] = where
+    if not moves then dx, dy, scale = x, y, s end
+    rows[k] = { (dx - x + right) / PLACE_PX, (dy - y + down) / PLACE_PX, math.log(scale / s),
+      calls and is_calling and 1 or 0 }
   end
   return rows
 end
 
 --- Right and down in places, logarithm of the scale, whether it calls: f32 [n,8,4].
----@param told { clip: world.Video, motion: string, from_first: boolean? }[]
+---@param told micro.Told[]
 function M.of(told)
   local rows = {}
-  for n, e in ipairs(told) do rows[n] = course_of(e.clip, e.motion, e.from_first) end
+  for n, e in ipairs(told) do rows[n] = course_of(e) end
   return weft.tensor(rows)
 end
 

@@ -30,6 +30,7 @@ local video = require "world.video"
 
 local p = run.params {
   steps = 8000, batch = 6, lr = 8e-4, warmup = 100, freeze = 0.5, seed = 31, foreground = 4,
+  calls = { 0.5, min = 0, max = 1, help = "share of the clips in which the thing calls" },
   more = { 0, help = "1 goes on from the weights in out" },
   out = "recipes/micro/weights", work = "checkpoints/unet_video", stop = 0,
 }
@@ -38,9 +39,8 @@ local tok = run.tokenizer(p.out)
 local image, text = run.trained(p.out, "image_encoder"), run.trained(p.out, "text_encoder")
 local vae, conditioner = run.trained(p.out, "vae"), run.trained(p.out, "conditioner")
 local scheduler = weft.sampler.from_config(configs.parts.scheduler)
-local unet = p.more == 1 and run.further(p, "unet_video")
-  or weft.model.inflate(run.trained(p.out, "unet"), configs.parts.unet_video.config,
-    { seed = p.seed })
+local before = p.more == 1 and run.further(p, "unet_video") or run.trained(p.out, "unet")
+local unet = weft.model.inflate(before, configs.parts.unet_video.config, { seed = p.seed })
 local params = train.parameters(unet)
 
 -- The step after which everything learns, and rates that warm up anew there: the first steps of
@@ -66,10 +66,10 @@ end
 
 --- Clip k of batch i, and what the denoiser is told of it.
 ---@return { clip: world.Video, scene: string, words: string, motion: string,
---- feature: "image"|"text"|"none", has_source: boolean, from_first: boolean }
+--- feature: "image"|"text"|"none", has_source: boolean, from_first: boolean, placed: boolean }
 local function example(i, k)
   local r = rng.new("unet-video", i * p.batch + k)
-  local e = { clip = video.sample(r), has_source = r:chance(0.5) }
+  local e = { clip = video.sample(r, { call = p.calls }), has_source = r:chance(0.5) }
   local caption = captions.sample(e.clip, r)
   local scene, motion = micro_video.split(caption)
   local draw = r:uniform(0, 1)
@@ -78,7 +78,7 @@ local function example(i, k)
   draw = r:uniform(0, 1)
   e.words = (e.feature == "none" or draw < 0.1) and "" or draw < 0.35 and motion or caption
   e.motion = e.words == "" and "" or motion
-  e.from_first = e.has_source and e.feature == "image"
+  e.from_first, e.placed = e.has_source and e.feature == "image", not e.has_source
   return e
 end
 
