@@ -133,47 +133,64 @@ describe("a course", function()
 end)
 
 describe("a call that is heard too", function()
-  it("begins where the voice rises, of the frames that the words allow", function()
-    local rows = {}
-    for k = 1, 8 do rows[k] = { 0, 0, 0, (k == 2 or k == 3) and 0 or -20 } end
-    local function start(voice)
-      local t = micro_course.of(weft.tensor { rows }, { seed = 1, frames = 8, voice = voice })
-      for k, row in ipairs(t:totable()[1]) do if row[4] == 1 then return k end end
+  local N_BEFORE_SOUND = 32
+  local sound = { events = { { voice = names.kind.id.cat, pitch = 2, slot = 0 },
+    { voice = video.DRUM.voice, pitch = video.DRUM.pitch, slot = 5 } }, ambience = 2, seed = 3 }
+
+  --- What the map of the sound says beside a cat that calls in a frame: voices and pitches by slot.
+  local function told(call)
+    local of_sound = layout.of_sounds { sound }
+    local map = weft.cat({ weft.tensor.ones { 1, 8, 8, N_BEFORE_SOUND }, of_sound }, 4)
+    local seen = map_of(3, 4):narrow(4, N_BEFORE + 1, C - N_BEFORE) * 8 - 4
+    local moved = micro_course.sound_map(map, seen, call)
+    assert.are.same(map:size(), moved:size())
+    local rest = micro_course.N_KINDS + micro_course.N_PITCHES
+    for _, part in ipairs { { 1, N_BEFORE_SOUND },
+      { N_BEFORE_SOUND + rest + 1, micro_course.N_OF_SOUND - rest } } do
+      assert.are.equal(0, (moved:narrow(4, unpack(part)) - map:narrow(4, unpack(part))):abs():max()
+        :item())
     end
-    assert.are.equal(2, start { 0, 0.9, 0.9, 0.8, 0, 0, 0, 0 })
-    assert.are.equal(3, start { 0, 0.1, 0.9, 0.9, 0.9, 0, 0, 0 })
-    assert.are.equal(2, start { 0, 0.2, 0.2, 0.2, 0, 0, 1, 1 })
+    local voices, pitches = {}, {}
+    for slot, row in ipairs(moved:narrow(4, N_BEFORE_SOUND + 1, rest):totable()[1]) do
+      voices[slot], pitches[slot] = ".", "."
+      for v = 1, micro_course.N_KINDS do
+        if row[1][v] == 1 then voices[slot] = v - 1 == names.kind.id.cat and "c" or "d" end
+      end
+      for k = 1, micro_course.N_PITCHES do
+        if row[8][micro_course.N_KINDS + k] == 1 then pitches[slot] = tostring(k - 1) end
+      end
+    end
+    return table.concat(voices), table.concat(pitches)
+  end
+
+  it("has its voice in the slots of the video's call, and other voices where they were", function()
+    assert.are.same({ ".cc..dd.", ".22..11." }, { told(2) })
+    assert.are.same({ "...cc" .. "dd.", "...22" .. "11." }, { told(4) })
   end)
-  it("is told to the video that is made beside the sound, and to no other", function()
-    local m, of, told = weft.load "micro", micro_course.of, nil
-    finally(function() micro_course.of = of end)
-    micro_course.of = function(foretold, o)
-      told = o
-      return of(foretold, o)
+  it("is told to the sound beside the video, to no other", function()
+    local m, sound_map, calls = weft.load "micro", micro_course.sound_map, {}
+    finally(function() micro_course.sound_map = sound_map end)
+    micro_course.sound_map = function(map, seen, call)
+      calls[#calls + 1] = call
+      return sound_map(map, seen, call)
     end
     local prompt = { "a small red cat in the snow moving left and calling early", seed = 1,
       steps = 1, progress = false }
-    m:generate(weft.with(prompt, { to = { "video", "audio" } }))
-    assert.are.equal(8, #told.voice)
-    m:video(prompt)
-    assert.is_nil(told.voice)
-  end)
-  it("is read from the layout of the sound: the voice of what is seen", function()
-    local m = weft.load "micro"
-    local feature = m:feature { "a large plain red cat at the center in the snow" }
-    local drum = { voice = video.DRUM.voice, pitch = video.DRUM.pitch, slot = 4 }
-    for slot = 0, 2 do
-      local meow = { voice = names.kind.id.cat, pitch = 1, slot = slot }
-      local s = { events = { meow, drum }, ambience = 0, seed = 3 }
-      local of_sound = weft.normalize(m.parts.audio_encoder {
-        pixels = require("audio_data").mels { s } }.embeds)
-      local voice = micro_course.voice(m.parts.conditioner, m.parts.audio_conditioner, feature,
-        of_sound)
-      local said = table.concat(voice, " ")
-      assert.are.equal(8, #voice)
-      assert.is_true(voice[slot + 1] > 0.5, said)
-      assert.is_true(voice[drum.slot + 1] < 0.5 and voice[drum.slot + 2] < 0.5, said)
+    for i, to in ipairs { { "audio", "video" }, { "video", "audio" } } do
+      m:generate(weft.with(prompt, { to = to }))
+      assert.are.equal(i, #calls)
+      assert.is_true(calls[i] > video.FIRST_CALL and calls[i] <= video.LAST_CALL + 1)
     end
+    m:generate(weft.with(prompt, { to = "audio" }))
+    m:generate(weft.with(prompt, { to = "video" }))
+    assert.are.equal(2, #calls)
+  end)
+  it("is laid out as sounds are", function()
+    assert.are.equal(micro_course.N_OF_SOUND, layout.of_sounds { sound }:size(4))
+    local fields = require("labels").SOUND
+    assert.are.same({ 0, micro_course.N_KINDS }, { fields[1].first, fields[1].count })
+    assert.are.same({ micro_course.N_KINDS, micro_course.N_PITCHES },
+      { fields[2].first, fields[2].count })
   end)
 end)
 

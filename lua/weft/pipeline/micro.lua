@@ -126,7 +126,8 @@ end
 --- The pictures or sounds of a checked call, and whether a callback ended the run early.
 ---@param feature? weft.Tensor  [1,128]; of the prompt when not given
 ---@param concat? any           what the denoiser sees; o.concat when not given
-local function make(self, medium, o, fn, feature, concat)
+---@param map_of? fun(map: weft.Tensor, is_said: boolean): weft.Tensor  of a branch's map
+local function make(self, medium, o, fn, feature, concat, map_of)
   media.need(self, fn, medium, { "unet", "conditioner", "vae" })
   medium.check(fn, o)
   if concat == nil then concat = o.concat end
@@ -136,7 +137,7 @@ local function make(self, medium, o, fn, feature, concat)
     feature = finite.check("reading the prompt", function()
       return feature or prompts.feature(self, o.prompt, o.mix)
     end)
-    z, stopped, err = runs.sample(self, medium, o, o.n or 1, feature, concat)
+    z, stopped, err = runs.sample(self, medium, o, o.n or 1, feature, concat, map_of)
     return parts.pictures(self.parts[medium.vae], z)
   end)
   return whole(finish(self, medium, x, o, fn), stopped, err)
@@ -148,17 +149,19 @@ local function make_video(self, o, fn, item)
   return whole(require("weft.pipeline.micro_video").make(self, o, fn, item or {}))
 end
 
---- The feature of the sound that is wanted too; nil for none.
+--- What makes the map of a sound beside a video, which calls when the video does; nil for another.
 ---@param wanted weft.MicroWanted[]
-local function find_sound(wanted)
-  for _, item in ipairs(wanted) do
-    if item.kind == "audio" then return item.feature end
+local function map_beside(self, o, kind, wanted)
+  for _, item in ipairs(kind == "audio" and wanted or {}) do
+    if item.kind == "video" then
+      return require("weft.pipeline.micro_video").sound_map_of(self, o, item)
+    end
   end
 end
 
 --- All that a checked call wants, a list for each; and whether a callback ended a run early. A
--- picture and a sound are made together where the model can (micro_joint), else one by one; a video
--- calls when its sound does.
+-- picture and a sound are made together where the model can (micro_joint), else one by one; a sound
+-- calls when its video does.
 ---@param wanted weft.MicroWanted[]
 local function make_all(self, o, fn, wanted)
   local lists, has_stopped = {}, false
@@ -174,11 +177,11 @@ local function make_all(self, o, fn, wanted)
     local stopped = false
     if item.kind == "video" then
       local v
-      item.heard = find_sound(wanted)
       v, stopped = make_video(self, o, fn, item)
       lists[i] = { v }
     elseif not lists[i] then
-      lists[i], stopped = make(self, media.media[item.kind], o, fn, item.feature, item.concat)
+      lists[i], stopped = make(self, media.media[item.kind], o, fn, item.feature, item.concat,
+        map_beside(self, o, item.kind, wanted))
     end
     has_stopped = has_stopped or stopped
   end

@@ -3,7 +3,8 @@
 -- A conditioner's map says where a thing stands in one picture, and the denoiser draws it there; in
 -- the frames of a video it stands elsewhere. The part `motion` foretells from the words of a motion
 -- how far, and the layout in the map of each frame is moved so. One channel more than a picture's
--- map has says where the arcs of a call are, beside the thing on the side that has more room.
+-- map has says where the arcs of a call are, beside the thing on the side that has more room. When
+-- it calls the seed draws, of the frames that the words allow; a sound beside the video is told so.
 local core = require "weft.core"
 local ops = require "weft.ops"
 local tensor = require "weft.tensor"
@@ -13,6 +14,8 @@ local M = {}
 -- What the layout says of a place: first the kinds, then what else is true of the thing there,
 -- then what is true of the ground (recipes/micro/train/labels.lua, PLACE).
 M.N_KINDS, M.N_OF_THINGS, M.N_OF_GROUND = 12, 26, 16
+-- And of a slot of a sound: first the voices, which are those of the kinds, then the pitches.
+M.N_PITCHES, M.N_OF_SOUND = 3, 32
 -- Of a frame: right and down in places, logarithm of the scale; then whether it calls, or, of what
 -- is foretold, the logit of a call that begins there.
 M.N_VALUES = 4
@@ -20,9 +23,6 @@ M.N_VALUES = 4
 M.CALL_FRAMES, M.SWELL = 2, 1.15
 -- Arcs, in places: how far beyond what a layout says is the thing, and how wide an angle.
 local ARC_FIRST, ARC_LAST, ARC_SLOPE, ARC_MARGIN = -0.5, 1.75, 0.7, 0.5
--- Least logit of a call that may begin in a frame, where a sound decides.
-local LIKELY = -2
-
 --- What the part foretells of motions: [B,L,4].
 ---@param net weft.Model       the part `motion`
 ---@param states weft.Tensor   [B,T,W] the text tower's states of the words
@@ -33,51 +33,65 @@ function M.foretell(net, states, mask)
   return net { x = mean }:reshape(mask:size(1), -1, M.N_VALUES)
 end
 
---- Frame in which a call begins, from 1, drawn by a seed; nil for none.
----@param logits number[]  of each frame
-local function draw_call(logits, seed)
+--- Frame in which the call of a video begins, from 1, drawn by a seed; nil for none.
+---@param foretold weft.Tensor  [1,8,4] of M.foretell
+---@param seed integer
+---@return integer?
+function M.draw_call(foretold, seed)
   local u = tensor.rand({ 1 }, { seed = seed }):item()
-  for k, logit in ipairs(logits) do
-    u = u - 1 / (1 + math.exp(-logit))
+  for k, row in ipairs(foretold:totable()[1]) do
+    u = u - 1 / (1 + math.exp(-row[4]))
     if u < 0 then return k end
   end
 end
 
---- Frame, of those in which a call may begin, in which a voice rises most; nil for none.
----@param voice number[]  how much of one is in the slot of each frame
-local function heard_call(logits, voice)
-  local best, most = nil, -math.huge
-  for k, logit in ipairs(logits) do
-    local rise = voice[k] - (voice[k - 1] or 0)
-    if logit > LIKELY and rise > most then best, most = k, rise end
-  end
+--- Number of the largest of a list.
+local function argmax(list)
+  local best = 1
+  for i = 2, #list do if list[i] > list[best] then best = i end end
   return best
 end
 
---- How much of its voice a sound shall have in each of its slots, as its conditioner lays it out:
--- of the voice of what is seen, since a bounce is heard too.
----@param seen weft.Model     the conditioner of pictures
----@param heard weft.Model    that of sounds
----@param feature weft.Tensor  [1,D] of what is seen
----@param of_sound weft.Tensor  [1,D] of the sound
----@return number[]
-function M.voice(seen, heard, feature, of_sound)
-  local kinds = seen { feature = feature }.layout:narrow(4, 1, M.N_KINDS):max { 2, 3 }
-  local voices = heard { feature = of_sound }.layout:narrow(4, 1, M.N_KINDS)
-  return voices:index_select(kinds:reshape(1, -1):argmax(), 4):sigmoid():mean({ 3 }):reshape(-1)
-    :totable()
+--- What the layout of a sound says at one place, the voice and pitch of a call put there or taken
+-- away.
+local function with_call(place, voice, pitch, is_calling)
+  local others = 0
+  for v = 1, M.N_KINDS do
+    if v == voice or is_calling then place[v] = 0 end
+    others = math.max(others, place[v])
+  end
+  for i = 1, M.N_PITCHES do place[M.N_KINDS + i] = place[M.N_KINDS + i] * others end
+  if is_calling then place[voice], place[M.N_KINDS + pitch] = 1, 1 end
+end
+
+--- The map of a sound whose call is heard in a frame of its video: the voice of what is seen is
+-- there and nowhere else, whatever slot the feature left it in. Other voices stay.
+---@param map weft.Tensor   [1,8,8,C] what the conditioner of sounds makes, the layout last
+---@param seen weft.Tensor  [1,8,8,K] what the conditioner of pictures lays out
+---@param call integer      frame in which it begins, from 1
+function M.sound_map(map, seen, call)
+  local C = map:size(4)
+  local n_before = C - M.N_OF_SOUND
+  local kinds = seen:narrow(4, 1, M.N_KINDS):max({ 2, 3 }):reshape(-1):totable()
+  local voice, rows = argmax(kinds), map:narrow(4, n_before + 1, M.N_OF_SOUND):totable()[1]
+  local loudness = {}
+  for slot, row in ipairs(rows) do loudness[slot] = row[1][voice] end
+  local pitch = argmax { unpack(rows[argmax(loudness)][1], M.N_KINDS + 1,
+    M.N_KINDS + M.N_PITCHES) }
+  for slot, row in ipairs(rows) do
+    local is_calling = slot >= call and slot < call + M.CALL_FRAMES
+    for _, place in ipairs(row) do with_call(place, voice, pitch, is_calling) end
+  end
+  return ops.cat({ map:narrow(4, 1, n_before), tensor({ rows }, { device = map.device }) }, 4)
 end
 
 --- The course of one video: [1,L,4].
 ---@param foretold weft.Tensor  [1,8,4] of M.foretell
----@param o { seed: integer, frames: integer, from_first: boolean?, voice: number[]? }
---- from_first: the map is that of the first frame, not of the middle of the course; voice: that of
---- its sound, with which a call begins
+---@param o { seed: integer, frames: integer, from_first: boolean? }
+--- from_first: the map is that of the first frame, not of the middle of the course
 function M.of(foretold, o)
   local rows = foretold:totable()[1]
-  local logits, first = {}, rows[1]
-  for k, row in ipairs(rows) do logits[k] = row[4] end
-  local call = o.voice and heard_call(logits, o.voice) or draw_call(logits, o.seed)
+  local first, call = rows[1], M.draw_call(foretold, o.seed)
   local out = {}
   for k = 1, o.frames do
     out[k] = { 0, 0, 0, call and k >= call and k < call + M.CALL_FRAMES and 1 or 0 }

@@ -21,7 +21,6 @@ local image, audio = media.media.image, media.media.audio
 ---@field feature? weft.Tensor    [1,128]; of the prompt when not given
 ---@field words? string           what the language model said of it
 ---@field concat? any             what the denoiser sees; the call's concat when nil
----@field heard? weft.Tensor      of a video: the feature of the sound that goes with it
 
 --- Whether a model has what makes pictures and sounds together.
 function M.is_in(list)

@@ -191,12 +191,14 @@ end
 ---@param medium weft.MicroMedium
 ---@param feature weft.Tensor  [1,128] what to make
 ---@param concat any  what the denoiser sees beside its sample; nil or false for nothing
+---@param map_of? fun(map: weft.Tensor, is_said: boolean): weft.Tensor  of a branch's map
 ---@return fun(z: weft.Tensor, t: number, st: table, mid_kv: weft.Tensor?): weft.Tensor
 ---@return weft.Tensor? source  [1,16,16,8]
-function M.side(m, medium, o, n, feature, concat)
+function M.side(m, medium, o, n, feature, concat, map_of)
   local source = latents_of(m, medium, "concat", concat)
   local words = M.words_beside(o, "")
-  return M.denoiser(m, medium, o, n, { feature = feature, words = words, source = source }), source
+  return M.denoiser(m, medium, o, n,
+    { feature = feature, words = words, source = source, map_of = map_of }), source
 end
 
 -- Steps between previews where preview is true, and the least time between them.
@@ -279,11 +281,12 @@ end
 ---@param o table  what options.check returned
 ---@param feature weft.Tensor  [1,128] what to make
 ---@param concat any  what the denoiser sees beside its sample; nil or false for nothing
+---@param map_of? fun(map: weft.Tensor, is_said: boolean): weft.Tensor  of a branch's map
 ---@return weft.Tensor z  [n,16,16,8]
 ---@return boolean stopped
 ---@return table? err
-function M.sample(m, medium, o, n, feature, concat)
-  local denoise, source = M.side(m, medium, o, n, feature, concat)
+function M.sample(m, medium, o, n, feature, concat, map_of)
+  local denoise, source = M.side(m, medium, o, n, feature, concat, map_of)
   local start = source and o.init == concat and source or latents_of(m, medium, "init", o.init)
   local sizes = { n, LATENT_SIDE, LATENT_SIDE, LATENT_CHANNELS }
   return M.run(m, o, {

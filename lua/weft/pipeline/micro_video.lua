@@ -103,34 +103,45 @@ local function pictures(model, z)
   return ((t + 1) * 0.5):clamp(0, 1)
 end
 
+--- What the words say of the course, [1,8,4]; nil where they say nothing.
+local function foretold_by(model, words)
+  local _, motion = M.split(words)
+  if motion == "" or not model.parts.motion then return nil end
+  return micro_course.foretell(model.parts.motion, prompts.words(model, motion))
+end
+
 --- What makes maps of frames of those of pictures: those of the prompt follow the course that the
 -- words say.
 ---@param from_first boolean  the feature is that of the first frame
----@param feature weft.Tensor
----@param heard? weft.Tensor  the feature of the sound that goes with it
-local function map_of(model, o, words, from_first, feature, heard)
-  local _, motion = M.split(words)
+local function map_of(model, o, words, from_first)
   local still = tensor.zeros({ 1, o.frames, micro_course.N_VALUES }, { device = model.device })
-  local course = still
-  if motion ~= "" and model.parts.motion then
-    local foretold = micro_course.foretell(model.parts.motion, prompts.words(model, motion))
-    local voice = heard and micro_course.voice(model.parts.conditioner,
-      model.parts.audio_conditioner, feature, heard)
-    course = micro_course.of(foretold,
-      { seed = o.seed, frames = o.frames, from_first = from_first, voice = voice })
-  end
+  local foretold = foretold_by(model, words)
+  local course = foretold and micro_course.of(foretold,
+    { seed = o.seed, frames = o.frames, from_first = from_first }) or still
   return function(map, is_said) return micro_course.maps(map, is_said and course or still) end
+end
+
+--- What makes the map of the sound that goes with a video: it has the call in the video's slot.
+---@param o table  the checked call
+---@param wanted weft.MicroWanted  the video
+---@return (fun(map: weft.Tensor, is_said: boolean): weft.Tensor)?  nil where nothing calls
+function M.sound_map_of(model, o, wanted)
+  local foretold = wanted.words and foretold_by(model, wanted.words)
+  local call = foretold and micro_course.draw_call(foretold, o.seed)
+  local seen = call and model.parts.conditioner { feature = wanted.feature }.layout
+  if not seen then return nil end
+  return function(map, is_said)
+    return is_said and micro_course.sound_map(map, seen, call) or map
+  end
 end
 
 local function sample(model, o, wanted)
   local text, prompt, picture = read_prompt(o.prompt)
   local start, words = first_frame(o, picture), runs.words_beside(o, wanted.words or text)
-  local feature = wanted.feature or prompts.feature(model, prompt, o.mix)
   local told = {
-    feature = feature, words = words,
+    feature = wanted.feature or prompts.feature(model, prompt, o.mix), words = words,
     source = start and parts.latents(model.parts.vae, model:pixels(start)),
-    map_of = map_of(model, o, words, start ~= nil and wanted.feature == nil and prompt[1] == "",
-      feature, wanted.heard),
+    map_of = map_of(model, o, words, start ~= nil and wanted.feature == nil and prompt[1] == ""),
   }
   return runs.run(model, o, {
     kind = "video", latents = runs.first_noise(model, o, { 1, o.frames, SIDE, SIDE, CHANNELS },

@@ -115,11 +115,12 @@ local function command_of(recipe, params)
   return ("weft run recipes/micro/train/%s %s"):format(recipe, table.concat(words, " "))
 end
 
---- What made the weights that a part went on from: the command and its last step, and those before
--- it; nil for none.
+--- What made the weights that a part went on from: the command and its last step, the state that
+-- they are the mean with, and those before; nil for none.
 local function history_before(name)
   local history = read_json(("%s/%s_before/training.json"):format(stage.params.work, name))
-  return history and { command = history.command, step = history.step, before = history.before }
+  return history and { command = history.command, step = history.step, before = history.before,
+    mean_with = history.mean_with }
 end
 
 --- How a part was made, as it stands beside its weights: the command, the recipe and its

@@ -70,7 +70,7 @@ local function find_pair(r, t)
   if after and sounds.is_seen(after) then return before, after end
 end
 
-local TRAIN_LEVELS, LEVEL_WEIGHTS = { "L0", "L1", "pair" }, { 60, 25, 15 }
+local TRAIN_LEVELS, LEVEL_WEIGHTS = { "L0", "L1", "pair" }, { 45, 25, 30 }
 
 --- A transformation heard on one sound, to be applied to another (T2.2).
 ---@param r world.Rng
@@ -322,7 +322,7 @@ end
 
 --- Shares of the tasks in training with sounds and videos.
 M.MIXTURE = {
-  { "sound_edit", 14 }, { "sound_exemplar", 12 }, { "took_place", 7 }, { "next_frame", 5 },
+  { "sound_edit", 15 }, { "sound_exemplar", 18 }, { "took_place", 7 }, { "next_frame", 5 },
   { "vibe", 5 }, { "subject_video", 5 }, { "hear", 14 }, { "film", 6 }, { "animate", 5 },
   { "sound_of", 9 }, { "picture_of", 8 }, { "picture_with", 4 }, { "say_sound", 8 },
   { "say_video", 3 },
