@@ -256,7 +256,13 @@ describe("the training", function()
     for name, t in weft.model.load(folder .. "/unet"):parameters() do before[name] = t end
     for name, t in trained:parameters() do
       if before[name] then
-        -- stored as f16: half a step of its 11 bits
+        -- stored as f16: half a step of its 11 bits; the first layer reads a channel of calls more
+        if name == "conv_in.weight" then
+          local n_more = t:size(4) - before[name]:size(4)
+          assert.are.equal(1, n_more)
+          assert.are.equal(0, t:narrow(4, t:size(4), 1):to("f32"):abs():max():item())
+          t = t:narrow(4, 1, t:size(4) - n_more)
+        end
         local gap = (t:to "f32" - before[name]:to "f32"):abs():max():item()
         assert.is_true(gap <= before[name]:to("f32"):abs():max():item() / 2048, name)
       elseif name:find "proj_out.weight" or name:find "conv1.2.weight" then
