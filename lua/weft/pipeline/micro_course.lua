@@ -23,6 +23,7 @@ M.N_VALUES = 4
 M.CALL_FRAMES, M.SWELL = 2, 1.15
 -- Arcs, in places: how far beyond what a layout says is the thing, and how wide an angle.
 local ARC_FIRST, ARC_LAST, ARC_SLOPE, ARC_MARGIN = -0.5, 1.75, 0.7, 0.5
+
 --- What the part foretells of motions: [B,L,4].
 ---@param net weft.Model       the part `motion`
 ---@param states weft.Tensor   [B,T,W] the text tower's states of the words
