@@ -17,6 +17,7 @@ local SOURCES = 0.7
 local TASKS = { tasks.edit, tasks.exemplar, tasks.next, tasks.compose, sound_tasks.took_place,
   sound_tasks.next_frame }
 local TASK_WEIGHTS = { 44, 22, 10, 6, 8, 10 }
+
 --- Pictures of scenes: f32 [n,64,64,3] in -1 ... 1.
 ---@param scenes world.Scene[]
 function M.pictures(scenes)
