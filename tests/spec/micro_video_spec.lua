@@ -239,11 +239,21 @@ describe("the training", function()
         print("ends apart by " .. apart)
         return denoise(unet, sample, t, source, c)
       end
+      package.path = "./recipes/micro/?.lua;./recipes/micro/train/?.lua;" .. package.path
+      local courses = require "courses"
+      local of = courses.of
+      courses.of = function(told)
+        for _, e in ipairs(told) do
+          assert(e.placed ~= e.has_source, "the place in a cell is told where no frame shows it")
+          assert(e.clip.call, "calls=1 has every clip call")
+        end
+        return of(told)
+      end
       dofile "recipes/micro/train/unet_video.lua"
     ]]
     file:close()
-    local rc, out, err = shell.weft(".", ("run --plain '%s' steps=1 batch=6 out='%s' "
-      .. "work='%s/watched'"):format(recipe, folder, folder))
+    local rc, out, err = shell.weft(".", ("run --plain '%s' steps=1 batch=6 calls=1 "
+      .. "out='%s' work='%s/watched'"):format(recipe, folder, folder))
     assert.are.equal(0, rc, err)
     assert.is_true(tonumber(out:match "ends apart by (%S+)") > 0.1, out)
   end)

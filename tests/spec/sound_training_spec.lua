@@ -157,12 +157,18 @@ describe("the stages of sounds", function()
       return most
     end
     local before = weights()
+    -- as if store.lua had made them the mean with another state
+    local path = straight .. "/audio_unet/training.json"
+    local made = weft.json.decode(read(path))
+    made.mean_with = { step = 2, command = "other" }
+    weft.core.save_text(path, weft.json.encode(made), true)
     local command = "batch=2 lr=1e-12 seed=5 work=%s/work/more%d more=%d"
     run("unet_audio", straight, command:format(straight, 1, 1))
     assert.are.near(0, moved(before), 1e-6)
     local history = weft.json.decode(read(straight .. "/audio_unet/training.json"))
     assert.truthy(history.before.command:find("unet_audio.lua batch=2", 1, true))
     assert.are.equal(4, history.before.step)
+    assert.are.same({ step = 2, command = "other" }, history.before.mean_with)
     run("unet_audio", straight, command:format(straight, 0, 0))
     assert.are_not.near(0, moved(before), 1e-3)
   end)
