@@ -244,7 +244,7 @@ describe("the training", function()
       local of = courses.of
       courses.of = function(told)
         for _, e in ipairs(told) do
-          assert(e.placed == not e.has_source, "the place in a cell is told where no frame shows it")
+          assert(e.placed == not e.has_source, "told where no frame shows it")
           assert(e.clip.call, "calls=1 has every clip call")
         end
         return of(told)
