@@ -64,6 +64,31 @@ describe("weft.pipeline.reader", function()
     end
   end)
 
+  it("says media in the order it was taught, and gives them in the order asked for", function()
+    local function reply(to)
+      local s = asked("a cat", picture(1))
+      return r:reply(s, feature_of, { to = to, can = ALL, seed = 3, max_tokens = 8 }), spelled(s, 1)
+    end
+    local wanted, said = reply { "video", "image", "audio" }
+    for _, to in ipairs { { "audio", "video", "image" }, { "image", "audio", "video" } } do
+      local list, words = reply(to)
+      assert.equal(said, words)
+      for i, kind in ipairs(to) do
+        assert.equal(kind, list[i].kind)
+        for _, part in ipairs(wanted) do
+          if part.kind == kind then
+            assert.equal(0, (part.feature - list[i].feature):abs():max():item())
+          end
+        end
+      end
+    end
+    local list, words = reply { "text", "audio", "text", "video", "audio" }
+    local kinds = {}
+    for i, part in ipairs(list) do kinds[i] = part.kind end
+    assert.same({ "text", "audio", "text", "video", "audio" }, kinds)
+    assert.truthy(words:find("</video>.*<audio>.*<audio>"))
+  end)
+
   it("draws what it decides for by the seed, and keeps to the likeliest when told", function()
     local function plan(o)
       o.to, o.can = "image", ALL

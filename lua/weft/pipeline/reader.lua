@@ -251,10 +251,35 @@ local function reply_freely(self, run, kinds)
   end
 end
 
---- The reply of exactly these kinds in turn.
+-- Of several media a reply shows these first, as it was taught to: what words say of the first is
+-- true of those after it.
+local RANK = { video = 1, image = 2, audio = 3 }
+
+--- Places of a list of kinds in the order in which they are said: the media among themselves by
+-- rank, words where they stand.
+local function order_of(list)
+  local media, order = {}, {}
+  for i, kind in ipairs(list) do
+    if kind ~= "text" then media[#media + 1] = i end
+  end
+  table.sort(media, function(a, b)
+    local x, y = RANK[list[a]], RANK[list[b]]
+    if x ~= y then return x < y end
+    return a < b
+  end)
+  local k = 0
+  for i, kind in ipairs(list) do
+    k = k + (kind == "text" and 0 or 1)
+    order[i] = kind == "text" and i or media[k]
+  end
+  return order
+end
+
+--- The reply of exactly these kinds, in the order of the list.
 local function reply_as_told(self, run, list)
   local parts = {}
-  for i, kind in ipairs(list) do
+  for _, i in ipairs(order_of(list)) do
+    local kind = list[i]
     if kind == "text" then
       local ids = {}
       reply_words(self, run, ids, stops_for(self, {}))
