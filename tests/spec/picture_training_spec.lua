@@ -1,7 +1,10 @@
 --- The training of pictures: what the denoiser is shown.
 package.path = "./recipes/micro/?.lua;./recipes/micro/train/?.lua;" .. package.path
+local weft = require "weft"
 local data = require "data"
+local foretold = require "foretold"
 local names = require "world.names"
+local run = require "run"
 local scene = require "world.scene"
 
 local function examples(n)
@@ -50,8 +53,47 @@ describe("examples of the denoiser of pictures", function()
         count("many", changes > 1)
       end
     end
-    assert.is_true(math.abs(n.source / #list - 0.7) < 0.07, n.source .. " of " .. #list)
-    assert.is_true(n.one > 0.3 * #list and n.many > 0.03 * #list, n.one .. " " .. n.many)
+    assert.is_true(math.abs(n.source / #list - 0.6) < 0.07, n.source .. " of " .. #list)
+    assert.is_true(n.one > 0.25 * #list and n.many > 0.03 * #list, n.one .. " " .. n.many)
     assert.is_true(n.empty > 5 and n.calling > 5 and n.corrupted > 5)
+  end)
+end)
+
+describe("features as the language model foretells them", function()
+  local WEIGHTS = "recipes/micro/weights"
+  local list = data.examples("foretold", 1, 24)
+  local scenes = {}
+  for i, e in ipairs(list) do scenes[i] = e.target end
+  local encoder = run.trained(WEIGHTS, "image_encoder")
+  local media = weft.normalize(encoder { pixels = data.pictures(scenes) }.embeds)
+
+  --- Cosines with the pictures' own features of those told, by example.
+  local function cosines(share, seed)
+    local told = foretold.new { out = WEIGHTS, share = share, tok = run.tokenizer(WEIGHTS) }
+      :features(media, list, seed)
+    return (told * media):sum({ 2 }):reshape(-1):totable()
+  end
+  local function count_told(list_of)
+    local n = 0
+    for _, c in ipairs(list_of) do n = n + (c < 0.99999 and 1 or 0) end
+    return n
+  end
+
+  it("stand for those of tasks that are told the very picture, near them", function()
+    local sum, n = 0, 0
+    for i, c in ipairs(cosines(1, 1)) do
+      local is_task = list[i].task ~= nil and list[i].feature == "image"
+      assert.are.equal(is_task, c < 0.99999, i)
+      if is_task then sum, n = sum + c, n + 1 end
+    end
+    -- of another picture it would be about 0; what is foretold of edits is .95 on the mean
+    assert.is_true(n > 4 and sum / n > 0.8, n .. " " .. sum)
+  end)
+  it("do so for a share, drawn by the seed", function()
+    local all, some = count_told(cosines(1, 1)), cosines(0.5, 2)
+    assert.are.equal(0, count_told(cosines(0, 1)))
+    assert.is_true(count_told(some) > 0 and count_told(some) < all)
+    assert.are.same(some, cosines(0.5, 2))
+    assert.are_not.same(some, cosines(0.5, 3))
   end)
 end)

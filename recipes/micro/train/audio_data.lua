@@ -156,7 +156,7 @@ function M.example(r)
   local e = {}
   if r:chance(SOURCES) then
     local task = (r:chance(EDITS) and sound_tasks.sound_edit or sound_tasks.sound_exemplar)(r)
-    e.source, e.target = task.media[task.source], task.audio
+    e.source, e.target, e.task = task.media[task.source], task.audio, task
   else
     e.target = M.draw(r, { defect = 0.1 })
   end

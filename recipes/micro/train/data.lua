@@ -13,10 +13,10 @@ local tasks = require "world.tasks"
 local M = {}
 
 -- Share of the denoiser's examples that have a source, and how often each task gives it.
-local SOURCES = 0.7
+local SOURCES = 0.6
 local TASKS = { tasks.edit, tasks.exemplar, tasks.next, tasks.compose, sound_tasks.took_place,
   sound_tasks.next_frame }
-local TASK_WEIGHTS = { 44, 22, 10, 6, 8, 10 }
+local TASK_WEIGHTS = { 42, 20, 10, 5, 9, 14 }
 
 --- Pictures of scenes: f32 [n,64,64,3] in -1 ... 1.
 ---@param scenes world.Scene[]
@@ -95,15 +95,16 @@ end
 ---@class micro.Example
 ---@field target world.Scene|world.Sound|world.Music
 ---@field source? world.Scene|world.Sound  concatenated; none: zeros
+---@field task? world.Example    that has this source and target
 ---@field text string           of the target, for the cross-attention; "" for none
 ---@field feature "image"|"audio"|"text"|"partial"|"none"  where the condition comes from
 ---@field caption string        the text of a text feature
 
---- What a picture is made from, and the picture: a third of them have no source.
+--- What a picture is made from, and the picture: two in five have no source.
 local function source_and_target(r)
   if not r:chance(SOURCES) then return { target = scene.sample(r, { quality = 0.1 }) } end
   local task = TASKS[r:weighted(TASK_WEIGHTS)](r)
-  return { source = task.media[task.source], target = task.image }
+  return { source = task.media[task.source], target = task.image, task = task }
 end
 
 --- One training example of the denoiser.

@@ -1,13 +1,15 @@
 --- The denoiser stages of pictures and of sounds: what a step needs, and the loop.
 --
 -- The feature comes from the tower of the medium, or from the text tower for complete and partial
--- descriptions; it is dropped for one in ten. A source's latents are concatenated for edits, zeros
--- otherwise; words stand in the cross-attention. The conditioner's layout learns to say what stands
--- where, so that the denoiser need not find out how the feature says it.
+-- descriptions; it is dropped for one in ten. A share of those of tasks may be as the language
+-- model foretells them (foretold). A source's latents are concatenated for edits, zeros otherwise;
+-- words stand in the cross-attention. The conditioner's layout learns to say what stands where, so
+-- that the denoiser need not find out how the feature says it.
 local weft = require "weft"
 local configs = require "configs"
 local data = require "data"
 local diffusion = require "diffusion"
+local foretold = require "foretold"
 local labels = require "labels"
 local new_learner = require "learner"
 local names = require "world.names"
@@ -16,7 +18,7 @@ local run = require "run"
 local train = weft.train
 
 ---@class micro.DenoiserStage
----@field p table  steps, batch, lr, warmup, seed, foreground, more, out, work, stop
+---@field p table  steps, batch, lr, warmup, seed, foreground, foretold, more, out, work, stop
 ---@field names table<string, string>      the parts: encoder vae unet conditioner
 ---@field examples fun(step: integer): micro.Example[]
 ---@field render fun(records: table[]): weft.Tensor  [n,64,64,C], what the tower and the vae read
@@ -66,10 +68,12 @@ local function prepare(s, trained, i)
   local source = diffusion.sources(trained.vae, s.render, examples)
   local sample, v, t = diffusion.noised(trained.scheduler, z, seed)
   local layout = s.layout(targets)
+  local media = weft.normalize(trained.encoder { pixels = x }.embeds)
+  if trained.foretold then media = trained.foretold:features(media, examples, seed) end
   return {
     sample = sample, v = v, t = t, source = source, layout = layout, told = told(examples),
     weights = weights(s, z, source, examples, layout),
-    feature = diffusion.features(examples, weft.normalize(trained.encoder { pixels = x }.embeds),
+    feature = diffusion.features(examples, media,
       weft.normalize(trained.text { ids = ids }.embeds), seed),
     words = trained.text { ids = word_ids }.hidden, mask = word_mask,
   }
@@ -84,6 +88,9 @@ return function(s)
     text = run.trained(p.out, "text_encoder"), vae = run.trained(p.out, part.vae),
     scheduler = weft.sampler.from_config(configs.parts.scheduler),
   }
+  if p.foretold > 0 then
+    trained.foretold = foretold.new { out = p.out, share = p.foretold, tok = trained.tok }
+  end
   local unet = run.begin(p, part.unet, p.seed)
   local conditioner = run.begin(p, part.conditioner, p.seed + 1)
   local params = train.parameters { unet = unet, conditioner = conditioner }

@@ -10,6 +10,7 @@ local run = require "run"
 local p = run.params {
   steps = 20000, batch = 48, lr = 1.2e-3, warmup = 100, seed = 21,
   foreground = { 4, min = 1, help = "weight of the places of things and of changes" },
+  foretold = { 0, min = 0, max = 1, help = "share of features as the language model has them" },
   more = { 0, help = "1 goes on from the weights in out" },
   out = "recipes/micro/weights", work = "checkpoints/unet", stop = 0,
 }
@@ -17,5 +18,5 @@ local p = run.params {
 require "denoiser" {
   p = p, render = data.pictures, layout = layout.of_scenes,
   names = { encoder = "image_encoder", vae = "vae", unet = "unet", conditioner = "conditioner" },
-  examples = function(i) return data.examples("unet", i, p.batch) end,
+  examples = function(i) return data.examples("unet-" .. p.seed, i, p.batch) end,
 }

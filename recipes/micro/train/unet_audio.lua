@@ -12,6 +12,7 @@ local run = require "run"
 local p = run.params {
   steps = 12000, batch = 48, lr = 1.2e-3, warmup = 100, seed = 121,
   foreground = { 1, min = 1, help = "weight of the places of things and of changes" },
+  foretold = { 0, min = 0, max = 1, help = "share of features as the language model has them" },
   more = { 0, help = "1 goes on from the weights in out" },
   out = "recipes/micro/weights", work = "checkpoints/unet_audio", stop = 0,
 }
@@ -20,5 +21,5 @@ require "denoiser" {
   p = p, render = data.mels, layout = layout.of_sounds,
   names = { encoder = "audio_encoder", vae = "audio_vae", unet = "audio_unet",
     conditioner = "audio_conditioner" },
-  examples = function(i) return data.examples("unet-audio", i, p.batch) end,
+  examples = function(i) return data.examples("unet-audio-" .. p.seed, i, p.batch) end,
 }

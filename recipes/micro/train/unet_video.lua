@@ -68,7 +68,7 @@ end
 ---@return { clip: world.Video, scene: string, words: string, motion: string,
 --- feature: "image"|"text"|"none", has_source: boolean, from_first: boolean, placed: boolean }
 local function example(i, k)
-  local r = rng.new("unet-video", i * p.batch + k)
+  local r = rng.new("unet-video-" .. p.seed, i * p.batch + k)
   local e = { clip = video.sample(r, { call = p.calls }), has_source = r:chance(0.5) }
   local caption = captions.sample(e.clip, r)
   local scene, motion = micro_video.split(caption)
