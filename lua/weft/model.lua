@@ -285,6 +285,45 @@ function M.inflate(other, config, opts)
   return video
 end
 
+--- The layers of a model, counted by the names of its parameters.
+local function layers_of(model)
+  local n = 0
+  for name in model:parameters() do
+    n = math.max(n, (tonumber(name:match "layers%.(%d+)") or -1) + 1)
+  end
+  return n
+end
+
+--- A language model that says what a shallower one says: it has all its parameters. The layers that
+-- it has besides lie spread among the others, start fresh, and change nothing until they are
+-- trained, since what they add to the states is zero (Wu et al., arXiv:2401.02415).
+---@param other weft.Model    "llama"
+---@param config table        as the other model's but for num_hidden_layers
+---@param opts? { seed: integer }
+function M.deepen(other, config, opts)
+  local deep, shapes = M.new("llama", config, opts), {}
+  local n, wanted = layers_of(other), layers_of(deep)
+  if n > wanted then
+    check.fail("deepen: the shallow model has %d layers, the deep one %d", n, wanted)
+  end
+  for name, t in deep:parameters() do
+    shapes[name] = table.concat(t:size(), ",")
+    if name:find "o_proj" or name:find "down_proj" then deep:set(name, t * 0) end
+  end
+  for name, t in other:parameters() do
+    local to = name:gsub("layers%.(%d+)", function(k)
+      return "layers." .. math.floor(k * wanted / n)
+    end)
+    local size = table.concat(t:size(), ",")
+    if shapes[to] ~= size then
+      check.fail("deepen: %s is [%s] in the shallow model, the deep one has %s", name, size,
+        shapes[to] and "[" .. shapes[to] .. "]" or "none")
+    end
+    deep:set(to, t:to "f32")
+  end
+  return deep
+end
+
 --- A model from a folder with config.json and safetensors, or from a file and a config.
 ---@param opts? { dtype: string, config: table, device: string }
 function M.load(path, opts)

@@ -346,3 +346,40 @@ describe("weft.load", function()
     assert.are.equal("the cat", tok:decode(tok:encode "the cat"))
   end)
 end)
+
+describe("a deeper language model", function()
+  local lm = model("llama", small)
+  local config = weft.with(small, { num_hidden_layers = 5 })
+
+  it("says what the shallower says, until it is trained", function()
+    local deep = weft.model.deepen(lm, config, { seed = 4 })
+    assert.is_true((lm{ ids = ids }.logits - deep{ ids = ids }.logits):abs():max():item() < 1e-5)
+    local places = {}
+    for name, t in deep:parameters() do
+      local k = name:match "layers%.(%d+)%.self_attn%.o_proj"
+      if k and t:abs():max():item() > 0 then places[#places + 1] = k end
+    end
+    table.sort(places)
+    assert.are.same({ "0", "2" }, places)
+    local params = weft.train.parameters(deep)
+    local _, grads = weft.grad(function() return deep{ ids = ids }.logits:square():mean() end,
+      params)
+    local moved = 0
+    for i, name in ipairs(params.names) do
+      local adds = name:find "layers%.[134].*o_proj" or name:find "layers%.[134].*down_proj"
+      if adds and grads[i]:abs():max():item() > 0 then moved = moved + 1 end
+    end
+    assert.are.equal(6, moved)
+  end)
+
+  it("is refused where it is none", function()
+    local function fails(part, other)
+      local ok, e = pcall(weft.model.deepen, lm, weft.with(small, other))
+      assert.is_false(ok)
+      assert.is_truthy(tostring(e):find(part, 1, true), tostring(e))
+    end
+    fails("the shallow model has 2 layers, the deep one 1", { num_hidden_layers = 1 })
+    fails("model.embed_tokens.weight is [40,24] in the shallow model, the deep one has [41,24]",
+      { vocab_size = 41 })
+  end)
+end)
