@@ -23,13 +23,13 @@ local MICRO = {
   feature_width = 128, text_tokens = 40, language_width = 192,
   tower = 128, tower_layers = 3, text = 96, text_layers = 3, text_heads = 4, vae = 64,
   unet = { 48, 96 }, unet_layers = { 3, 2 }, time = 160,
-  context_hidden = 256, map_hidden = 512, language_layers = 5, language_mlp = 512,
+  context_hidden = 256, map_hidden = 512, language_layers = 8, language_mlp = 512,
 }
 local MINI = {
   feature_width = 192, text_tokens = 48, language_width = 256,
   tower = 160, tower_layers = 4, text = 160, text_layers = 4, text_heads = 5, vae = 80,
   unet = { 72, 144, 144 }, unet_layers = 1, time = 288,
-  context_hidden = 384, map_hidden = 768, language_layers = 6, language_mlp = 704,
+  context_hidden = 384, map_hidden = 768, language_layers = 8, language_mlp = 704,
 }
 
 -- The id of </text> in tokenizer.json, where the text tower reads its feature.

@@ -1,16 +1,18 @@
 --- The language model's training on the model that ships: losses of pictures and sounds, phases,
 -- adapters; and what the denoisers' loss weighs.
-package.path = "./tests/lib/?.lua;" .. package.path
+package.path = "./tests/lib/?.lua;./recipes/micro/?.lua;" .. package.path
 local weft = require "weft"
 local micro = require "micro"
 local shell = require "shell"
 
 local WEIGHTS = "recipes/micro/weights"
 
---- Run a stage over a copy of the weights; its folder and the rows of its log.
-local function train(stage, options)
+--- Run a stage over a copy of the weights, to which change(folder) may do something; its folder and
+-- the rows of its log.
+local function train(stage, options, change)
   local dir = micro.temp()
   os.execute(("mkdir -p '%s' && cp -r %s/* '%s'"):format(dir, WEIGHTS, dir))
+  if change then change(dir) end
   finally(function() micro.remove(dir) end)
   local command = ("run --plain recipes/micro/train/%s.lua out=%s work=%s/work %s"):format(stage,
     dir, dir, options)
@@ -30,6 +32,30 @@ describe("the language model's training", function()
       assert.are.equal(has_media, rows[i].cosine ~= nil, i)
     end
   end)
+  it("reads the layouts of pictures and sounds in what it foretells", function()
+    local options = "more=1 sounds=1 phases=1 steps=4 batch=6 "
+    local _, without = train("language", options .. "legible=0")
+    local _, rows = train("language", options .. "legible=2")
+    for i, has_media in ipairs { true, false, true, true } do
+      assert.are.equal(has_media, rows[i].legible ~= nil, i)
+      assert.is_nil(without[i].legible)
+      if has_media then assert.is_true(rows[i].legible > 0.01 and rows[i].legible < 2) end
+    end
+    local more = rows[1].loss - without[1].loss
+    assert.is_true(math.abs(more - 2 * rows[1].legible) < 1e-4, more)
+  end)
+  it("goes on from weights with fewer layers", function()
+    local dir, rows = train("language", "more=1 steps=1 batch=6 lr=0", function(folder)
+      local lm = weft.model.load(folder .. "/language_model")
+      local config = weft.with(lm.config, { num_hidden_layers = 2 })
+      weft.model.new("llama", config, { seed = 5 }):save(folder .. "/language_model",
+        { file = "model.safetensors" })
+    end)
+    assert.is_true(rows[1].loss > 1)
+    local after = weft.model.load(dir .. "/language_model").config
+    assert.are.equal(require("configs").parts.language_model.config.num_hidden_layers,
+      after.num_hidden_layers)
+  end)
   it("trains adapters beside the weights and merges them", function()
     local dir = train("language", "more=1 lora=2 steps=4 batch=4 warmup=1 lr=0.05")
     local before = weft.model.load(dir .. "/work/language_model_before")
@@ -42,6 +68,15 @@ describe("the language model's training", function()
       assert.are.equal(is_adapted, far > 1e-3, ("%s: %g"):format(name, far))
     end
     assert.truthy(shell.read(dir .. "/language_adapter/adapter_config.json"):find '"r": *2')
+  end)
+  it("tells denoisers what it foretells", function()
+    for _, stage in ipairs { "unet", "unet_audio" } do
+      local options = "more=1 steps=1 batch=12 "
+      local _, own = train(stage, options)
+      local _, told = train(stage, options .. "foretold=1")
+      assert.are_not.equal(own[1].loss, told[1].loss)
+      assert.is_true(math.abs(own[1].loss / told[1].loss - 1) < 0.3)
+    end
   end)
   it("weighs the places of things", function()
     local _, even = train("unet", "steps=1 batch=4 foreground=1")

@@ -7,15 +7,20 @@
 -- L = L_t + alpha MSE(c, C_x(x)) + L_DM (CoDi-2, arXiv 2311.18775, section 3.3). L_t: it learns to
 -- say the words, tags and pointers of the reply. MSE: it foretells the feature c of the medium that
 -- the reply shows, unit vectors, 128 mean (c - C)^2 = 2 - 2 cos. L_DM: the denoiser's loss under c,
--- whose gradient goes through the frozen denoiser into the language model. text=0, mse=0 and dm=0
--- leave a loss out; the towers, autoencoders and denoisers stay as they are. phases=1 gives each
--- step replies of one kind, in turns (appendix B.2); lora=8 trains adapters of rank 8 beside the
--- weights of `out`, written into language_adapter and, merged, into language_model.
+-- whose gradient goes through the frozen denoiser into the language model. Not of the paper, and a
+-- small part of the cost of L_DM: the loss of the layout that the denoiser's conditioner reads in c
+-- (legible). text=0, mse=0, dm=0 and legible=0 leave a loss out; the towers, autoencoders and
+-- denoisers stay as they are. phases=1 gives each step replies of one kind, in turns (appendix
+-- B.2); lora=8 trains adapters of rank 8 beside the weights of `out`, written into language_adapter
+-- and, merged, into language_model. more=1 takes weights with fewer layers, too; with another seed
+-- it draws other batches.
 package.path = "./recipes/micro/?.lua;./recipes/micro/train/?.lua;" .. package.path
 
 local weft = require "weft"
 local conversations = require "conversations"
+local configs = require "configs"
 local denoising = require "denoising"
+local legible = require "legible"
 local new_learner = require "learner"
 local run = require "run"
 local train = weft.train
@@ -24,6 +29,7 @@ local p = run.params {
   steps = 8000, batch = 64, lr = 1.5e-3, warmup = 200, alpha = 5, mse = 1, text = 1, seed = 31,
   dm = { 0, min = 0, help = "weight of the denoiser's loss" },
   dm_batch = { 16, min = 1, help = "pictures, and sounds, of a step that it is taken of" },
+  legible = { 2, min = 0, help = "weight of what conditioners read in the features" },
   phases = { 0, help = "1 gives each step replies of one kind" },
   lora = { 0, min = 0, help = "rank of adapters; 0 trains the language model's own weights" },
   sounds = { 0, help = "1 trains with sounds and videos too" },
@@ -36,6 +42,12 @@ local towers = { image = run.trained(p.out, "image_encoder"),
   text = run.trained(p.out, "text_encoder"),
   audio = p.sounds == 1 and run.trained(p.out, "audio_encoder") or nil }
 local NAMES = { lm = "language_model", feature_in = "feature_in", feature_out = "feature_out" }
+
+--- A language model as deep as the config says.
+local function deepened(lm)
+  return weft.model.deepen(lm, configs.parts.language_model.config, { seed = p.seed })
+end
+
 local net, order = {}, { "lm", "feature_in", "feature_out" }
 for i, key in ipairs(order) do
   net[key] = run.begin(p, NAMES[key], p.seed + i - 1)
@@ -43,9 +55,11 @@ end
 if p.lora > 0 and p.more ~= 1 then
   error("lora: adapters stand beside trained weights: more=1 takes those in out", 0)
 end
+if p.more == 1 then net.lm = deepened(net.lm) end
 local adapter = p.lora > 0 and net.lm:adapt { rank = p.lora, seed = p.seed } or nil
 local dm = p.dm > 0 and denoising.new { out = p.out, n = p.dm_batch, sounds = p.sounds == 1,
   tok = tok, text = towers.text } or nil
+local reading = p.legible > 0 and legible.new { out = p.out, sounds = p.sounds == 1 } or nil
 local params = train.parameters { lm = adapter or net.lm, feature_in = net.feature_in,
   feature_out = net.feature_out }
 local late = train.schedule { "cosine", lr = p.lr, steps = math.ceil(p.steps * 0.4),
@@ -72,11 +86,11 @@ local phases = p.sounds == 1 and PHASES or { "image", "text", "image" }
 
 local function step(i)
   local b = conversations.batch(tok, towers,
-    conversations.sequences(tok, "language", i, p.batch,
+    conversations.sequences(tok, "language-" .. p.seed, i, p.batch,
       { sounding = p.sounds == 1, kind = p.phases == 1 and phases[(i - 1) % #phases + 1] or nil }))
   local wanted = b.reply_of and b.features:index_select(b.reply_of, 1)
   local d = dm and dm:prepare(b.replies, (p.seed * 1000000 + i) * 8) or {}
-  local loss, grads, l_text, cosine, l_dm = weft.grad(function()
+  local loss, grads, l_text, cosine, l_read, l_dm = weft.grad(function()
     local states = conversations.states(net, b)
     local logits = states:index_select(b.say_at, 1):matmul(words_of:t())
     local l_text = weft.cross_entropy(logits, b.say)
@@ -84,20 +98,22 @@ local function step(i)
     local c = weft.normalize(net.feature_out { x = states:index_select(b.reply_at, 1) })
     local cosine = (c * wanted):sum() / wanted:size(1)
     local total = l_text * p.text + (2 - cosine * 2) * (p.alpha * p.mse)
-    if not d[1] then return total, l_text, cosine end
+    local l_read = reading and reading:loss(c, b.replies) or nil
+    if l_read then total = total + l_read * p.legible end
+    if not d[1] then return total, l_text, cosine, l_read end
     local l_dm = denoising.loss(c, d)
-    return total + l_dm * p.dm, l_text, cosine, l_dm
+    return total + l_dm * p.dm, l_text, cosine, l_read, l_dm
   end, params)
   local norm = learner:step(i, grads)
   return { loss = loss:item(), text = l_text:item(), cosine = cosine and cosine:item(),
-    dm = l_dm and l_dm:item(), norm = norm }
+    legible = l_read and l_read:item(), dm = l_dm and l_dm:item(), norm = norm }
 end
 
 --- The adapter, and the language model with it merged.
 local function save_merged()
   local folder = p.out .. "/language_adapter"
   adapter:save(folder)
-  local _, merged = run.further(p, NAMES.lm)
+  local merged = deepened((run.further(p, NAMES.lm)))
   merged:merge(folder)
   run.save(p.out, NAMES.lm, merged)
 end

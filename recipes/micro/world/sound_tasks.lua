@@ -322,10 +322,10 @@ end
 
 --- Shares of the tasks in training with sounds and videos.
 M.MIXTURE = {
-  { "sound_edit", 15 }, { "sound_exemplar", 18 }, { "took_place", 7 }, { "next_frame", 5 },
+  { "sound_edit", 15 }, { "sound_exemplar", 16 }, { "took_place", 7 }, { "next_frame", 5 },
   { "vibe", 5 }, { "subject_video", 5 }, { "hear", 14 }, { "film", 6 }, { "animate", 5 },
   { "sound_of", 9 }, { "picture_of", 8 }, { "picture_with", 4 }, { "say_sound", 8 },
-  { "say_video", 3 },
+  { "say_video", 6 },
 }
 local MIXTURE_WEIGHTS = {}
 for i, row in ipairs(M.MIXTURE) do MIXTURE_WEIGHTS[i] = row[2] end

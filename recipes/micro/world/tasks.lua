@@ -110,7 +110,7 @@ local function find_pair(r, opts, t, as_example)
 end
 
 -- How often training draws each level; the others are for tests.
-local TRAIN_LEVELS, LEVEL_WEIGHTS = { "L0", "L1", "pair" }, { 35, 35, 30 }
+local TRAIN_LEVELS, LEVEL_WEIGHTS = { "L0", "L1", "pair" }, { 38, 35, 27 }
 
 --- A transformation shown on one picture, to be applied to another.
 ---@param r world.Rng
@@ -297,9 +297,9 @@ M.changed, M.count, M.which = questions.changed, questions.count, questions.whic
 
 --- Shares of the tasks in training on pictures.
 local MIXTURE = {
-  { "generate", 6 }, { "bare", 4 }, { "describe", 9 }, { "edit", 17 }, { "towards", 3 },
-  { "compose", 3 }, { "together", 2 }, { "next", 9 }, { "exemplar", 30 }, { "concept", 3 },
-  { "subject", 4 }, { "changed", 9 }, { "becomes", 8 }, { "count", 2 }, { "which", 2 },
+  { "generate", 6 }, { "bare", 4 }, { "describe", 11 }, { "edit", 17 }, { "towards", 3 },
+  { "compose", 4 }, { "together", 3 }, { "next", 9 }, { "exemplar", 25 }, { "concept", 4 },
+  { "subject", 4 }, { "changed", 9 }, { "becomes", 6 }, { "count", 2 }, { "which", 3 },
 }
 local MIXTURE_WEIGHTS = {}
 for i, row in ipairs(MIXTURE) do MIXTURE_WEIGHTS[i] = row[2] end
