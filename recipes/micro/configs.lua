@@ -29,7 +29,7 @@ local MINI = {
   feature_width = 192, text_tokens = 48, language_width = 256,
   tower = 160, tower_layers = 4, text = 160, text_layers = 4, text_heads = 5, vae = 80,
   unet = { 72, 144, 144 }, unet_layers = 1, time = 288,
-  context_hidden = 384, map_hidden = 768, language_layers = 8, language_mlp = 704,
+  context_hidden = 384, map_hidden = 768, language_layers = 6, language_mlp = 704,
 }
 
 -- The id of </text> in tokenizer.json, where the text tower reads its feature.
