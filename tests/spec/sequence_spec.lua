@@ -6,6 +6,7 @@ local prompt = require "weft.prompt"
 local rng = require "world.rng"
 local scene = require "world.scene"
 local sequence = require "weft.pipeline.sequence"
+local sound_tasks = require "world.sound_tasks"
 local tasks = require "world.tasks"
 
 local folder = os.tmpname()
@@ -101,6 +102,19 @@ describe("micro conversations", function()
       else
         assert.equal(0, #s.replies)
       end
+    end
+  end)
+
+  it("say several media in the order in which replies say them", function()
+    for name, kinds in pairs { subject_video = "video audio", next_frame = "image audio" } do
+      local r = rng.new("order", 1)
+      local said, last = {}, 0
+      for k, reply in ipairs(conversations.sequence(tok, sound_tasks[name](r), r).replies) do
+        said[k] = reply.kind
+        assert.is_true(sequence.RANK[reply.kind] > last, name)
+        last = sequence.RANK[reply.kind]
+      end
+      assert.equal(kinds, table.concat(said, " "))
     end
   end)
 

@@ -251,10 +251,6 @@ local function reply_freely(self, run, kinds)
   end
 end
 
--- Of several media a reply shows these first, as it was taught to: what words say of the first is
--- true of those after it.
-local RANK = { video = 1, image = 2, audio = 3 }
-
 --- Places of a list of kinds in the order in which they are said: the media among themselves by
 -- rank, words where they stand.
 local function order_of(list)
@@ -263,7 +259,7 @@ local function order_of(list)
     if kind ~= "text" then media[#media + 1] = i end
   end
   table.sort(media, function(a, b)
-    local x, y = RANK[list[a]], RANK[list[b]]
+    local x, y = sequence.RANK[list[a]], sequence.RANK[list[b]]
     if x ~= y then return x < y end
     return a < b
   end)

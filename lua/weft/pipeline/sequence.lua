@@ -21,6 +21,9 @@ Sequence.__index = Sequence
 
 M.KINDS = { "image", "audio", "video", "text" }
 M.MAX_SOURCE = 12
+--- Of several media a reply says these first, in training as in use: what words say of the first is
+-- true of those after it.
+M.RANK = { video = 1, image = 2, audio = 3 }
 
 --- The ids that structure a sequence, by name.
 function M.markers(tok)
