@@ -1,23 +1,17 @@
 --- L_DM of the language model: what frozen denoisers lose under the features that it foretells
 -- (CoDi-2, arXiv 2311.18775, equation 1). The gradient goes through them into the features.
 local weft = require "weft"
-local audio_data = require "audio_data"
 local data = require "data"
 local diffusion = require "diffusion"
 local parts = require "weft.pipeline.micro_parts"
 local rng = require "world.rng"
 local run = require "run"
+local SENSES = require "senses"
 
 local M = {}
 ---@class micro.Denoising
 local Denoising = {}
 Denoising.__index = Denoising
-
-local SENSES = {
-  { prefix = "", render = data.pictures, has = function(t) return t.objects ~= nil end },
-  { prefix = "audio_", render = audio_data.mels,
-    has = function(t) return (t.events or t.instrument) ~= nil end },
-}
 
 --- The denoisers of pictures and, with sounds, of sounds.
 ---@param o { out: string, n: integer, sounds: boolean, tok: weft.Tokenizer, text: weft.Model }

@@ -3,20 +3,13 @@
 -- alike; in these lies what stands where.
 local weft = require "weft"
 local labels = require "labels"
-local layout = require "layout"
 local run = require "run"
+local SENSES = require "senses"
 
 local M = {}
 ---@class micro.Legible
 local Legible = {}
 Legible.__index = Legible
-
-local SENSES = {
-  { part = "conditioner", layout = layout.of_scenes,
-    has = function(t) return t.objects ~= nil end },
-  { part = "audio_conditioner", layout = layout.of_sounds,
-    has = function(t) return (t.events or t.instrument) ~= nil end },
-}
 
 --- The conditioners of pictures and, with sounds, of sounds.
 ---@param o { out: string, sounds: boolean }
@@ -24,7 +17,8 @@ local SENSES = {
 function M.new(o)
   local senses = {}
   for i = 1, o.sounds and 2 or 1 do
-    senses[i] = weft.with(SENSES[i], { conditioner = run.trained(o.out, SENSES[i].part) })
+    local conditioner = run.trained(o.out, SENSES[i].prefix .. "conditioner")
+    senses[i] = weft.with(SENSES[i], { conditioner = conditioner })
   end
   return setmetatable({ senses = senses }, Legible)
 end
