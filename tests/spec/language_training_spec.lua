@@ -78,6 +78,32 @@ describe("the language model's training", function()
       assert.is_true(math.abs(own[1].loss / told[1].loss - 1) < 0.3)
     end
   end)
+  it("draws other examples with another seed", function()
+    for stage, module in pairs { unet = "data", unet_audio = "audio_data" } do
+      local dir, drawn = micro.temp(), {}
+      os.execute(("mkdir -p '%s' && cp -r %s/* '%s'"):format(dir, WEIGHTS, dir))
+      finally(function() micro.remove(dir) end)
+      local file = assert(io.open(dir .. "/watch.lua", "w"))
+      file:write(([[
+        package.path = "./recipes/micro/?.lua;./recipes/micro/train/?.lua;" .. package.path
+        local data = require "%s"
+        local examples = data.examples
+        data.examples = function(from, ...)
+          print("drawn from " .. from)
+          return examples(from, ...)
+        end
+        dofile "recipes/micro/train/%s.lua"
+      ]]):format(module, stage))
+      file:close()
+      for seed = 5, 6 do
+        local command = "run --plain '%s/watch.lua' steps=1 batch=2 seed=%d out='%s' work='%s/w%d'"
+        local rc, out, err = shell.weft(".", command:format(dir, seed, dir, dir, seed))
+        assert.are.equal(0, rc, err)
+        drawn[seed] = assert(out:match "drawn from (%S+)", out)
+      end
+      assert.are_not.equal(drawn[5], drawn[6])
+    end
+  end)
   it("weighs the places of things", function()
     local _, even = train("unet", "steps=1 batch=4 foreground=1")
     local _, weighed = train("unet", "steps=1 batch=4 foreground=4")
