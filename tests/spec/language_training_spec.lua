@@ -78,8 +78,8 @@ describe("the language model's training", function()
       assert.is_true(math.abs(own[1].loss / told[1].loss - 1) < 0.3)
     end
   end)
-  it("draws other examples with another seed", function()
-    for stage, module in pairs { unet = "data", unet_audio = "audio_data" } do
+  for stage, module in pairs { unet = "data", unet_audio = "audio_data" } do
+    it("draws other examples with another seed: " .. stage, function()
       local dir, drawn = micro.temp(), {}
       os.execute(("mkdir -p '%s' && cp -r %s/* '%s'"):format(dir, WEIGHTS, dir))
       finally(function() micro.remove(dir) end)
@@ -102,8 +102,8 @@ describe("the language model's training", function()
         drawn[seed] = assert(out:match "drawn from (%S+)", out)
       end
       assert.are_not.equal(drawn[5], drawn[6])
-    end
-  end)
+    end)
+  end
   it("weighs the places of things", function()
     local _, even = train("unet", "steps=1 batch=4 foreground=1")
     local _, weighed = train("unet", "steps=1 batch=4 foreground=4")
