@@ -12,7 +12,7 @@ Checkpoint.__index = Checkpoint
 
 local VERSION = 1
 
---- A checkpoint at path. Parts: params (from train.parameters), optim (train.adamw), ema
+--- A checkpoint at path. Parts: params (from train.parameters), optim (train.adamw or muon), ema
 -- (train.ema), rng (a weft.rng stream, or a list of them), state (a table of plain values, filled
 -- on load).
 function M.new(path, parts)
@@ -44,7 +44,9 @@ function Checkpoint:save(step)
   check.int("checkpoint: step", check.type("checkpoint: step", step, "number"), nil, 0)
   local parts, tensors, rng = self.parts, {}, json.list()
   for prefix, list in pairs(groups(parts)) do
-    for i, name in ipairs(parts.params.names) do tensors[prefix .. ":" .. name] = list[i] end
+    for i, name in ipairs(parts.params.names) do
+      tensors[prefix .. ":" .. name] = list[i] or nil
+    end
   end
   for i, r in ipairs(streams(parts)) do rng[i] = r:state() end
   local meta = {
@@ -63,7 +65,9 @@ end
 --- Call f(tensor, name in the file) for all that is saved.
 local function each_tensor(self, f)
   for prefix, list in pairs(groups(self.parts)) do
-    for i, name in ipairs(self.parts.params.names) do f(list[i], prefix .. ":" .. name) end
+    for i, name in ipairs(self.parts.params.names) do
+      if list[i] then f(list[i], prefix .. ":" .. name) end
+    end
   end
 end
 

@@ -94,6 +94,8 @@ function AdamW:step(grads, opts)
   self.steps = self.steps + 1
 end
 
+M.muon = function(...) return require("weft.muon").new(...) end
+
 -- ---- gradients ----
 
 --- Limit the norm of all gradients together. The values stay as they are: the factor is noted in

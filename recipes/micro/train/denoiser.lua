@@ -18,7 +18,7 @@ local run = require "run"
 local train = weft.train
 
 ---@class micro.DenoiserStage
----@field p table  steps, batch, lr, warmup, seed, foreground, foretold, more, out, work, stop
+---@field p table  steps, batch, lr, warmup, seed, foreground, foretold, more, muon, out, work, stop
 ---@field names table<string, string>      the parts: encoder vae unet conditioner
 ---@field examples fun(step: integer): micro.Example[]
 ---@field render fun(records: table[]): weft.Tensor  [n,64,64,C], what the tower and the vae read
@@ -79,6 +79,11 @@ local function prepare(s, trained, i)
   }
 end
 
+--- Parameters that Muon steps as matrices: not what reads features, and draws the last latents.
+local function is_matrix(name, t)
+  return #t:size() >= 2 and not name:find "^conditioner" and not name:find "conv_out"
+end
+
 --- Train a denoiser and its conditioner.
 ---@param s micro.DenoiserStage
 return function(s)
@@ -95,7 +100,8 @@ return function(s)
   local conditioner = run.begin(p, part.conditioner, p.seed + 1)
   local params = train.parameters { unet = unet, conditioner = conditioner }
   local learner = new_learner(p, params,
-    { betas = { 0.9, 0.99 }, weight_decay = 0.01, ema = 0.999, rate = diffusion.rate(p) })
+    { betas = { 0.9, 0.99 }, weight_decay = 0.01, ema = 0.999, rate = diffusion.rate(p),
+      is_matrix = is_matrix })
 
   local function step(i)
     local b = prepare(s, trained, i)

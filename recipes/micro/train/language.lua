@@ -34,6 +34,8 @@ local p = run.params {
   lora = { 0, min = 0, help = "rank of adapters; 0 trains the language model's own weights" },
   sounds = { 0, help = "1 trains with sounds and videos too" },
   more = { 0, help = "1 goes on from the weights in out" },
+  decay = { 0.4, min = 0, max = 1, help = "share of the steps over which the rate falls" },
+  muon = { 0, help = "1 steps matrices by Muon, not AdamW" },
   out = "recipes/micro/weights", work = "checkpoints/language", stop = 0,
 }
 
@@ -62,13 +64,14 @@ local dm = p.dm > 0 and denoising.new { out = p.out, n = p.dm_batch, sounds = p.
 local reading = p.legible > 0 and legible.new { out = p.out, sounds = p.sounds == 1 } or nil
 local params = train.parameters { lm = adapter or net.lm, feature_in = net.feature_in,
   feature_out = net.feature_out }
-local late = train.schedule { "cosine", lr = p.lr, steps = math.ceil(p.steps * 0.4),
+local n_late = math.ceil(p.steps * p.decay)
+local late = train.schedule { "cosine", lr = p.lr, steps = math.max(n_late, 1),
   final = p.lr / 50 }
 
---- Constant over the first 60 %, then a cosine.
+--- Constant, then a cosine over the last steps.
 local function rate(i)
   if i <= p.warmup then return p.lr * i / p.warmup end
-  local before = p.steps - math.ceil(p.steps * 0.4)
+  local before = p.steps - n_late
   return i <= before and p.lr or late(i - before)
 end
 local learner = new_learner(p, params,

@@ -14,6 +14,7 @@ local p = run.params {
   foreground = { 1, min = 1, help = "weight of the places of things and of changes" },
   foretold = { 0, min = 0, max = 1, help = "share of features as the language model has them" },
   more = { 0, help = "1 goes on from the weights in out" },
+  muon = { 0, help = "1 steps matrices by Muon, not AdamW" },
   out = "recipes/micro/weights", work = "checkpoints/unet_audio", stop = 0,
 }
 

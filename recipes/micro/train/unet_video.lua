@@ -32,6 +32,7 @@ local p = run.params {
   steps = 8000, batch = 6, lr = 8e-4, warmup = 100, freeze = 0.5, seed = 31, foreground = 4,
   calls = { 0.5, min = 0, max = 1, help = "share of the clips in which the thing calls" },
   more = { 0, help = "1 goes on from the weights in out" },
+  muon = { 0, help = "1 steps matrices by Muon, not AdamW" },
   out = "recipes/micro/weights", work = "checkpoints/unet_video", stop = 0,
 }
 
