@@ -12,8 +12,8 @@ local tensor = require "weft.tensor"
 local M = {}
 
 -- What the layout says of a place: first the kinds, then what else is true of the thing there,
--- then what is true of the ground (recipes/micro/train/labels.lua, PLACE).
-M.N_KINDS, M.N_OF_THINGS, M.N_OF_GROUND = 12, 26, 16
+-- then what is true of the ground, first its places (recipes/micro/train/labels.lua, PLACE).
+M.N_KINDS, M.N_OF_THINGS, M.N_OF_GROUND, M.N_PLACES = 12, 26, 16, 10
 -- And of a slot of a sound: first the voices, which are those of the kinds, then the pitches.
 M.N_PITCHES, M.N_OF_SOUND = 3, 32
 -- Of a frame: right and down in places, logarithm of the scale; then whether it calls, or, of what

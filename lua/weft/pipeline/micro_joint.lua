@@ -6,6 +6,7 @@
 local core = require "weft.core"
 local finite = require "weft.finite"
 local media = require "weft.pipeline.micro_media"
+local noises = require "weft.pipeline.micro_noise"
 local ops = require "weft.ops"
 local parts = require "weft.pipeline.micro_parts"
 local prompts = require "weft.pipeline.micro_prompt"
@@ -63,27 +64,27 @@ function M.find_pair(m, o, wanted)
   return not obstacle and { image = at.image, audio = at.audio } or nil
 end
 
---- The denoiser of one medium for what is wanted of it, and the latents of its source if any.
+--- The denoiser of one medium for what is wanted of it, and how much of the first noise.
 local function denoiser(m, medium, o, n, item)
   local feature = finite.check("reading the prompt", function()
     return item.feature or prompts.feature(m, o.prompt, o.mix)
   end)
   local concat = item.concat
   if concat == nil then concat = o.concat end
-  return runs.side(m, medium, o, n, feature, concat)
+  local denoise = runs.side(m, medium, o, n, feature, concat)
+  return denoise, noises.scale(m, medium, o, feature, runs.given(medium, "concat", concat))
 end
 
 --- Latents of a picture and of a sound side by side [n,16,16,16], apart.
 local function apart(z) return z:narrow(4, 1, CHANNELS), z:narrow(4, CHANNELS + 1, CHANNELS) end
 
 local function sample(m, o, n, wanted)
-  local seen, picture = denoiser(m, image, o, n, wanted.image)
-  local heard, sound = denoiser(m, audio, o, n, wanted.audio)
-  local noise = runs.noise(o, n, 2)
-  local first = { runs.scaled(o, noise:select(2, 1), picture ~= nil),
-    runs.scaled(o, noise:select(2, 2), sound ~= nil) }
+  local seen, of_picture = denoiser(m, image, o, n, wanted.image)
+  local heard, of_sound = denoiser(m, audio, o, n, wanted.audio)
+  local noise = noises.of_media(o, n, 2):to(m.device)
   return runs.run(m, o, {
-    kind = "image", latents = ops.cat(first, 4):to(m.device),
+    kind = "image",
+    latents = ops.cat({ noise:select(2, 1) * of_picture, noise:select(2, 2) * of_sound }, 4),
     denoise = function(z, t, st)
       local x, y = apart(z)
       x, y = x:contiguous(), y:contiguous()

@@ -16,10 +16,6 @@ M.SIDE_PX, M.LATENT_SIDE, M.LATENT_CHANNELS = 64, 16, 8
 -- it adds goes back.
 M.SCALE, M.RESCALE = 3, 0.7
 
---- How much of the first noise there is beside a source, where a call does not say: less of it
--- strays less from what is to be kept. Without a source: all of it.
-M.NOISE_BESIDE_SOURCE = 0.5
-
 --- Mean and deviation of the latents per channel, from the autoencoder's config.
 local function statistics(vae)
   local mean, std = vae.config.latents_mean, vae.config.latents_std

@@ -4,6 +4,7 @@ local check = require "weft.check"
 local core = require "weft.core"
 local guidance = require "weft.guidance"
 local host = require "weft.host"
+local noises = require "weft.pipeline.micro_noise"
 local ops = require "weft.ops"
 local options = require "weft.options"
 local parts = require "weft.pipeline.micro_parts"
@@ -101,54 +102,6 @@ function M.denoiser(m, medium, o, n, told)
   end
 end
 
---- Unit noise of n samples, a list: sample i depends on seed + i - 1. PyTorch's generators draw it
--- channels first, as its pipelines do.
----@param o table          rng, seed
----@param sizes integer[]  of one, { k, ..., 8 }
-local function draw(o, n, sizes)
-  local list, is_torch = {}, o.rng and o.rng ~= "philox"
-  local drawn, order = { sizes[1], sizes[#sizes] }, { 1 }
-  for d = 2, #sizes - 1 do drawn[d + 1], order[d] = sizes[d], d + 1 end
-  order[#sizes] = 2
-  for i = 1, n do
-    local x = tensor.randn(is_torch and drawn or sizes, { seed = o.seed + i - 1, rng = o.rng })
-    list[i] = is_torch and x:permute(order):contiguous() or x
-  end
-  return list
-end
-
---- Unit noise of n samples of several media side by side, [n,media,16,16,8], of which the first is
--- that of one alone.
-function M.noise(o, n, n_media)
-  return ops.stack(draw(o, n, { n_media, LATENT_SIDE, LATENT_SIDE, LATENT_CHANNELS }), 1)
-end
-
---- Drawn noise as a call wants it.
----@param z weft.Tensor
----@param has_source boolean  whether the denoiser sees a source beside it
----@return weft.Tensor
-function M.scaled(o, z, has_source)
-  local scale = o.noise_scale or has_source and not o.init and parts.NOISE_BESIDE_SOURCE or 1
-  return scale == 1 and z or z * scale
-end
-
---- The noise that a run starts from: what the call gives, else drawn.
----@param sizes integer[]  { n, ..., 8 }
----@param has_source boolean
----@return weft.Tensor z   of these sizes
-function M.first_noise(m, o, sizes, has_source)
-  if not o.latents then
-    local drawn = ops.cat(draw(o, sizes[1], { 1, unpack(sizes, 2) }), 1):to(m.device)
-    return M.scaled(o, drawn, has_source)
-  end
-  if o.noise_scale then
-    check.fail "noise_scale is of drawn noise, and latents are given: scale those instead"
-  end
-  local got, want = table.concat(o.latents:size(), ","), table.concat(sizes, ",")
-  if got ~= want then check.fail("latents are [%s], wanted [%s]", got, want) end
-  return o.latents:to(m.device)
-end
-
 --- The noises that a caller gives for the steps; nil for none.
 local function step_noise(m, o)
   if not o.noise then return nil end
@@ -159,17 +112,19 @@ local function step_noise(m, o)
   return out
 end
 
---- An input that stands for its medium's latents: `concat` or `init`, of this medium.
-local function latents_of(m, medium, what, v)
+--- The medium that an option gives, `concat` or `init`: it, or that of a result; nil for none.
+function M.given(medium, what, v)
   if v == nil or v == false then return nil end
-  if not medium.is(v) then
-    local other = type(v) == "table" and v[medium.kind]
-    if not (other and medium.is(other)) then
-      check.fail("%s: must be a %s", what, medium.word)
-    end
-    v = other
-  end
-  return parts.latents(m.parts[medium.vae], medium.read(m, v))
+  if medium.is(v) then return v end
+  local inner = type(v) == "table" and v[medium.kind]
+  if not (inner and medium.is(inner)) then check.fail("%s: must be a %s", what, medium.word) end
+  return inner
+end
+
+--- Its latents.
+local function latents_of(m, medium, what, v)
+  local given = M.given(medium, what, v)
+  return given and parts.latents(m.parts[medium.vae], medium.read(m, given))
 end
 
 --- Weights of the latents that a mask stands for; nil for none.
@@ -289,8 +244,9 @@ function M.sample(m, medium, o, n, feature, concat, map_of)
   local denoise, source = M.side(m, medium, o, n, feature, concat, map_of)
   local start = source and o.init == concat and source or latents_of(m, medium, "init", o.init)
   local sizes = { n, LATENT_SIDE, LATENT_SIDE, LATENT_CHANNELS }
+  local scale = noises.scale(m, medium, o, feature, M.given(medium, "concat", concat))
   return M.run(m, o, {
-    kind = medium.kind, latents = M.first_noise(m, o, sizes, source ~= nil),
+    kind = medium.kind, latents = noises.first(m, o, sizes, scale),
     noise = step_noise(m, o), denoise = denoise,
     init = start and start:expand(unpack(sizes)):contiguous(),
     mask = start and mask_of(m, medium, o.mask),

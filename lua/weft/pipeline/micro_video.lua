@@ -11,6 +11,7 @@ local check = require "weft.check"
 local micro_course = require "weft.pipeline.micro_course"
 local image = require "weft.image"
 local media = require "weft.pipeline.micro_media"
+local noises = require "weft.pipeline.micro_noise"
 local ops = require "weft.ops"
 local parts = require "weft.pipeline.micro_parts"
 local prompts = require "weft.pipeline.micro_prompt"
@@ -144,8 +145,8 @@ local function sample(model, o, wanted)
     map_of = map_of(model, o, words, start ~= nil and wanted.feature == nil and prompt[1] == ""),
   }
   return runs.run(model, o, {
-    kind = "video", latents = runs.first_noise(model, o, { 1, o.frames, SIDE, SIDE, CHANNELS },
-      start ~= nil),
+    kind = "video", latents = noises.first(model, o, { 1, o.frames, SIDE, SIDE, CHANNELS },
+      noises.scale_of_frames(o, start ~= nil)),
     denoise = runs.denoiser(model, medium, o, 1, told),
     preview = function(st) return video.from(pictures(model, st:x0()), o.fps):strip() end,
   })
