@@ -203,8 +203,8 @@ end
 ---@field replies { target: world.Scene, source: world.Scene? }[]  [M]
 ---@field features weft.Tensor  [N,D] of all media
 
--- Shares of a batch, shortest first, that are padded to one length each.
-local SHARES = { 0.5, 0.8, 1 }
+-- Groups of a batch, shortest first, that are padded to one length each.
+local N_GROUPS = 8
 
 --- The sequences in groups of like length.
 local function grouped(list)
@@ -214,9 +214,9 @@ local function grouped(list)
     if #a.s.ids ~= #b.s.ids then return #a.s.ids < #b.s.ids end
     return a.i < b.i
   end)
-  for _, share in ipairs(SHARES) do
-    local last, group = math.floor(share * #list + 0.5), {}
-    for k = from, last do group[#group + 1] = sorted[k].s end
+  for k = 1, N_GROUPS do
+    local last, group = math.floor(k / N_GROUPS * #list + 0.5), {}
+    for i = from, last do group[#group + 1] = sorted[i].s end
     if group[1] then groups[#groups + 1] = group end
     from = math.max(from, last + 1)
   end
