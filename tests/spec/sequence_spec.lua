@@ -8,6 +8,8 @@ local scene = require "world.scene"
 local sequence = require "weft.pipeline.sequence"
 local sound_tasks = require "world.sound_tasks"
 local tasks = require "world.tasks"
+local captions = require "world.video_caption"
+local video = require "world.video"
 
 local folder = os.tmpname()
 os.remove(folder)
@@ -28,6 +30,25 @@ describe("weft.pipeline.sequence", function()
   local cat = { kind = "image" }
   local function kind_of(part) if part == cat then return "image", part end end
 
+  it("shows frames of a video in which any call is seen, and when", function()
+    local shown = sequence.shown_frames(video.N_FRAMES)
+    assert.equal(1, shown[1])
+    local when = {}
+    for call = video.FIRST_CALL, video.LAST_CALL do
+      local seen = {}
+      for i, k in ipairs(shown) do
+        local calls = select(4, video.course({ motion = 0, call = call }, k - 1))
+        seen[i] = calls and "calls" or "-"
+      end
+      local key = table.concat(seen, " ")
+      assert.is_truthy(key:find "calls", "call " .. call)
+      local time = captions.time(call)
+      assert.equal(when[key] or time, time)
+      when[key] = time
+    end
+    assert.same({ 1, 1, 1, 1 }, sequence.shown_frames(1))
+    assert.same({ 1, 29, 58, 72 }, sequence.shown_frames(100))
+  end)
   it("puts features between the tags of their kind", function()
     local s = sequence.new(tok)
     s:ask({ "turn this", cat, "into neon style" }, kind_of)

@@ -13,9 +13,6 @@ local M = {}
 -- A picture of distances stands where a picture's feature would: its own was drawn to that.
 local media = { image = "image", audio = "audio", video = "video", depth = "image" }
 
--- Frames of a video that stand for it: first, middle, last, as shares of its length.
-local SHOWN = { 0, 3 / 7, 1 }
-
 --- The kind of a part and the part, as weft.pipeline.sequence asks; nil for words. A feature of
 -- the aligned space stands where a text's would.
 local function kind_of(part)
@@ -25,9 +22,8 @@ local function kind_of(part)
   if type(inner) == "string" then return "text", part end
   if type(inner) == "table" and inner.kind == "video" then
     local frames = {}
-    for i, share in ipairs(SHOWN) do
-      local frame = inner[1 + math.floor(share * (#inner - 1) + 0.5)]
-      frames[i] = { kind = "frame", weft_weight = weight, part = frame }
+    for i, k in ipairs(sequence.shown_frames(#inner)) do
+      frames[i] = { kind = "frame", weft_weight = weight, part = inner[k] }
     end
     return "video", part, frames
   end

@@ -76,6 +76,18 @@ function Sequence:push_feature(medium)
   self.places[#self.places + 1] = { at = #self.ids, medium = medium }
 end
 
+-- Frames of a video that stand for it, of every eight from 0: among them its first, one in which
+-- any call is seen, and none that an early and a late call share.
+local SHOWN, OF = { 0, 2, 4, 5 }, 8
+
+--- Numbers, from 1, of the frames that stand for a video of n frames.
+---@return integer[]
+function M.shown_frames(n)
+  local out = {}
+  for i, k in ipairs(SHOWN) do out[i] = 1 + math.floor(k / (OF - 1) * (n - 1) + 0.5) end
+  return out
+end
+
 --- A medium as it is shown to the model: by its own feature, or by those of its frames.
 ---@param kind "image"|"audio"|"video"|"text"
 ---@param frames? any[]

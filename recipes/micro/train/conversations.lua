@@ -15,8 +15,6 @@ local videos = require "world.video"
 
 local M = {}
 
---- The frames of a video that stand for it: first, middle, last.
-local SHOWN_FRAMES = { 0, 3, 7 }
 -- Share of tasks with sounds and videos, where they are wanted at all.
 local SOUNDING = 0.45
 -- Share of conversations of several rounds.
@@ -34,7 +32,9 @@ local function kind_of(part)
   if part.audio then return "audio", part.audio end
   if not part.video then return "text", part end
   local frames = {}
-  for i, k in ipairs(SHOWN_FRAMES) do frames[i] = videos.frame(part.video, k) end
+  for i, k in ipairs(sequence.shown_frames(videos.N_FRAMES)) do
+    frames[i] = videos.frame(part.video, k - 1)
+  end
   return "video", part.video, frames
 end
 
