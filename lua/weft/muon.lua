@@ -88,6 +88,8 @@ end
 
 --- Step one matrix.
 local function step_matrix(self, p, m, g, lr)
+  local want, got = table.concat(p:size(), ","), table.concat(g:size(), ",")
+  if want ~= got then check.fail("muon: a gradient is [%s], its parameter [%s]", got, want) end
   core.scope(function()
     m:copy_(m * self.momentum + g * (1 - self.momentum))
     local ahead = m * self.momentum + g * (1 - self.momentum)

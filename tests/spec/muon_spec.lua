@@ -153,5 +153,7 @@ describe("muon", function()
     fails("momentum", train.muon, { { T{ { 1 } } }, momentum = 2 })
     local opt = train.muon{ { T{ { 1 } }, T{ { 2 } } } }
     fails("1 gradients, 2 parameters", opt.step, opt, { T{ { 1 } } })
+    opt = train.muon{ { T{ { 1, 2 }, { 3, 4 } } } }
+    fails("gradient is [1,2], its parameter [2,2]", opt.step, opt, { T{ { 1, 2 } } })
   end)
 end)
