@@ -43,7 +43,7 @@ end
 
 local PICTURES = "text_encoder image_encoder conditioner unet vae "
 local SOUNDS = "text_encoder audio_encoder audio_conditioner audio_unet audio_vae "
-local cat, frog, robot
+local cat, frog
 
 -- ---- the tour ----
 
@@ -51,7 +51,7 @@ section("Words to a picture", PICTURES, "The same words and seed give the same b
   cat = show("cat", picture "a large plain red cat at the left in the snow")
   frog = show("frog", picture "a medium striped green frog at the right in a meadow")
   show("star", picture "a small dotted yellow star at the top at night")
-  robot = show("robot", picture "a large plain blue robot at the center on the beach")
+  show("robot", picture "a large plain blue robot at the center on the beach")
 end)
 section("Edits as told", PICTURES .. "language_model", "The rest of the picture stays.", function()
   show("blue", edit(cat, "change the color of the cat to blue"))
@@ -78,7 +78,9 @@ end)
 section("From several pictures", PICTURES .. "language_model", "Words say what each is for.",
   function()
     local night = edit(cat, "put it at night")
-    show("composed", picture("put the subject", cat, "in the place", robot))
+    local beach = edit(picture "a small plain red star at the top on the beach", "remove the star")
+    show("composed", picture("put the subject",
+      picture "a large plain red cat at the left in a white room", "in the place", beach))
     show("by example", picture(weft.example(cat, night), "do the same to", frog))
     show("subject", picture("here is a cat:", cat, night,
       ". create a new image of this cat on the beach"))
