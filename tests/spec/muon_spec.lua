@@ -1,5 +1,5 @@
 --- Muon against its formula, written out here, and beside AdamW.
-package.path = "./tests/lib/?.lua;" .. package.path
+package.path = "./tests/lib/?.lua;./recipes/micro/train/?.lua;" .. package.path
 local error_of = require "error_of"
 local weft = require "weft"
 local T, train = weft.tensor, weft.train
@@ -142,6 +142,21 @@ describe("muon", function()
     assert.are.equal(4, second.steps)
     for i = 1, 2 do assert.are.same(through[i]:totable(), resumed[i]:totable()) end
     os.remove(path)
+  end)
+  it("steps a stage's matrices where it is asked for, those that the stage names", function()
+    local new_learner = require "learner"
+    local o = { betas = { 0.9, 0.99 }, weight_decay = 0,
+      is_matrix = function(name) return name == "layer.weight" end }
+    local function stepped(muon)
+      local params = named { T{ { 1, 2 } }, T{ { 3, 4 } } }
+      new_learner({ muon = muon, lr = 0.1, warmup = 1, steps = 10 }, params, o)
+        :step(1, { T{ { 3, 1 } }, T{ { 3, 1 } } })
+      return params[1]:totable(), params[2]:totable()
+    end
+    local first, second = stepped(1)
+    local first_before, second_before = stepped(0)
+    assert.are_not.same(first_before, first)
+    assert.are.same(second_before, second)
   end)
   it("refuses what does not fit", function()
     local function fails(text, f, ...)
