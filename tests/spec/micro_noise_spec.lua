@@ -2,6 +2,7 @@
 package.path = "./recipes/micro/?.lua;" .. package.path
 local weft = require "weft"
 local course = require "weft.pipeline.micro_course"
+local media = require "weft.pipeline.micro_media"
 local names = require "world.names"
 local noise = require "weft.pipeline.micro_noise"
 local T = weft.tensor
@@ -37,7 +38,8 @@ local function model(asked, shown)
 end
 
 local function medium(kind)
-  return { kind = kind, encoder = "image_encoder", conditioner = "conditioner",
+  return { places = media.media[kind].places,
+    encoder = "image_encoder", conditioner = "conditioner",
     read = function(_, v) return v.pixels end }
 end
 

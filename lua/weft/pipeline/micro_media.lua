@@ -3,6 +3,7 @@
 local core = require "weft.core"
 local audio = require "weft.audio"
 local check = require "weft.check"
+local course = require "weft.pipeline.micro_course"
 local image = require "weft.image"
 local mel = require "weft.pipeline.micro_mel"
 local parts = require "weft.pipeline.micro_parts"
@@ -20,6 +21,7 @@ local SIDE_PX, LATENT_SIDE = parts.SIDE_PX, parts.LATENT_SIDE
 ---@field vae string     the parts that draw it
 ---@field unet string
 ---@field conditioner string
+---@field places? integer[] of its layout, the first channel that says a place, and how many
 ---@field denoise fun(...): weft.Tensor  how the unet is called: weft.pipeline.micro_parts.denoise
 ---@field is fun(v: any): boolean
 ---@field read fun(m: weft.Micro, v: any): weft.Tensor  [1,64,64,C] on the model's device, what
@@ -135,6 +137,7 @@ M.media = {
   image = {
     kind = "image", mixes = "image", word = "picture", encoder = "image_encoder",
     vae = "vae", unet = "unet", conditioner = "conditioner", denoise = parts.denoise,
+    places = { course.N_OF_THINGS + 1, course.N_PLACES },
     is = image.is, read = read_picture, write = write_picture, mask = picture_mask,
     check = check_picture,
   },

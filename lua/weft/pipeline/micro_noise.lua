@@ -1,7 +1,6 @@
 --- The noise that a run of the small model starts from: what a call gives, else drawn by its seed,
 -- and how much of it.
 local check = require "weft.check"
-local course = require "weft.pipeline.micro_course"
 local ops = require "weft.ops"
 local parts = require "weft.pipeline.micro_parts"
 local tensor = require "weft.tensor"
@@ -42,8 +41,8 @@ end
 local function new_place(m, medium, feature, pixels)
   local conditioner, encoder = m.parts[medium.conditioner], m.parts[medium.encoder]
   local function place(f)
-    local layout = medium.kind == "image" and conditioner { feature = f }.layout
-    return layout and ops.sigmoid(layout:narrow(4, course.N_OF_THINGS + 1, course.N_PLACES))
+    local layout = medium.places and conditioner { feature = f }.layout
+    return layout and ops.sigmoid(layout:narrow(4, unpack(medium.places)))
   end
   local wanted = encoder and place(feature)
   if not wanted then return nil end
