@@ -42,8 +42,11 @@ local function direction(u, steps)
   return x:reshape(unpack(size)) * scale
 end
 
---- Matrices between layers. Rows of an embedding are vectors of their own.
-local function is_hidden(name, t) return #t:size() >= 2 and not name:find "embed" end
+--- Matrices between layers. Rows of an embedding are vectors of their own; the layers that a time's
+-- embedding goes through are not.
+local function is_hidden(name, t)
+  return #t:size() >= 2 and not name:find "embed[%w_]*%.weight$"
+end
 
 local KEYS = { "params", "lr", "momentum", "steps", "weight_decay", "betas", "eps",
   "decay_vectors", "is_matrix" }

@@ -108,6 +108,19 @@ describe("muon", function()
     end
     for i = 1, 3 do assert.are.same(b[i]:totable(), a[i]:totable()) end
   end)
+  it("takes the layers of a time's embedding for matrices", function()
+    local a, b = { T{ { 1, 2 } } }, { T{ { 1, 2 } } }
+    a.names, b.names = { "time_embedding.linear_1.weight" }, { "layer.weight" }
+    for _, params in ipairs { a, b } do train.muon{ params, lr = 0.1 }:step{ T{ { 3, 1 } } } end
+    assert.are.same(b[1]:totable(), a[1]:totable())
+    a, b = { T{ { 1, 2 } } }, { T{ { 1, 2 } } }
+    a.names, b.names = { "model.embed_tokens.weight" }, { "embedding.weight" }
+    for _, params in ipairs { a, b } do train.muon{ params, lr = 0.1 }:step{ T{ { 3, 1 } } } end
+    local c = { T{ { 1, 2 } } }
+    train.adamw{ c, lr = 0.1 }:step{ T{ { 3, 1 } } }
+    assert.are.same(c[1]:totable(), a[1]:totable())
+    assert.are.same(c[1]:totable(), b[1]:totable())
+  end)
   it("steps as matrices what it is told to", function()
     local a, b = named { T{ { 1, 2 } } }, { T{ { 1, 2 } } }
     train.muon{ a, lr = 0.1, is_matrix = function(name) return name ~= "layer.weight" end }
