@@ -64,6 +64,19 @@ describe("a picture and its sound", function()
     assert.are.equal(0, differ(both(fresh, o).image, alone.image))
   end)
 
+  it("start from as much noise beside sources as one alone", function()
+    local sources = { concat = {
+      image = weft.image.from(weft.tensor.rand({ 64, 64, 3 }, { seed = 2 })),
+      audio = weft.audio.from(weft.tensor.randn({ 8192 }, { seed = 3 }) * 0.1, 8000) } }
+    local together = both(fresh, sources)
+    assert.are.equal(0, differ(together.image,
+      both(fresh, weft.with(sources, { joint = false })).image))
+    local half, all = both(fresh, weft.with(sources, { noise_scale = 0.5 })),
+      both(fresh, weft.with(sources, { noise_scale = 1 }))
+    assert.are.equal(0, differ(together.audio, half.audio))
+    assert.is_true(differ(together.audio, all.audio) > 1e-3)
+  end)
+
   it("come several at once, each as if alone", function()
     local two = both(m, { n = 2 })
     assert.are.same({ 2, 2, 4, 5, 4, 5 }, { #two.images, #two.audios, unpack(two.seeds) })
