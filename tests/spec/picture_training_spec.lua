@@ -2,6 +2,7 @@
 package.path = "./recipes/micro/?.lua;./recipes/micro/train/?.lua;" .. package.path
 local weft = require "weft"
 local data = require "data"
+local diffusion = require "diffusion"
 local foretold = require "foretold"
 local names = require "world.names"
 local run = require "run"
@@ -56,6 +57,19 @@ describe("examples of the denoiser of pictures", function()
     assert.is_true(math.abs(n.source / #list - 0.6) < 0.07, n.source .. " of " .. #list)
     assert.is_true(n.one > 0.25 * #list and n.many > 0.03 * #list, n.one .. " " .. n.many)
     assert.is_true(n.empty > 5 and n.calling > 5 and n.corrupted > 5)
+  end)
+end)
+
+describe("the rates of a stage", function()
+  it("rise, stay, and fall over the last steps, half of them where nothing is said", function()
+    local p = { steps = 101, warmup = 4, lr = 1 }
+    local half, most = diffusion.rate(p), diffusion.rate(p, 0.6, 0.02)
+    assert.are.equal(0.5, half(2))
+    assert.are.same({ 1, 1, 1 }, { half(5), half(50), most(40) })
+    assert.is_true(half(51) < 1 and most(41) < 1)
+    assert.are.near(1 / 40, half(101), 1e-12)
+    assert.are.near(0.02, most(101), 1e-12)
+    assert.are.equal(1, diffusion.rate(p, 0)(101))
   end)
 end)
 

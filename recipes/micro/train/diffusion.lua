@@ -60,14 +60,18 @@ function M.noised(scheduler, z, seed)
   return z * a + noise * sigma, noise * a - z * sigma, weft.tensor(t)
 end
 
---- Learning rates by step: a warm-up, constant over the first half, a cosine over the second.
+--- Learning rates by step: a warm-up, constant, then a cosine over the last steps.
 ---@param p { steps: integer, warmup: integer, lr: number }
-function M.rate(p)
-  local late = train.schedule { "cosine", lr = p.lr, steps = math.ceil(p.steps / 2),
-    final = p.lr / 40 }
+---@param share? number  of the steps over which they fall; half of them when not given
+---@param final? number  the last rate; a fortieth when not given
+function M.rate(p, share, final)
+  local n_late = math.ceil(p.steps * (share or 0.5))
+  local late = train.schedule { "cosine", lr = p.lr, steps = math.max(n_late, 1),
+    final = final or p.lr / 40 }
   return function(i)
     if i <= p.warmup then return p.lr * i / p.warmup end
-    return i <= p.steps / 2 and p.lr or late(i - math.floor(p.steps / 2))
+    local before = p.steps - n_late
+    return i <= before and p.lr or late(i - before)
   end
 end
 

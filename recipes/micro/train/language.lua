@@ -20,6 +20,7 @@ local weft = require "weft"
 local conversations = require "conversations"
 local configs = require "configs"
 local denoising = require "denoising"
+local diffusion = require "diffusion"
 local legible = require "legible"
 local new_learner = require "learner"
 local run = require "run"
@@ -64,18 +65,9 @@ local dm = p.dm > 0 and denoising.new { out = p.out, n = p.dm_batch, sounds = p.
 local reading = p.legible > 0 and legible.new { out = p.out, sounds = p.sounds == 1 } or nil
 local params = train.parameters { lm = adapter or net.lm, feature_in = net.feature_in,
   feature_out = net.feature_out }
-local n_late = math.ceil(p.steps * p.decay)
-local late = train.schedule { "cosine", lr = p.lr, steps = math.max(n_late, 1),
-  final = p.lr / 50 }
-
---- Constant, then a cosine over the last steps.
-local function rate(i)
-  if i <= p.warmup then return p.lr * i / p.warmup end
-  local before = p.steps - n_late
-  return i <= before and p.lr or late(i - before)
-end
 local learner = new_learner(p, params,
-  { betas = { 0.9, 0.98 }, weight_decay = 0.05, ema = 0.999, rate = rate })
+  { betas = { 0.9, 0.98 }, weight_decay = 0.05, ema = 0.999,
+    rate = diffusion.rate(p, p.decay, p.lr / 50) })
 
 local words_of
 for name, t in net.lm:parameters() do
