@@ -6,7 +6,7 @@
 #include "core/tensor/ops.h"
 
 enum {
-    LEAST_ELEMS = 4096,         /* below, the header's entry of the scales costs what is saved */
+    LEAST_ELEMS = 512,          /* below, the header's entry of scales costs what is saved */
     MOST_SCALE = 511            /* 128 of it still fit into f16 (65504) */
 };
 

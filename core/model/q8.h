@@ -13,7 +13,7 @@
 
 enum { WF_Q8_BLOCK = 32 };
 
-/* Whether a weight of this shape is worth 8 bits: a matrix of some thousand values. */
+/* Whether a weight of this shape is worth 8 bits: a matrix of some hundred values. */
 bool wf_q8_suits(const wf_shape *s);
 
 /* The shape of the scales beside a weight of this shape. */

@@ -15,6 +15,8 @@ M.map_size = 8
 M.edit_change = 0.25
 M.frames, M.motion_hidden = 8, 128
 M.layout_channels = { picture = 42, sound = 32 }
+-- How far right and down of the middle of their cells things stand.
+M.off_channels = 2
 
 -- What differs. Towers: width and layers; `unet` lists the channels of the denoisers' levels, of
 -- which the second attends, `unet_layers` the blocks a level; widths over heads are 32 in towers
@@ -47,15 +49,16 @@ local function levels(d, kind)
   return down, up
 end
 
-local function unet(d, layout, layers)
+--- layout: channels of what the conditioner says of places; off: of how far off things stand.
+local function unet(d, layout, off)
   local down, up = levels(d, "2D")
   return {
     arch = "unet2d",
     config = {
       _class_name = "UNet2DConditionModel", sample_size = M.latent_size,
-      in_channels = 2 * M.latent_channels + 6 + M.map_channels + layout,
+      in_channels = 2 * M.latent_channels + 6 + off + M.map_channels + layout,
       out_channels = M.latent_channels,
-      block_out_channels = d.unet, layers_per_block = layers,
+      block_out_channels = d.unet, layers_per_block = d.unet_layers,
       down_block_types = down, mid_block_type = "UNetMidBlock2DCrossAttn", up_block_types = up,
       -- how many heads
       attention_head_dim = d.unet[2] / 24, cross_attention_dim = d.text,
@@ -75,6 +78,22 @@ local function conditioner(d, layout)
       context_tokens = 4, context_dim = d.text, context_hidden_dim = d.context_hidden,
       map_channels = M.map_channels, map_size = M.map_size, map_hidden_dim = d.map_hidden,
       layout_channels = layout,
+    },
+  }
+end
+
+--- What reads from latents how far their things stand off: shaped as a denoiser, of one time.
+local function anchor()
+  return {
+    arch = "unet2d",
+    config = {
+      _class_name = "UNet2DConditionModel", sample_size = M.latent_size,
+      in_channels = M.latent_channels + 6, out_channels = M.off_channels,
+      block_out_channels = { 12, 16 },
+      layers_per_block = 1, down_block_types = { "DownBlock2D", "DownBlock2D" },
+      mid_block_type = "UNetMidBlock2D", up_block_types = { "UpBlock2D", "UpBlock2D" },
+      norm_num_groups = 4, norm_eps = 1e-5, act_fn = "silu", flip_sin_to_cos = true, freq_shift = 0,
+      time_embedding_dim = 16, attention_head_dim = 4, cross_attention_dim = 4,
     },
   }
 end
@@ -164,7 +183,7 @@ end
 -- context too; a frame's number is embedded beside the time, and the map has one channel more, of
 -- calls. Trained from the weights of `unet`.
 local function unet_video(d)
-  local config = unet(d, M.layout_channels.picture, d.unet_layers).config
+  local config = unet(d, M.layout_channels.picture, M.off_channels).config
   local down, up = levels(d, "3D")
   for key, value in pairs {
     _class_name = "UNet3DConditionModel", in_channels = config.in_channels + 1,
@@ -202,11 +221,11 @@ local function parts(d)
   return {
     image_encoder = tower(d, 3, d.tower_layers), audio_encoder = tower(d, 1, d.tower_layers),
     depth_encoder = tower(d, 1, 2), text_encoder = text_tower(d),
-    vae = vae(3, d.vae), unet = unet(d, seen, d.unet_layers), conditioner = conditioner(d, seen),
-    audio_vae = vae(1, 64), audio_unet = unet(d, heard, d.unet_layers),
+    vae = vae(3, d.vae), unet = unet(d, seen, M.off_channels), conditioner = conditioner(d, seen),
+    audio_vae = vae(1, 64), audio_unet = unet(d, heard, 0),
     audio_conditioner = conditioner(d, heard),
     unet_video = unet_video(d), vocoder = vocoder(),
-    motion = projector(d.text, M.motion_hidden, 4 * M.frames),
+    anchor = anchor(), motion = projector(d.text, M.motion_hidden, 4 * M.frames),
     joint = joint(d), language_model = language_model(d),
     feature_in = projector(d.feature_width, d.language_width, d.language_width),
     feature_out = projector(d.language_width, d.feature_width, d.feature_width),

@@ -37,7 +37,7 @@ for _, name in ipairs { "vae", "unet", "conditioner" } do
   narrow["audio_" .. name] = narrow[name]
 end
 
-local pictures = { "image_encoder", "text_encoder", "vae", "unet", "conditioner" }
+local pictures = { "image_encoder", "text_encoder", "vae", "anchor", "unet", "conditioner" }
 local sounds = { "image_encoder", "text_encoder", "audio_encoder", "audio_vae", "audio_unet",
   "audio_conditioner" }
 local language = { "language_model", "feature_in", "feature_out" }

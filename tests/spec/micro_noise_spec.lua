@@ -31,9 +31,10 @@ local wanted, source = T { { 1, 0 } }, { pixels = T { { -1, 0 } } }
 local function model(asked, shown)
   return { parts = {
     image_encoder = function(o) return { embeds = o.pixels } end,
-    conditioner = function(o)
-      return { layout = o.feature:select(2, 1):item() > 0 and asked or shown }
-    end,
+    conditioner = setmetatable({ config = { layout_channels = asked:size(4) } }, {
+      __call = function(_, o)
+        return { layout = o.feature:select(2, 1):item() > 0 and asked or shown }
+      end }),
   } }
 end
 

@@ -21,6 +21,7 @@ local SIDE_PX, LATENT_SIDE = parts.SIDE_PX, parts.LATENT_SIDE
 ---@field vae string     the parts that draw it
 ---@field unet string
 ---@field conditioner string
+---@field anchor? string what reads how far off its things stand
 ---@field places? integer[] of its layout, the first channel that says a place, and how many
 ---@field denoise fun(...): weft.Tensor  how the unet is called: weft.pipeline.micro_parts.denoise
 ---@field is fun(v: any): boolean
@@ -136,7 +137,8 @@ end
 M.media = {
   image = {
     kind = "image", mixes = "image", word = "picture", encoder = "image_encoder",
-    vae = "vae", unet = "unet", conditioner = "conditioner", denoise = parts.denoise,
+    vae = "vae", unet = "unet", conditioner = "conditioner", anchor = "anchor",
+    denoise = parts.denoise,
     places = { course.N_OF_THINGS + 1, course.N_PLACES },
     is = image.is, read = read_picture, write = write_picture, mask = picture_mask,
     check = check_picture,

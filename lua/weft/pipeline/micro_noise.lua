@@ -37,19 +37,12 @@ function M.of_media(o, n, n_media)
 end
 
 --- Where a feature says another place than pixels show, 1, elsewhere 0: [1,16,16,1]. Nil for a
--- medium or a conditioner that says nothing of places.
+-- medium that says nothing of places, and without what reads it.
 local function new_place(m, medium, feature, pixels)
-  local conditioner, encoder = m.parts[medium.conditioner], m.parts[medium.encoder]
-  local function place(f)
-    local layout = medium.places and conditioner { feature = f }.layout
-    return layout and ops.sigmoid(layout:narrow(4, unpack(medium.places)))
-  end
-  local wanted = encoder and place(feature)
-  if not wanted then return nil end
-  local shown = place(ops.normalize(encoder { pixels = pixels }.embeds))
-  local off = (wanted - shown):abs():max({ 4 }, true):gt(0.5):to "f32"
-  return ops.resize_nearest(off:reshape(1, off:size(2), off:size(3), 1),
-    { height = SIDE, width = SIDE })
+  if not medium.places or not parts.is_shown(m, medium) then return nil end
+  local wanted = parts.layout(m.parts[medium.conditioner], feature)
+  local off = (wanted - parts.shown(m, medium, pixels)):narrow(4, unpack(medium.places)):abs()
+  return ops.resize_nearest(off:max({ 4 }, true):gt(0.5):to "f32", { height = SIDE, width = SIDE })
 end
 
 --- How much of the first noise a checked call wants: a number, or place by place [1,16,16,1].

@@ -86,6 +86,25 @@ function M.coordinates(S, device)
   return tensor({ rows }, { device = device })
 end
 
+--- What stands where, as a conditioner reads it from a feature: [B,8,8,K] of 0 to 1.
+function M.layout(conditioner, feature)
+  return ops.sigmoid(conditioner { feature = feature }.layout)
+end
+
+--- Whether a model can say what stands where in a medium of this kind.
+---@param medium weft.MicroMedium
+function M.is_shown(m, medium)
+  return m.parts[medium.encoder] ~= nil
+    and (m.parts[medium.conditioner].config.layout_channels or 0) > 0
+end
+
+--- What stands where in pixels that a model can say it of, as M.layout.
+---@param medium weft.MicroMedium
+function M.shown(m, medium, pixels)
+  return M.layout(m.parts[medium.conditioner],
+    ops.normalize(m.parts[medium.encoder] { pixels = pixels }.embeds))
+end
+
 --- The conditions of a denoiser call.
 ---@param feature weft.Tensor  [B,D] unit rows, zeros for no condition
 ---@param words weft.Tensor    [B,T,96] the text tower's states of the words
@@ -100,16 +119,36 @@ function M.condition(conditioner, feature, words, mask)
   }
 end
 
+--- What a denoiser sees, [...,S,S,N]: what stands in `list`, how far off the middle of their cells
+-- things are to stand, and its map. One that has no channels for the second is not told it; zeros
+-- are what is not known.
+---@param list weft.Tensor[]  sample, source, place
+---@param off? weft.Tensor    [...,S,S,2]
+---@param map weft.Tensor     [...,S,S,C]
+function M.seen(unet, list, off, map)
+  local sizes = map:size()
+  local spare = unet.config.in_channels - sizes[#sizes]
+  for _, x in ipairs(list) do spare = spare - x:size(-1) end
+  if spare > 0 then
+    sizes[#sizes] = spare
+    list[#list + 1] = off or tensor.zeros(sizes, { device = map.device })
+  end
+  list[#list + 1] = map
+  return ops.cat(list, #sizes)
+end
+
 --- v of noisy latents: sample [B,S,S,8] at times t, beside a source's latents (zeros for none).
----@param c table             of M.condition
+---@param c table             of M.condition; off [B,8,8,2] of weft.pipeline.micro_anchor, or nil
 ---@param mid_kv? weft.Tensor  [B,T,N,2C] what the connectors tell of another medium
 function M.denoise(unet, sample, t, source, c, mid_kv)
   local B, S = sample:size(1), sample:size(2)
+  local size = { height = S, width = S }
   local place = M.coordinates(S, sample.device):expand(B, S, S, 6)
-  local map = ops.resize_nearest(c.map, { height = S, width = S })
   return unet {
-    sample = ops.cat({ sample, source, place, map }, 4), timestep = t,
-    context = c.context, mask = c.mask, class_labels = c.class_labels, mid_kv = mid_kv,
+    sample = M.seen(unet, { sample, source, place }, c.off and ops.resize_nearest(c.off, size),
+      ops.resize_nearest(c.map, size)),
+    timestep = t, context = c.context, mask = c.mask, class_labels = c.class_labels,
+    mid_kv = mid_kv,
   }
 end
 

@@ -1,5 +1,6 @@
 --- One run of the small model: conditions of the branches, guidance, the sampler's loop. Videos
 -- (micro_video) and pictures with their sounds (micro_joint) are runs of the same.
+local anchor = require "weft.pipeline.micro_anchor"
 local check = require "weft.check"
 local core = require "weft.core"
 local guidance = require "weft.guidance"
@@ -21,10 +22,11 @@ local LATENT_SIDE, LATENT_CHANNELS = parts.LATENT_SIDE, parts.LATENT_CHANNELS
 ---@field feature weft.Tensor  [1,128] what to make
 ---@field words string         in the cross-attention of the branch with the feature
 ---@field source? weft.Tensor  [1,16,16,8] what the denoiser sees beside its sample
+---@field off? weft.Tensor     [1,8,8,2] how far off things are to stand, of micro_anchor
 ---@field map_of? fun(map: weft.Tensor, is_said: boolean): weft.Tensor  of a branch's map
 
---- Conditions of each branch for one sample: { class_labels, context, mask, map, source }. The
--- negative prompt stands in the branches without the feature.
+--- Conditions of each branch for one sample: { class_labels, context, mask, map, off,
+-- source }. The negative prompt stands in the branches without the feature.
 ---@param told weft.MicroTold
 local function conditions(m, medium, o, told)
   local said, said_mask = prompts.words(m, told.words)
@@ -35,6 +37,7 @@ local function conditions(m, medium, o, told)
     local c = parts.condition(m.parts[medium.conditioner], f, w, k)
     if told.map_of then c.map = told.map_of(c.map, f == told.feature) end
     c.source = s or none
+    c.off = told.off and (f == told.feature and told.off or told.off * 0)
     return c
   end
   local source = told.source
@@ -50,12 +53,12 @@ end
 --- The conditions of several branches, each repeated for n samples, as one batch.
 local function stack(by_name, names, n)
   local out = {}
-  for _, key in ipairs { "class_labels", "context", "mask", "map", "source" } do
+  for _, key in ipairs { "class_labels", "context", "mask", "map", "off", "source" } do
     local list = {}
     for _, name in ipairs(names) do
       for _ = 1, n do list[#list + 1] = by_name[name][key] end
     end
-    out[key] = ops.cat(list, 1)
+    out[key] = list[1] and ops.cat(list, 1)
   end
   return out
 end
@@ -152,8 +155,11 @@ end
 function M.side(m, medium, o, n, feature, concat, map_of)
   local source = latents_of(m, medium, "concat", concat)
   local words = M.words_beside(o, "")
-  return M.denoiser(m, medium, o, n,
-    { feature = feature, words = words, source = source, map_of = map_of }), source
+  local from = M.given(medium, "concat", concat) or M.given(medium, "init", o.init)
+  return M.denoiser(m, medium, o, n, {
+    feature = feature, words = words, source = source, map_of = map_of,
+    off = from and anchor.beside(m, medium, feature, medium.read(m, from)),
+  }), source
 end
 
 -- Steps between previews where preview is true, and the least time between them.

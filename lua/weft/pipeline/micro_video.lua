@@ -54,7 +54,7 @@ function M.denoise(unet, sample, t, source, c)
   maps = ops.resize_nearest(maps, { height = S, width = S }):reshape(B, L, S, S, -1)
   local place = parts.coordinates(S, sample.device)
   return unet {
-    sample = ops.cat({ sample, frames(source), frames(place), maps }, 5), timestep = t,
+    sample = parts.seen(unet, { sample, frames(source), frames(place) }, nil, maps), timestep = t,
     context = c.context, mask = c.mask, class_labels = c.class_labels,
   }
 end

@@ -12,6 +12,7 @@ local diffusion = require "diffusion"
 local foretold = require "foretold"
 local labels = require "labels"
 local new_learner = require "learner"
+local micro_anchor = require "weft.pipeline.micro_anchor"
 local names = require "world.names"
 local parts = require "weft.pipeline.micro_parts"
 local run = require "run"
@@ -19,10 +20,13 @@ local train = weft.train
 
 ---@class micro.DenoiserStage
 ---@field p table  steps, batch, lr, warmup, seed, foreground, foretold, more, muon, out, work, stop
----@field names table<string, string>      the parts: encoder vae unet conditioner
+---@field names table<string, string>      the parts: encoder vae unet conditioner, and anchor with
+--- offsets
 ---@field examples fun(step: integer): micro.Example[]
 ---@field render fun(records: table[]): weft.Tensor  [n,64,64,C], what the tower and the vae read
 ---@field layout fun(records: table[]): weft.Tensor  [n,8,8,K] of 0 and 1: what stands where
+---@field offsets? fun(records: table[]): weft.Tensor  [n,16,16,2]: how far off in px, where the
+--- denoiser is told of it
 
 -- Weight of the layout's loss: small beside the denoiser's, which shares its clipping.
 local LAYOUT = 0.02
@@ -51,6 +55,21 @@ local function told(examples)
   return weft.tensor(is)
 end
 
+--- How far off the middle of their cells things are to stand: [B,8,8,2] as micro_anchor says. It
+-- is read from the source; without one it is what it is.
+---@param layout weft.Tensor  [B,8,8,K] of the targets
+local function offsets(s, trained, examples, source, layout)
+  if not s.offsets then return nil end
+  local shown, targets, is_given = {}, {}, {}
+  for k, e in ipairs(examples) do
+    shown[k], targets[k] = e.source or e.target, e.target
+    is_given[k] = { { { e.source and 1 or 0 } } }
+  end
+  local read, given = micro_anchor.read(trained.anchor, source), weft.tensor(is_given)
+  return micro_anchor.offsets(read * given + s.offsets(targets) * (1 - given),
+    micro_anchor.things(s.layout(shown)), micro_anchor.things(layout))
+end
+
 --- What a step needs beside the network: latents, noise, times, conditions. No gradient.
 ---@param s micro.DenoiserStage
 ---@param trained table  encoder text vae scheduler tok
@@ -67,11 +86,13 @@ local function prepare(s, trained, i)
   local z = parts.latents(trained.vae, x)
   local source = diffusion.sources(trained.vae, s.render, examples)
   local sample, v, t = diffusion.noised(trained.scheduler, z, seed)
-  local layout = s.layout(targets)
+  local layout, is_told = s.layout(targets), told(examples)
+  local off = offsets(s, trained, examples, source, layout)
   local media = weft.normalize(trained.encoder { pixels = x }.embeds)
   if trained.foretold then media = trained.foretold:features(media, examples, seed) end
   return {
-    sample = sample, v = v, t = t, source = source, layout = layout, told = told(examples),
+    sample = sample, v = v, t = t, source = source, layout = layout, told = is_told,
+    off = off and off * is_told,
     weights = weights(s, z, source, examples, layout),
     feature = diffusion.features(examples, media,
       weft.normalize(trained.text { ids = ids }.embeds), seed),
@@ -91,6 +112,7 @@ return function(s)
   local trained = {
     tok = run.tokenizer(p.out), encoder = run.trained(p.out, part.encoder),
     text = run.trained(p.out, "text_encoder"), vae = run.trained(p.out, part.vae),
+    anchor = part.anchor and run.trained(p.out, part.anchor),
     scheduler = weft.sampler.from_config(configs.parts.scheduler),
   }
   if p.foretold > 0 then
@@ -107,6 +129,7 @@ return function(s)
     local b = prepare(s, trained, i)
     local _, grads, loss, layout = weft.grad(function()
       local c = parts.condition(conditioner, b.feature, b.words, b.mask)
+      c.off = b.off
       local mse = ((parts.denoise(unet, b.sample, b.t, b.source, c) - b.v):square() * b.weights)
         :mean()
       local layout = labels.presence(c.layout, b.layout, b.told)

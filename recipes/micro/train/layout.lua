@@ -46,6 +46,24 @@ function M.of_scenes(scenes)
   return labels.scenes(places, labels.PLACE):reshape(#scenes, S, S, -1)
 end
 
+--- How far right and down of the middle of its cell the thing at each latent's place stands, in px:
+-- f32 [n,16,16,2], and [n,16,16,1] whether one stands there.
+---@param scenes world.Scene[]
+function M.offsets(scenes)
+  local size = configs.latent_size
+  local off, there = weft.tensor.zeros { #scenes, size, size, 2 },
+    weft.tensor.zeros { #scenes, size, size, 1 }
+  local to, is = ffi.cast("float *", off:ptr()), ffi.cast("float *", there:ptr())
+  for n, s in ipairs(scenes) do
+    for at = 0, size * size - 1 do
+      local row, column = math.floor(at / size * S / size), math.floor(at % size * S / size)
+      local o, k = object_at(s, row, column), (n - 1) * size * size + at
+      if o then to[2 * k], to[2 * k + 1], is[k] = o.jx, o.jy, 1 end
+    end
+  end
+  return off, there
+end
+
 --- How far from its middle what an object shows may reach, the arcs of a call too.
 local function reach_of(o)
   local radius = scene.RADIUS_PX[o.size] * (o.scale or 1)

@@ -123,6 +123,14 @@ local function history_before(name)
     mean_with = history.mean_with }
 end
 
+--- A row of the log in few digits.
+local function short(row)
+  local out = {}
+  for k, v in pairs(row) do out[k] = tonumber(("%.4g"):format(v)) end
+  out.step = row.step
+  return out
+end
+
 --- How a part was made, as it stands beside its weights: the command, the recipe and its
 -- parameters, and rows of the log, evenly spread.
 local function write_history(folder, name)
@@ -132,7 +140,7 @@ local function write_history(folder, name)
   end
   local rows, n = {}, #stage.rows
   for k = 1, math.min(KEPT_ROWS, n) do
-    rows[k] = stage.rows[math.floor(k * n / math.min(KEPT_ROWS, n))]
+    rows[k] = short(stage.rows[math.floor(k * n / math.min(KEPT_ROWS, n))])
   end
   write_json(folder .. "/training.json", {
     command = recipe and command_of(recipe.name, params), recipe = recipe and recipe.name,
