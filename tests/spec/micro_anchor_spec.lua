@@ -174,13 +174,20 @@ describe("the training of the anchor", function()
     finally(function() micro.remove(dir) end)
     local function train(stage, more)
       local rc, _, err = shell.weft(".", ("run --plain --threads 1 recipes/micro/train/%s.lua "
-        .. "batch=4 out='%s' work='%s/%s' %s"):format(stage, dir, dir, stage, more))
+        .. "batch=4 out='%s' work='%s/work_%s' %s"):format(stage, dir, dir, stage, more))
       assert.are.equal(0, rc, err)
     end
     train("anchor", "steps=4")
     assert.are.equal(2, weft.model.load(dir .. "/anchor").config.out_channels)
-    train("unet", "steps=2 more=1")
+    train("unet", "steps=2 more=1 muon=1")
     assert.are.equal(98, weft.model.load(dir .. "/unet").config.in_channels)
+    -- Muon keeps no second moment of the matrices that it steps.
+    local state = T.load(dir .. "/work_unet/state.safetensors")
+    assert.is_nil(state["v:unet.conv_in.weight"])
+    for _, name in ipairs { "unet.conv_out.weight", "unet.conv_in.bias",
+      "conditioner.map.2.weight" } do
+      assert.is_truthy(state["v:" .. name], name)
+    end
     os.execute(("rm -r '%s/anchor'"):format(dir))
     local rc, _, err = shell.weft(".", ("run --plain recipes/micro/train/unet.lua steps=1 batch=4 "
       .. "out='%s' work='%s/again'"):format(dir, dir))

@@ -252,10 +252,14 @@ describe("the training", function()
       dofile "recipes/micro/train/unet_video.lua"
     ]]
     file:close()
-    local rc, out, err = shell.weft(".", ("run --plain '%s' steps=1 batch=6 calls=1 "
+    local rc, out, err = shell.weft(".", ("run --plain '%s' steps=1 batch=6 calls=1 muon=1 "
       .. "out='%s' work='%s/watched'"):format(recipe, folder, folder))
     assert.are.equal(0, rc, err)
     assert.is_true(tonumber(out:match "ends apart by (%S+)") > 0.1, out)
+    -- Muon keeps no second moment of the matrices that it steps.
+    local state = weft.tensor.load(folder .. "/watched/state.safetensors")
+    assert.is_nil(state["v:conv_in.weight"])
+    assert.is_table(state["v:conv_in.bias"]:size())
   end)
   it("moves what lies over frames alone while the rest is frozen", function()
     local command = "./weft run --threads 1 recipes/micro/train/unet_video.lua steps=2 batch=1 "
