@@ -25,13 +25,15 @@ local MICRO = {
   feature_width = 128, text_tokens = 40, language_width = 192,
   tower = 128, tower_layers = 3, text = 96, text_layers = 3, text_heads = 4, vae = 64,
   unet = { 48, 96 }, unet_layers = { 3, 2 }, time = 160,
-  context_hidden = 256, map_hidden = 512, language_layers = 8, language_mlp = 512,
+  context_hidden = 256, map_hidden = 512, layout_hidden = 512,
+  language_layers = 8, language_mlp = 512,
 }
 local MINI = {
   feature_width = 192, text_tokens = 48, language_width = 256,
   tower = 160, tower_layers = 4, text = 160, text_layers = 4, text_heads = 5, vae = 80,
   unet = { 72, 144, 144 }, unet_layers = 1, time = 288,
-  context_hidden = 384, map_hidden = 768, language_layers = 6, language_mlp = 704,
+  context_hidden = 384, map_hidden = 768, layout_hidden = 768,
+  language_layers = 6, language_mlp = 704,
 }
 
 -- The id of </text> in tokenizer.json, where the text tower reads its feature.
@@ -70,14 +72,17 @@ local function unet(d, layout, off)
   }
 end
 
-local function conditioner(d, layout)
+--- layout: channels of what it says of places; of_sounds: of slots, which are rows, by more than a
+-- linear map: of several voices that alone would read three in five.
+local function conditioner(d, layout, of_sounds)
   return {
     arch = "conditioner",
     config = {
       _class_name = "FeatureConditioner", feature_dim = d.feature_width,
       context_tokens = 4, context_dim = d.text, context_hidden_dim = d.context_hidden,
       map_channels = M.map_channels, map_size = M.map_size, map_hidden_dim = d.map_hidden,
-      layout_channels = layout,
+      layout_channels = layout, layout_columns = of_sounds and 1 or nil,
+      layout_hidden_dim = of_sounds and d.layout_hidden or nil,
     },
   }
 end
@@ -223,7 +228,7 @@ local function parts(d)
     depth_encoder = tower(d, 1, 2), text_encoder = text_tower(d),
     vae = vae(3, d.vae), unet = unet(d, seen, M.off_channels), conditioner = conditioner(d, seen),
     audio_vae = vae(1, 64), audio_unet = unet(d, heard, 0),
-    audio_conditioner = conditioner(d, heard),
+    audio_conditioner = conditioner(d, heard, true),
     unet_video = unet_video(d), vocoder = vocoder(),
     anchor = anchor(), motion = projector(d.text, M.motion_hidden, 4 * M.frames),
     joint = joint(d), language_model = language_model(d),

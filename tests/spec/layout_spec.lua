@@ -119,6 +119,36 @@ describe("a conditioner", function()
     assert.is_true((logits - out.layout):abs():max():item() < 1e-5)
     assert.is_true((logits:sigmoid() - out.map:narrow(4, n + 1, K)):abs():max():item() < 1e-6)
   end)
+  it("of sounds reads it by more than a linear map, and says it of slots", function()
+    local config = micro.config("audio_conditioner", true)
+    local c = weft.model.new("conditioner", config, { seed = 2 })
+    local K, named = config.layout_channels, {}
+    for name, t in c:parameters() do named[name] = t end
+    local more = named["layout_more.2.weight"]
+    assert.are.equal(0, more:abs():max():item())
+    c:set("layout_more.2.weight", weft.tensor.randn(more:size(), { seed = 3 }))
+    for name, t in c:parameters() do named[name] = t end
+    local f = feature * math.sqrt(128)
+    local function linear(x, name)
+      return weft.linear(x, named[name .. ".weight"], named[name .. ".bias"])
+    end
+    local logits = linear(f, "layout")
+      + linear(weft.silu(linear(f, "layout_more.0")), "layout_more.2")
+    local out = c { feature = feature }
+    assert.are.same({ 2, 8, 8, K }, out.layout:size())
+    assert.are.same({ 2, 8, 8, config.map_channels + K }, out.map:size())
+    for column = 1, 8 do
+      local off = out.layout:narrow(3, column, 1):reshape(2, 8, K) - logits:reshape(2, 8, K)
+      assert.is_true(off:abs():max():item() < 1e-4)
+    end
+  end)
+  it("refuses columns that make no map", function()
+    local config = micro.config("audio_conditioner", true)
+    config.layout_columns = 3
+    local ok, err = pcall(weft.model.new, "conditioner", config)
+    assert.is_false(ok)
+    assert.matches("layout_columns is 3, wanted 1 or map_size, 8", tostring(err))
+  end)
   it("has none where its config names none", function()
     local config = micro.config("conditioner", true)
     config.layout_channels = nil

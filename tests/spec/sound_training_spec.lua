@@ -128,7 +128,8 @@ describe("the stages of sounds", function()
 
   it("run end to end, and go on where they stopped to the same weights", function()
     for _, stage in ipairs { { "vae_audio", "batch=2" }, { "tower_audio", "groups=1" },
-      { "unet_audio", "batch=2" }, { "vocoder", "batch=1" } } do
+      { "unet_audio", "batch=2" }, { "layout_audio", "batch=4 more=1" },
+      { "vocoder", "batch=1" } } do
       run(stage[1], straight, stage[2])
       run(stage[1], halves, stage[2] .. " stop=2")
       run(stage[1], halves, stage[2])
@@ -171,6 +172,25 @@ describe("the stages of sounds", function()
     assert.are.same({ step = 2, command = "other" }, history.before.mean_with)
     run("unet_audio", straight, command:format(straight, 0, 0))
     assert.are_not.near(0, moved(before), 1e-3)
+  end)
+
+  it("teach what is laid out alone, where that is asked for", function()
+    local function weights()
+      local out = {}
+      for name, t in weft.model.load(straight .. "/audio_conditioner"):parameters() do
+        out[name] = t:to "f32"
+      end
+      return out
+    end
+    local before = weights()
+    run("layout_audio", straight, "batch=4 more=1 seed=3 work=" .. straight .. "/work/alone")
+    local n = { ["true"] = 0, ["false"] = 0 }
+    for name, t in pairs(weights()) do
+      local is_layout = name:find "^layout" ~= nil
+      assert.are.equal(is_layout, (t - before[name]):abs():max():item() > 0, name)
+      n[tostring(is_layout)] = n[tostring(is_layout)] + 1
+    end
+    assert.are.same({ ["true"] = 6, ["false"] = 8 }, n)
   end)
 
   it("leave a folder that makes sounds, and the text tower near where it was", function()
