@@ -3,6 +3,7 @@ package.path = "./tests/lib/?.lua;./recipes/micro/?.lua;./recipes/micro/train/?.
   .. package.path
 local weft = require "weft"
 local data = require "data"
+local denoising = require "denoising"
 local layout = require "layout"
 local micro = require "micro"
 local micro_anchor = require "weft.pipeline.micro_anchor"
@@ -49,6 +50,8 @@ describe("how far things stand off the middle of their cells", function()
     assert.are.same({ 1.5, -1 }, at(off, 3, 3))
     assert.are.same({ 0, 2 }, at(off, 8, 8))
     assert.are.same({ 0, 0 }, at(off, 12, 12))
+    near({ 0.75, -0.5 }, at(layout.off { s }, TOP_LEFT, TOP_LEFT))
+    near({ 0, 1 }, at(layout.off { s }, CENTER, CENTER))
     assert.are.same(there:totable(),
       weft.resize_nearest(things(s):max({ 4 }, true), { height = 16, width = 16 }):totable())
   end)
@@ -193,6 +196,19 @@ describe("the training of the anchor", function()
       .. "out='%s' work='%s/again'"):format(dir, dir))
     assert.are_not.equal(0, rc)
     assert.matches("anchor", err)
+  end)
+  it("is beside that of the language model, whose denoiser is told it too", function()
+    local dir = micro.make(micro.temp(), { narrow = true })
+    finally(function() micro.remove(dir) end)
+    local d = denoising.new { out = dir, n = 2, tok = run.tokenizer(dir),
+      text = run.trained(dir, "text_encoder") }
+    local target = scene(object(CAT, "center", 1.5, -1))
+    local list = d:prepare({ { target = target } }, 1)
+    assert.are.same(layout.off({ target }):totable(), list[1].off:totable())
+    local c = weft.normalize(T.randn({ 1, 128 }, { seed = 1 }))
+    local loss = denoising.loss(c, list):item()
+    list[1].off = list[1].off * -1
+    assert.are_not.equal(loss, denoising.loss(c, list):item())
   end)
   it("ships one that is right to half a pixel", function()
     local WEIGHTS = "recipes/micro/weights"

@@ -17,6 +17,7 @@ local configs = require "configs"
 local contrast = require "contrast"
 local data = require "data"
 local diffusion = require "diffusion"
+local layout = require "layout"
 local new_learner = require "learner"
 local nn = require "weft.nn"
 local parts = require "weft.pipeline.micro_parts"
@@ -83,14 +84,15 @@ local function prepare(i)
     keys[k] = audio_data.key(s)
   end
   local x, y = data.pictures(scenes), audio_data.mels(sounds)
+  local image_c, audio_c = condition(image, x, seen, seed), condition(audio, y, heard, seed + 8)
+  image_c.off = layout.off(scenes)
   local z = weft.cat({ parts.latents(image.vae, x), parts.latents(audio.vae, y) }, 4)
   local sample, v, t = diffusion.noised(scheduler, z, seed)
   return {
     image = sample:narrow(4, 1, channels):contiguous(), v = v, t = t,
     audio = sample:narrow(4, channels + 1, channels):contiguous(),
     none = weft.tensor.zeros { B, side, side, channels },
-    image_c = condition(image, x, seen, seed), audio_c = condition(audio, y, heard, seed + 8),
-    match = contrast.matches(keys),
+    image_c = image_c, audio_c = audio_c, match = contrast.matches(keys),
   }
 end
 

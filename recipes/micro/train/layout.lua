@@ -5,6 +5,7 @@ local ffi = require "ffi"
 local weft = require "weft"
 local configs = require "configs"
 local labels = require "labels"
+local micro_anchor = require "weft.pipeline.micro_anchor"
 local render = require "world.render"
 local scene = require "world.scene"
 local sound = require "world.sound"
@@ -62,6 +63,13 @@ function M.offsets(scenes)
     end
   end
   return off, there
+end
+
+--- The same as a denoiser is told: [n,8,8,2] of weft.pipeline.micro_anchor.
+---@param scenes world.Scene[]
+function M.off(scenes)
+  local things = micro_anchor.things(M.of_scenes(scenes))
+  return micro_anchor.offsets(M.offsets(scenes), things, things)
 end
 
 --- How far from its middle what an object shows may reach, the arcs of a call too.
