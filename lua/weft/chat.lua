@@ -7,7 +7,9 @@
 -- "It" is the newest medium. Rounds can be taken back, made anew, and a conversation forked.
 local check = require "weft.check"
 local core = require "weft.core"
+local embedding = require "weft.embedding"
 local json = require "weft.json"
+local tensor = require "weft.tensor"
 
 local M = {}
 ---@class weft.Chat
@@ -100,6 +102,7 @@ local function encode_part(where, part, name_of)
     return { weighted = encode_part(where, part.part, name_of), weight = part.weft_weight }
   end
   if kind == "depth" then return { depth = name_of(part.picture) } end
+  if embedding.is(part) then return { embedding = part.tensor:to("f32"):reshape(-1):totable() } end
   if endings[kind] then return { [kind] = name_of(part) } end
   local has_name = type(part) == "table" and (getmetatable(part) or {}).__tostring
   return check.fail("chat:save: %s is %s, which no file holds", where,
@@ -181,6 +184,13 @@ local function load_medium(file, kind, name)
   return file.known[name]
 end
 
+--- An embedding of its saved values.
+local function load_embedding(file, values)
+  local ok, t = pcall(tensor, { values })
+  if ok and #t:size() == 2 and t:numel() > 0 then return embedding.new(t) end
+  return bad(file.path, "an embedding is no list of numbers")
+end
+
 --- One saved part.
 local function load_part(file, part)
   if type(part) ~= "table" then part = {} end
@@ -191,6 +201,7 @@ local function load_part(file, part)
     return ok and weighted or bad(file.path, "a part has no weight of 0 ... 2")
   end
   if part.depth then return prompt.depth(load_medium(file, "image", part.depth)) end
+  if part.embedding then return load_embedding(file, part.embedding) end
   local kind = next(part)
   return load_medium(file, kind, endings[kind] and part[kind])
 end
@@ -199,7 +210,8 @@ end
 local function load_option(file, v)
   if type(v) ~= "table" then return v end
   local kind = next(v)
-  local is_part = v.weighted or v.depth or endings[kind] and type(v[kind]) == "string"
+  local is_part = v.weighted or v.depth or v.embedding
+    or endings[kind] and type(v[kind]) == "string"
   if is_part then return load_part(file, v) end
   local out = {}
   for k, item in pairs(v) do out[k] = load_option(file, item) end

@@ -275,10 +275,30 @@ describe("the small model's language model", function()
       assert.equal("depth", parts[2].kind)
       assert.is_true(differ(dog:gray(), parts[2].picture) <= 2 / 255)
       assert.same(weft.weigh("blue", 0.5), parts[4])
-      chat[1].parts[3] = m:encode "a cat"
+      chat[1].parts[3] = weft.tensor { 1 }
       assert.truthy(error_of(chat.save, chat, dir .. "/none.json")
-        :find "part 3 of turn 1 is Embedding of %d+ values, which no file holds")
+        :find "part 3 of turn 1 is .*, which no file holds")
       assert.is_nil(io.open(dir .. "/none.001.png"))
+    end)
+
+    it("saves embeddings to the last digit", function()
+      local cat = m:encode "a cat"
+      local chat = m:chat { to = { "image" }, steps = 2, progress = false, concat = false }
+      chat { cat, weft.weigh(m:encode "a dog", 0.5) }
+      chat.defaults.negative = { cat }      -- no call of this model takes one there
+      local path = dir .. "/embedded.json"
+      chat:save(path)
+      local loaded = weft.chat.load(path, m)
+      local parts = loaded[1].parts
+      assert.equal(cat.tensor:bytes(), parts[1].tensor:bytes())
+      assert.equal(0.5, parts[2].weft_weight)
+      assert.equal(cat.tensor:bytes(), loaded.defaults.negative[1].tensor:bytes())
+      assert.equal(0, differ(m:image(quick { cat }), m:image(quick { parts[1] })))
+      for _, values in ipairs { '"x"', "[]", "[[1]]", '["a"]', "7" } do
+        micro.write(path, '{"v":1,"turns":[{"role":"user","parts":[{"embedding":' .. values
+          .. '}]},{"role":"model","parts":[]}]}')
+        assert.truthy(error_of(weft.chat.load, path, m):find "an embedding is no list of numbers")
+      end
     end)
 
     it("refuses a damaged file by name", function()
