@@ -103,9 +103,9 @@ section("A conversation", PICTURES .. "language_model", "A round is taken back."
   page[#page + 1] = { chat, title = "the rain was undone before the sea was asked for" }
 end)
 section("Sounds", SOUNDS, "What is said, heard.", function()
-  local meow = show("meow", sound "a high meow with rain in the background")
+  local meow = show("meow", sound "a low meow with rain in the background")
   if not m.parts.language_model then return end
-  show("added", edit(meow, "add a low bell late"))
+  show("added", edit(meow, "add a low bell early"))
   show("dropped", edit(meow, "remove the meow"))
   show("echo", edit(meow, "add echo to it"))
 end)
