@@ -21,7 +21,9 @@ def unet(s):
     map_of = mlp(c["feature_dim"], c["map_hidden_dim"], c["map_size"] ** 2 * c["map_channels"])
     layout_of = nn.Linear(c["feature_dim"], c["map_size"] ** 2 * c["layout_channels"])
     x, v = torch.randn(B, 2 * s["channels"], S, S), torch.randn(B, s["channels"], S, S)
-    place, feature = torch.randn(1, 6, S, S), F.normalize(torch.randn(B, s["width"]))
+    # Places, and how far off things stand.
+    n_place = s["unet"]["in_channels"] - 2 * s["channels"] - c["map_channels"] - c["layout_channels"]
+    place, feature = torch.randn(1, n_place, S, S), F.normalize(torch.randn(B, s["width"]))
     words, mask = torch.randn(B, T, c["context_dim"]), torch.ones(B, T + c["context_tokens"])
     t = torch.randint(0, 1000, (B,))
 
@@ -31,7 +33,7 @@ def unet(s):
         grid = map_of(f).view(B, c["map_channels"], c["map_size"], c["map_size"])
         layout = layout_of(f).view(B, c["layout_channels"], c["map_size"], c["map_size"])
         grid = torch.cat([grid, layout.sigmoid()], 1)
-        h = torch.cat([x, place.expand(B, 6, S, S), F.interpolate(grid, size=(S, S))], 1)
+        h = torch.cat([x, place.expand(B, n_place, S, S), F.interpolate(grid, size=(S, S))], 1)
         y = net(h, t, context, class_labels=f, encoder_attention_mask=mask).sample
         return F.mse_loss(y, v)
     made = (net, words_of, map_of, layout_of)
