@@ -120,6 +120,9 @@ describe("the small model", function()
       assert.is_false(ok)
       assert.are.equal("usage", e.kind)
     end
+    local ok, e = pcall(m.encode, m, { "a cat", weft.embedding.new(weft.tensor { { 1, 2, 3 } }) })
+    assert.is_false(ok)
+    assert.matches("prompt: an embedding of 3 values, this model's have 128", tostring(e))
   end)
   it("reads a negative prompt of parts, and no other media there", function()
     local blue = image { negative = "blue" }

@@ -164,6 +164,10 @@ function M.feature_of(m, part)
     local encoder = m.parts[medium.encoder]
     return ops.normalize(encoder { pixels = medium.read(m, part) }.embeds), medium.mixes
   elseif embedding.is(part) then
+    local n, wanted = part.tensor:numel(), M.width(m)
+    if n ~= wanted then
+      check.fail("prompt: an embedding of %d values, this model's have %d", n, wanted)
+    end
     return part.tensor:to(m.device), "text"
   end
   return check.fail("prompt: a %s is no part of a prompt", type(part))
