@@ -73,7 +73,7 @@ local function unet(d, layout, off)
 end
 
 --- layout: channels of what it says of places; of_sounds: of slots, which are rows, by more than a
--- linear map: of several voices that alone would read three in five.
+-- linear map, which reads several voices badly.
 local function conditioner(d, layout, of_sounds)
   return {
     arch = "conditioner",

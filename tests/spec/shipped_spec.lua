@@ -118,7 +118,7 @@ describe("the model that ships", function()
     assert.are.equal(0, rc, err)
     local least = { ["1 object: pictures"] = 0.9, ["1 object: captions"] = 0.9,
       ["2 object: pictures"] = 0.75, ["2 object: captions"] = 0.65,
-      ["1 voice: sounds"] = 0.9, ["3 voice: sounds"] = 0.6 }
+      ["1 voice: sounds"] = 0.9, ["3 voice: sounds"] = 0.75 }    -- by a linear map 0.7
     for label, bar in pairs(least) do
       local all = tonumber(out:match(label .. "[%d%. ]- (%S+)\n"))
       assert.is_true(all >= bar, label .. " " .. all)

@@ -142,22 +142,24 @@ describe("the stages of sounds", function()
     end
   end)
 
-  it("go on from weights, too, without a checkpoint", function()
-    local function weights()
-      local out = {}
-      for name, t in weft.model.load(straight .. "/audio_unet"):parameters() do
-        out[name] = t:to "f32"
-      end
-      return out
+  --- The weights of a part, by name.
+  local function weights_of(part)
+    local out = {}
+    for name, t in weft.model.load(straight .. "/" .. part):parameters() do
+      out[name] = t:to "f32"
     end
+    return out
+  end
+
+  it("go on from weights, too, without a checkpoint", function()
     local function moved(before)
       local most = 0
-      for name, t in pairs(weights()) do
+      for name, t in pairs(weights_of "audio_unet") do
         most = math.max(most, (t - before[name]):abs():max():item())
       end
       return most
     end
-    local before = weights()
+    local before = weights_of "audio_unet"
     -- as if store.lua had made them the mean with another state
     local path = straight .. "/audio_unet/training.json"
     local made = weft.json.decode(read(path))
@@ -169,23 +171,18 @@ describe("the stages of sounds", function()
     local history = weft.json.decode(read(straight .. "/audio_unet/training.json"))
     assert.truthy(history.before.command:find("unet_audio.lua batch=2", 1, true))
     assert.are.equal(4, history.before.step)
+    local loss = history.log[1].loss
+    assert.are.equal(loss, tonumber(("%.4g"):format(loss)))
     assert.are.same({ step = 2, command = "other" }, history.before.mean_with)
     run("unet_audio", straight, command:format(straight, 0, 0))
     assert.are_not.near(0, moved(before), 1e-3)
   end)
 
   it("teach what is laid out alone, where that is asked for", function()
-    local function weights()
-      local out = {}
-      for name, t in weft.model.load(straight .. "/audio_conditioner"):parameters() do
-        out[name] = t:to "f32"
-      end
-      return out
-    end
-    local before = weights()
+    local before = weights_of "audio_conditioner"
     run("layout_audio", straight, "batch=4 more=1 seed=3 work=" .. straight .. "/work/alone")
     local n = { ["true"] = 0, ["false"] = 0 }
-    for name, t in pairs(weights()) do
+    for name, t in pairs(weights_of "audio_conditioner") do
       local is_layout = name:find "^layout" ~= nil
       assert.are.equal(is_layout, (t - before[name]):abs():max():item() > 0, name)
       n[tostring(is_layout)] = n[tostring(is_layout)] + 1

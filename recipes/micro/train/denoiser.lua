@@ -38,21 +38,23 @@ local function foreground(layout)
   return weft.resize_nearest(kinds, { height = size, width = size })
 end
 
+--- Which examples are so, 1, and which not, 0: [B,1,1,1].
+---@param is fun(e: micro.Example): boolean
+local function flags(examples, is)
+  local rows = {}
+  for k, e in ipairs(examples) do rows[k] = { { { is(e) and 1 or 0 } } } end
+  return weft.tensor(rows)
+end
+
+local function has_source(e) return e.source ~= nil end
+local function is_told(e) return e.feature ~= "none" end
+
 --- How much each place of the latents z counts, [B,S,S,1]: those of things and those that an edit
 -- changes more, because they are few beside those of the ground, and all that is hard.
 local function weights(s, z, source, examples, layout)
-  local edits = {}
-  for k, e in ipairs(examples) do edits[k] = { { { e.source and 1 or 0 } } } end
   local changed = (z - source):abs():mean({ 4 }, true):gt(configs.edit_change):to "f32"
-    * weft.tensor(edits)
+    * flags(examples, has_source)
   return weft.maximum(changed, foreground(layout)) * (s.p.foreground - 1) + 1
-end
-
---- 1 for examples that are told a feature, 0 for the others: [B,1,1,1].
-local function told(examples)
-  local is = {}
-  for k, e in ipairs(examples) do is[k] = { { { e.feature == "none" and 0 or 1 } } } end
-  return weft.tensor(is)
 end
 
 --- How far off the middle of their cells things are to stand: [B,8,8,2] as micro_anchor says. It
@@ -60,12 +62,9 @@ end
 ---@param layout weft.Tensor  [B,8,8,K] of the targets
 local function offsets(s, trained, examples, source, layout)
   if not s.offsets then return nil end
-  local shown, targets, is_given = {}, {}, {}
-  for k, e in ipairs(examples) do
-    shown[k], targets[k] = e.source or e.target, e.target
-    is_given[k] = { { { e.source and 1 or 0 } } }
-  end
-  local read, given = micro_anchor.read(trained.anchor, source), weft.tensor(is_given)
+  local shown, targets = {}, {}
+  for k, e in ipairs(examples) do shown[k], targets[k] = e.source or e.target, e.target end
+  local read, given = micro_anchor.read(trained.anchor, source), flags(examples, has_source)
   return micro_anchor.offsets(read * given + s.offsets(targets) * (1 - given),
     micro_anchor.things(s.layout(shown)), micro_anchor.things(layout))
 end
@@ -86,13 +85,13 @@ local function prepare(s, trained, i)
   local z = parts.latents(trained.vae, x)
   local source = diffusion.sources(trained.vae, s.render, examples)
   local sample, v, t = diffusion.noised(trained.scheduler, z, seed)
-  local layout, is_told = s.layout(targets), told(examples)
+  local layout, told = s.layout(targets), flags(examples, is_told)
   local off = offsets(s, trained, examples, source, layout)
   local media = weft.normalize(trained.encoder { pixels = x }.embeds)
   if trained.foretold then media = trained.foretold:features(media, examples, seed) end
   return {
-    sample = sample, v = v, t = t, source = source, layout = layout, told = is_told,
-    off = off and off * is_told,
+    sample = sample, v = v, t = t, source = source, layout = layout, told = told,
+    off = off and off * told,
     weights = weights(s, z, source, examples, layout),
     feature = diffusion.features(examples, media,
       weft.normalize(trained.text { ids = ids }.embeds), seed),

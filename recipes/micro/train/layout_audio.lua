@@ -2,8 +2,8 @@
 --
 --   weft run recipes/micro/train/layout_audio.lua steps=3000 out=recipes/micro/weights
 --
--- The denoiser's stage teaches it too, at a third of the speed of this one, which no denoiser holds
--- up. The rest of the conditioner stays as it is: as it begins or, with more=1, as it is in `out`.
+-- The denoiser's stage teaches it too, but a step of this one runs no denoiser. The rest of the
+-- conditioner stays as it is: as it begins or, with more=1, as it is in `out`.
 package.path = "./recipes/micro/?.lua;./recipes/micro/train/?.lua;" .. package.path
 
 local weft = require "weft"
