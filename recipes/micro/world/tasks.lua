@@ -112,14 +112,15 @@ end
 -- How often training draws each level; the others are for tests.
 local TRAIN_LEVELS, LEVEL_WEIGHTS = { "L0", "L1", "pair" }, { 38, 35, 27 }
 
---- A transformation shown on one picture, to be applied to another.
+--- A transformation shown on one picture, to be applied to another. Without a level it is drawn
+-- as in training.
 ---@param r world.Rng
 ---@param opts? world.TaskOptions
 ---@return world.Example
 function M.exemplar(r, opts)
   opts = copy_options(opts, { split = "val" })
   local level = opts.level or TRAIN_LEVELS[r:weighted(LEVEL_WEIGHTS)]
-  local t = transform.draw(r, level)
+  local t = transform.draw(r, level, not opts.level)
   local a, a2, b, b2
   for _ = 1, TRIES do
     if not a then a, a2 = find_pair(r, opts, t, true) end
@@ -283,12 +284,15 @@ function M.towards(r, opts)
            media = { e.source }, image = e.target, caption = e.caption, exact = true, source = 1 }
 end
 
+-- How often training describes one object and two: of which one what is true is learned last.
+local TRAIN_COUNTS = { 0.4, 0.6 }
+
 --- A picture in words.
 ---@param r world.Rng
 ---@param opts? world.TaskOptions
 ---@return world.Example
 function M.describe(r, opts)
-  local scene = scenes.sample(r, opts)
+  local scene = scenes.sample(r, opts or { objects = TRAIN_COUNTS })
   return example_of(r, opts, { text = caption.visible(scene, r), exact = true }, "describe", {},
                { scene })
 end

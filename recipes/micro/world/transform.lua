@@ -118,15 +118,20 @@ local function draw_named(r)
   return { family = family, value = r:int(names[ATTRIBUTE[family]].count) }
 end
 
-local function draw_unnamed(r)
-  return { family = ROTATE + r:int(4), value = 1 + r:int(2) }
+-- How often training draws each of what has no name, from ROTATE on: which colour goes where is
+-- learned last.
+local LEARNED_LAST = { 3, 2, 1, 6 }
+
+local function draw_unnamed(r, in_training)
+  local k = in_training and r:weighted(LEARNED_LAST) - 1 or r:int(4)
+  return { family = ROTATE + k, value = 1 + r:int(2) }
 end
 
 --- Two steps on different attributes, of a pair that is held out or is not.
-local function draw_pair(r, held)
+local function draw_pair(r, held, in_training)
   while true do
-    local a = r:chance(0.6) and draw_named(r) or draw_unnamed(r)
-    local b = r:chance(0.6) and draw_named(r) or draw_unnamed(r)
+    local a = r:chance(0.6) and draw_named(r) or draw_unnamed(r, in_training)
+    local b = r:chance(0.6) and draw_named(r) or draw_unnamed(r, in_training)
     local apart = ATTRIBUTE[a.family] ~= ATTRIBUTE[b.family]
     if apart and holdout.transform_pair(a.family, b.family) == held then return { a, b } end
   end
@@ -135,19 +140,20 @@ end
 --- Draw a transformation of a level.
 ---@param r world.Rng
 ---@param level "L0"|"L1"|"L2"|"L3"|"pair"
+---@param in_training? boolean  draw more often what is learned last
 ---@return world.Transform
-function M.draw(r, level)
+function M.draw(r, level, in_training)
   local t = { level = level, steps = {} }
   if level == "L0" then
     t.steps[1] = draw_named(r)
   elseif level == "L1" then
-    t.steps[1] = draw_unnamed(r)
+    t.steps[1] = draw_unnamed(r, in_training)
   elseif level == "L3" then
     t.effect = r:chance(0.5) and "hue" or "flip"
   elseif level == "L2" and r:chance(0.2) then
     t.steps[1] = { family = ROTATE, value = LARGEST_ROTATION }
   else
-    t.steps = draw_pair(r, level == "L2")
+    t.steps = draw_pair(r, level == "L2", in_training)
   end
   return t
 end
