@@ -15,8 +15,9 @@ M.map_size = 8
 M.edit_change = 0.25
 M.frames, M.motion_hidden = 8, 128
 M.layout_channels = { picture = 42, sound = 32 }
--- How far right and down of the middle of their cells things stand.
-M.off_channels = 2
+-- How far right and down of the middle of their cells things stand; and what becomes of it, as
+-- weft.pipeline.micro_anchor has it, behind so many hidden values.
+M.off_channels, M.carry_hidden = 2, 64
 
 -- What differs. Towers: width and layers; `unet` lists the channels of the denoisers' levels, of
 -- which the second attends, `unet_layers` the blocks a level; widths over heads are 32 in towers
@@ -234,6 +235,7 @@ local function parts(d)
     joint = joint(d), language_model = language_model(d),
     feature_in = projector(d.feature_width, d.language_width, d.language_width),
     feature_out = projector(d.language_width, d.feature_width, d.feature_width),
+    anchor_out = projector(d.language_width, M.carry_hidden, 2 * M.off_channels),
     scheduler = scheduler,
   }
 end

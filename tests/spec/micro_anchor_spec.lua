@@ -8,12 +8,15 @@ local layout = require "layout"
 local micro = require "micro"
 local micro_anchor = require "weft.pipeline.micro_anchor"
 local parts = require "weft.pipeline.micro_parts"
+local reply = require "weft.pipeline.micro_reply"
 local run = require "run"
 local shell = require "shell"
+local video = require "world.video"
 local T = weft.tensor
 
 local CELL = { top_left = 0, top = 1, center = 4, bottom_right = 8 }
 local CAT, DOG = 0, 1
+local TO_THE_RIGHT = 2                        -- a motion
 
 local function scene(...)
   return { place = 3, style = 0, texture = 1, objects = { ... } }
@@ -86,6 +89,35 @@ describe("how far things stand off the middle of their cells", function()
     near({ 0, 0 }, at(off, CENTER, CENTER))
     assert.are.equal(0, told(source, scene()):abs():max():item())
     assert.are.equal(0, told(scene(), source):abs():max():item())
+  end)
+end)
+
+describe("what becomes of how far off things stand", function()
+  local read = T.full({ 2, 1, 1, 2 }, 1.5)
+
+  it("is nothing, a mirror, a step", function()
+    assert.are.equal(read, micro_anchor.carried(read, nil))
+    local carry = weft.tensor { { -2, 0, 0, 0 }, { 0, 0, 2.2, -1 } }
+    local off = micro_anchor.carried(read, carry):reshape(2, 2):totable()
+    near({ -1.5, 1.5 }, off[1])
+    near({ 1.5 + 4.4, 1.5 - 2 }, off[2])
+    near(off[2], micro_anchor.carried(read, carry:narrow(1, 2, 1)):reshape(2, 2):totable()[2])
+  end)
+  it("is known of two scenes", function()
+    local a = scene(object(CAT, "top_left", 1.5, -1), object(DOG, "center", 0, 2))
+    local mirrored = scene(object(CAT, "top", -1.5, -1), object(DOG, "center", 0, 2))
+    assert.are.same({ 0, 0, 0, 0 }, layout.carry(a, a))
+    assert.are.same({ -2, 0, 0, 0 }, layout.carry(a, mirrored))
+    local clip = { motion = TO_THE_RIGHT, scene = scene(object(CAT, "center", 1, -1)) }
+    local first, second = video.frame(clip, 3), video.frame(clip, 4)
+    near({ 0, 2.2 }, { layout.carry(first, second)[2], layout.carry(first, second)[3] })
+    assert.are.same({ 0, 0, 0, 0 }, layout.carry(a, first))
+    assert.are.same({ 0, 0, 0, 0 }, layout.carry(scene(), a))
+    -- What it says of the first makes the second.
+    local carried = micro_anchor.carried(layout.offsets { first },
+      weft.tensor { layout.carry(first, second) })
+    local off, there = layout.offsets { second }
+    assert.is_true(((carried - off) * there):abs():max():item() < 1e-5)
   end)
 end)
 
@@ -162,6 +194,29 @@ describe("the small model with an anchor", function()
     end)
     assert.are.same(want, from)
   end)
+  it("tells of what the language model says becomes of it, of the source that it points at",
+    function()
+      local dir = micro.make(micro.temp(), { narrow = true, language = true })
+      local m = weft.load(dir)
+      micro.remove(dir)
+      local photo = weft.image.from(T.rand({ 64, 64, 3 }, { seed = 3 }))
+      local other = weft.image.from(T.rand({ 64, 64, 3 }, { seed = 4 }))
+      local feature = m:encode "a red cat".tensor:reshape(1, -1)
+      local plan, beside = reply.plan, micro_anchor.beside
+      finally(function() reply.plan, micro_anchor.beside = plan, beside end)
+      local carry, given = weft.tensor { { -2, 0, 0, 0 } }, {}
+      reply.plan = function()
+        return { { kind = "image", feature = feature, source = photo, carry = carry } }
+      end
+      micro_anchor.beside = function(...)
+        given[#given + 1] = select(5, ...) or false
+        return beside(...)
+      end
+      local opts = { "mirror it", photo, steps = 1, seed = 1, progress = false }
+      m:image(opts)
+      m:image(weft.with(opts, { concat = other }))
+      assert.are.same({ carry, false }, given)
+    end)
   it("goes without the part", function()
     local m = load()
     m.parts.anchor = nil
@@ -226,6 +281,50 @@ describe("the training of the anchor", function()
     assert.is_true(n_told("unet", "batch=24") > 12)
     assert.are.equal(4, n_told("joint", "groups=2 twins=2"))
   end)
+  it("tells the denoiser's stage what is read of a source, carried on, and never the truth",
+    function()
+      local dir = micro.make(micro.temp(), { narrow = true })
+      finally(function() micro.remove(dir) end)
+      -- What is read is 3 px, which stands in no scene, right and down; -3 px is that in a mirror.
+      micro.write(dir .. "/watched.lua", [[
+        package.path = "./recipes/micro/?.lua;./recipes/micro/train/?.lua;" .. package.path
+        local weft = require "weft"
+        local micro_anchor = require "weft.pipeline.micro_anchor"
+        local parts = require "weft.pipeline.micro_parts"
+        local data, tasks = require "data", require "world.tasks"
+        local denoise, sourced = parts.denoise, data.sourced
+        data.sourced = function(r)
+          if r:chance(0.5) then return sourced(r) end
+          local e = tasks.exemplar(r, { level = "L1" })
+          return { source = e.media[e.source], target = e.image, task = e }
+        end
+        micro_anchor.read = function(_, z) return weft.tensor.full({ z:size(1), 16, 16, 2 }, 3) end
+        parts.denoise = function(unet, sample, t, source, c, kv)
+          local n = { kept = 0, mirrored = 0, moved = 0, still = 0 }
+          local off, given = c.off:permute(1, 4, 2, 3):contiguous():reshape(sample:size(1), 2, -1),
+            source:abs():max({ 2, 3, 4 }):totable()
+          local largest, least = off:max({ 3 }):totable(), off:min({ 3 }):totable()
+          for k, row in ipairs(largest) do
+            local right = math.abs(row[1]) > -least[k][1] and row[1] or least[k][1]
+            if given[k] == 0 then
+              assert(math.abs(right) <= 1, "read where there is no source")
+              n.still = n.still + 1
+            elseif right == 1.5 then n.kept = n.kept + 1
+            elseif right == -1.5 then n.mirrored = n.mirrored + 1
+            elseif right ~= 0 then n.moved = n.moved + 1 end
+          end
+          print(("off %d %d %d %d"):format(n.kept, n.mirrored, n.moved, n.still))
+          return denoise(unet, sample, t, source, c, kv)
+        end
+        dofile "recipes/micro/train/unet.lua"
+      ]])
+      local rc, out, err = shell.run(".", ("./weft run --plain --threads 1 '%s/watched.lua' "
+        .. "more=1 steps=1 batch=120 out='%s' work='%s/work'"):format(dir, dir, dir))
+      assert.are.equal(0, rc, err)
+      local kept, mirrored, moved, still = out:match "off (%d+) (%d+) (%d+) (%d+)"
+      assert.is_true(tonumber(kept) > 20 and tonumber(mirrored) > 0 and tonumber(moved) > 0
+        and tonumber(still) > 20, out)
+    end)
   it("is beside that of the language model, whose denoiser is told it too", function()
     local dir = micro.make(micro.temp(), { narrow = true })
     finally(function() micro.remove(dir) end)
@@ -238,6 +337,29 @@ describe("the training of the anchor", function()
     local loss = denoising.loss(c, list):item()
     list[1].off = list[1].off * -1
     assert.are_not.equal(loss, denoising.loss(c, list):item())
+  end)
+  it("goes on to what becomes of it, by a language model that stays as it is", function()
+    local dir = micro.make(micro.temp(), { sounds = true, language = true })
+    finally(function() micro.remove(dir) end)
+    local function bytes_of(name)
+      local file = assert(io.open(("%s/%s/model.safetensors"):format(dir, name), "rb"))
+      local bytes = file:read "*a"
+      file:close()
+      return bytes
+    end
+    local function train(steps)
+      local rc, _, err = shell.weft(".", ("run --plain --threads 1 "
+        .. "recipes/micro/train/anchor_out.lua steps=%d batch=8 out='%s' work='%s/work%d'")
+        :format(steps, dir, dir, steps))
+      assert.are.equal(0, rc, err)
+    end
+    local before = bytes_of "language_model"
+    train(2)
+    assert.is_true(before == bytes_of "language_model")
+    assert.are.equal(4, weft.load(dir).parts.anchor_out.config.out_dim)
+    local first = bytes_of "anchor_out"
+    train(3)
+    assert.is_true(first ~= bytes_of "anchor_out")
   end)
   it("ships one that is right to half a pixel", function()
     local WEIGHTS = "recipes/micro/weights"

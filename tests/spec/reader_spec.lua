@@ -119,6 +119,34 @@ describe("weft.pipeline.reader", function()
     assert.is_true((c - part.feature):abs():max():item() < 1e-4)
   end)
 
+  it("says what becomes of a source's offsets, of a picture that has a source", function()
+    local config = configs.micro.anchor_out.config
+    local with = weft.with(parts, { anchor_out = weft.model.new("projector", config,
+      { seed = 47 }) })
+    local told, n = reader.new(with), 0
+    for seed = 1, 12 do
+      local s = asked("make it red", picture(seed))
+      local list = told:reply(s, feature_of, { to = { "image", "audio" }, can = ALL, seed = seed })
+      local at, states
+      for i, id in ipairs(s.ids) do
+        if tok:piece(id):match "^<#%d+>$" then at = at or i end
+      end
+      states = parts.language_model { embeds = r:embeds(s, feature_of) }.hidden
+      local carry = with.anchor_out { x = states:select(2, at) }
+      if list[1].source then
+        n = n + 1
+        assert.same({ 1, 4 }, list[1].carry:size())
+        assert.is_true((carry - list[1].carry):abs():max():item() < 1e-4)
+      else
+        assert.is_nil(list[1].carry)
+      end
+      assert.is_nil(list[2].carry)
+    end
+    assert.is_true(n > 0 and n < 12, n .. " of 12 have a source")
+    assert.is_nil(r:reply(asked("as it is", picture(1)), feature_of,
+      { to = "image", can = ALL })[1].carry)
+  end)
+
   it("says words and no marker when words are wanted", function()
     local s = asked("describe", picture(4))
     local list = r:reply(s, feature_of, { to = "text", can = ALL, max_tokens = 12, temperature = 1,

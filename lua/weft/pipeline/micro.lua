@@ -11,7 +11,6 @@ local core = require "weft.core"
 local chat = require "weft.chat"
 local check = require "weft.check"
 local embedding = require "weft.embedding"
-local finite = require "weft.finite"
 local joint = require "weft.pipeline.micro_joint"
 local media = require "weft.pipeline.micro_media"
 local options = require "weft.options"
@@ -124,20 +123,16 @@ local function whole(made, stopped, err)
 end
 
 --- The pictures or sounds of a checked call, and whether a callback ended the run early.
----@param feature? weft.Tensor  [1,128]; of the prompt when not given
----@param concat? any           what the denoiser sees; o.concat when not given
+---@param item? weft.MicroWanted  of the prompt when not given
 ---@param map_of? fun(map: weft.Tensor, is_said: boolean): weft.Tensor  of a branch's map
-local function make(self, medium, o, fn, feature, concat, map_of)
+local function make(self, medium, o, fn, item, map_of)
   media.need(self, fn, medium, { "unet", "conditioner", "vae" })
   medium.check(fn, o)
-  if concat == nil then concat = o.concat end
   local stopped, err
   local x = core.scope(function()
     local z
-    feature = finite.check("reading the prompt", function()
-      return feature or prompts.feature(self, o.prompt, o.mix)
-    end)
-    z, stopped, err = runs.sample(self, medium, o, o.n or 1, feature, concat, map_of)
+    z, stopped, err = runs.sample(self, medium, o, o.n or 1, runs.settle(self, o, item or {}),
+      map_of)
     return parts.pictures(self.parts[medium.vae], z)
   end)
   return whole(finish(self, medium, x, o, fn), stopped, err)
@@ -180,7 +175,7 @@ local function make_all(self, o, fn, wanted)
       v, stopped = make_video(self, o, fn, item)
       lists[i] = { v }
     elseif not lists[i] then
-      lists[i], stopped = make(self, media.media[item.kind], o, fn, item.feature, item.concat,
+      lists[i], stopped = make(self, media.media[item.kind], o, fn, item,
         map_beside(self, o, item.kind, wanted))
     end
     has_stopped = has_stopped or stopped

@@ -3,7 +3,9 @@
 -- A layout says in which places of 8 px a thing stands; how far it is off the middle of its cell no
 -- feature holds, and what is drawn anew of it should be off as far. The part `anchor` reads that
 -- from the source's latents. What comes to stand where a thing stood keeps it; what stands where
--- none did has it of what stands nowhere any more. The denoiser sees it in two channels.
+-- none did has it of what stands nowhere any more. What moves on or is mirrored is off otherwise
+-- than before: how, `anchor_out` reads from the language model. The denoiser sees it in two
+-- channels.
 local course = require "weft.pipeline.micro_course"
 local ops = require "weft.ops"
 local parts = require "weft.pipeline.micro_parts"
@@ -11,8 +13,8 @@ local tensor = require "weft.tensor"
 
 local M = {}
 
--- So far off, in px, a value of 1 says.
-local UNIT_PX = 2
+--- So far off, in px, a value of 1 says.
+M.UNIT_PX = 2
 
 --- How far right and down of the middle of their cells things stand: [B,S,S,2] px; where no thing
 -- stands it means nothing.
@@ -31,6 +33,16 @@ function M.things(layout)
   return layout:narrow(4, 1, course.N_KINDS):gt(0.5):to "f32"
 end
 
+--- What becomes of it: scaled by 1 plus two values, right and down, and moved by two, in units.
+---@param read weft.Tensor    [B,S,S,2] px, of M.read
+---@param carry? weft.Tensor  [B,4] of the part `anchor_out`; nil: it stays
+---@return weft.Tensor  [B,S,S,2] px
+function M.carried(read, carry)
+  if not carry then return read end
+  carry = carry:reshape(-1, 1, 1, 4)
+  return read * (carry:narrow(4, 1, 2) + 1) + carry:narrow(4, 3, 2) * M.UNIT_PX
+end
+
 --- How far off what is to be drawn should stand, as a denoiser is told: [B,8,8,2], 0 where no thing
 -- is wanted.
 ---@param read weft.Tensor    [B,S,S,2] px, of M.read of the source
@@ -47,7 +59,7 @@ function M.offsets(read, shown, wanted)
   local of_kind = kinds:permute(1, 3, 2):contiguous()
   local n_kept = of_kind:matmul(there)
   local kept = of_kind:matmul(read * there) / n_kept:clamp(1)
-  local off = (kept + moved * n_kept:eq(0):to "f32") * (1 / UNIT_PX)
+  local off = (kept + moved * n_kept:eq(0):to "f32") * (1 / M.UNIT_PX)
   return kinds:matmul(off):reshape(B, S, S, 2) / wanted:sum({ 4 }, true):clamp(1)
 end
 
@@ -56,10 +68,12 @@ end
 ---@param medium weft.MicroMedium
 ---@param feature weft.Tensor  [1,128] what to make
 ---@param pixels weft.Tensor   [1,64,64,3] the source
-function M.beside(m, medium, feature, pixels)
+---@param carry? weft.Tensor    [1,4] as M.carried has it
+function M.beside(m, medium, feature, pixels, carry)
   local net = m.parts[medium.anchor]
   if not net or not parts.is_shown(m, medium) then return nil end
-  return M.offsets(M.read(net, parts.latents(m.parts[medium.vae], pixels)),
+  local read = M.read(net, parts.latents(m.parts[medium.vae], pixels))
+  return M.offsets(M.carried(read, carry),
     M.things(parts.shown(m, medium, pixels)),
     M.things(parts.layout(m.parts[medium.conditioner], feature)))
 end

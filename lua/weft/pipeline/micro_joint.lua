@@ -4,12 +4,10 @@
 -- The sampler sees one sample whose channels are those of both. The picture's noise is that of a
 -- picture made alone; with connectors that say nothing it is that picture.
 local core = require "weft.core"
-local finite = require "weft.finite"
 local media = require "weft.pipeline.micro_media"
 local noises = require "weft.pipeline.micro_noise"
 local ops = require "weft.ops"
 local parts = require "weft.pipeline.micro_parts"
-local prompts = require "weft.pipeline.micro_prompt"
 local runs = require "weft.pipeline.micro_run"
 
 local M = {}
@@ -22,6 +20,7 @@ local image, audio = media.media.image, media.media.audio
 ---@field feature? weft.Tensor    [1,128]; of the prompt when not given
 ---@field words? string           what the language model said of it
 ---@field concat? any             what the denoiser sees; the call's concat when nil
+---@field carry? weft.Tensor      [1,4] what becomes of how far off its things stand
 
 --- Whether a model has what makes pictures and sounds together.
 function M.is_in(list)
@@ -66,13 +65,10 @@ end
 
 --- The denoiser of one medium for what is wanted of it, and how much of the first noise.
 local function denoiser(m, medium, o, n, item)
-  local feature = finite.check("reading the prompt", function()
-    return item.feature or prompts.feature(m, o.prompt, o.mix)
-  end)
-  local concat = item.concat
-  if concat == nil then concat = o.concat end
-  local denoise = runs.side(m, medium, o, n, feature, concat)
-  return denoise, noises.scale(m, medium, o, feature, runs.given(medium, "concat", concat))
+  item = runs.settle(m, o, item)
+  local denoise = runs.side(m, medium, o, n, item)
+  return denoise, noises.scale(m, medium, o, item.feature,
+    runs.given(medium, "concat", item.concat))
 end
 
 --- Latents of a picture and of a sound side by side [n,16,16,16], apart.

@@ -145,14 +145,15 @@ function M.plan(self, turns, o, to)
     kept = self.reader:reply(s, feature_reader(self, o.mix),
       { to = to, can = can(self), temperature = o.temperature, top_p = o.top_p,
         max_tokens = o.max_tokens, seed = o.seed, on_token = o.on_token })
-    local features = {}
+    local tensors = {}
     for _, part in ipairs(kept) do
-      features[#features + 1] = part.feature
+      tensors[#tensors + 1] = part.feature
+      tensors[#tensors + 1] = part.carry
       if type(part.source) == "table" and part.source.weft_weight then
         part.source = part.source.part
       end
     end
-    return unpack(features)
+    return unpack(tensors)
   end)
   return kept
 end
@@ -175,8 +176,10 @@ function M.respond(self, turns, o, to, make)
   local plan, wanted = M.plan(self, turns, o, to), {}
   for _, planned in ipairs(plan) do
     if planned.kind ~= "text" then
+      local concat = concat_of(o, planned) or false
       wanted[#wanted + 1] = { kind = planned.kind, feature = planned.feature,
-        words = planned.plan, concat = concat_of(o, planned) or false }
+        words = planned.plan, concat = concat,
+        carry = concat == planned.source and planned.carry or nil }
     end
   end
   local made, k = make(wanted), 0

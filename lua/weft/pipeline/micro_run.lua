@@ -3,6 +3,7 @@
 local anchor = require "weft.pipeline.micro_anchor"
 local check = require "weft.check"
 local core = require "weft.core"
+local finite = require "weft.finite"
 local guidance = require "weft.guidance"
 local host = require "weft.host"
 local noises = require "weft.pipeline.micro_noise"
@@ -145,20 +146,32 @@ function M.words_beside(o, words)
   return o.mode == "code" and prompts.only_text("negative", o.negative) or words
 end
 
+--- What is wanted of a checked call, whole: the feature of the prompt and the call's concat where
+-- it has none of its own.
+---@param item weft.MicroWanted
+---@return weft.MicroWanted
+function M.settle(m, o, item)
+  local whole = { feature = item.feature, concat = item.concat, carry = item.carry }
+  if whole.concat == nil then whole.concat = o.concat end
+  whole.feature = finite.check("reading the prompt", function()
+    return whole.feature or prompts.feature(m, o.prompt, o.mix)
+  end)
+  return whole
+end
+
 --- One medium's side of a checked call: its denoiser, as M.denoiser says, and its source's latents.
 ---@param medium weft.MicroMedium
----@param feature weft.Tensor  [1,128] what to make
----@param concat any  what the denoiser sees beside its sample; nil or false for nothing
+---@param item weft.MicroWanted  of M.settle; without a concat the denoiser sees nothing
 ---@param map_of? fun(map: weft.Tensor, is_said: boolean): weft.Tensor  of a branch's map
 ---@return fun(z: weft.Tensor, t: number, st: table, mid_kv: weft.Tensor?): weft.Tensor
 ---@return weft.Tensor? source  [1,16,16,8]
-function M.side(m, medium, o, n, feature, concat, map_of)
-  local source = latents_of(m, medium, "concat", concat)
+function M.side(m, medium, o, n, item, map_of)
+  local source = latents_of(m, medium, "concat", item.concat)
   local words = M.words_beside(o, "")
-  local from = M.given(medium, "concat", concat) or M.given(medium, "init", o.init)
+  local from = M.given(medium, "concat", item.concat) or M.given(medium, "init", o.init)
   return M.denoiser(m, medium, o, n, {
-    feature = feature, words = words, source = source, map_of = map_of,
-    off = from and anchor.beside(m, medium, feature, medium.read(m, from)),
+    feature = item.feature, words = words, source = source, map_of = map_of,
+    off = from and anchor.beside(m, medium, item.feature, medium.read(m, from), item.carry),
   }), source
 end
 
@@ -240,17 +253,17 @@ end
 --- n latents of a checked call, as M.run says.
 ---@param medium weft.MicroMedium
 ---@param o table  what options.check returned
----@param feature weft.Tensor  [1,128] what to make
----@param concat any  what the denoiser sees beside its sample; nil or false for nothing
+---@param item weft.MicroWanted  of M.settle
 ---@param map_of? fun(map: weft.Tensor, is_said: boolean): weft.Tensor  of a branch's map
 ---@return weft.Tensor z  [n,16,16,8]
 ---@return boolean stopped
 ---@return table? err
-function M.sample(m, medium, o, n, feature, concat, map_of)
-  local denoise, source = M.side(m, medium, o, n, feature, concat, map_of)
+function M.sample(m, medium, o, n, item, map_of)
+  local concat = item.concat
+  local denoise, source = M.side(m, medium, o, n, item, map_of)
   local start = source and o.init == concat and source or latents_of(m, medium, "init", o.init)
   local sizes = { n, LATENT_SIDE, LATENT_SIDE, LATENT_CHANNELS }
-  local scale = noises.scale(m, medium, o, feature, M.given(medium, "concat", concat))
+  local scale = noises.scale(m, medium, o, item.feature, M.given(medium, "concat", concat))
   return M.run(m, o, {
     kind = medium.kind, latents = noises.first(m, o, sizes, scale),
     noise = step_noise(m, o), denoise = denoise,

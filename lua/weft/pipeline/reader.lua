@@ -39,6 +39,7 @@ function M.new(parts)
   return setmetatable({
     is_word = word_ids(parts.tokenizer),
     lm = parts.language_model, feature_in = parts.feature_in, feature_out = parts.feature_out,
+    anchor_out = parts.anchor_out,
     tok = parts.tokenizer, marker = sequence.markers(parts.tokenizer),
     context = parts.language_model.config.max_position_embeddings,
   }, Reader)
@@ -106,6 +107,8 @@ end
 ---@field text? string
 ---@field feature? weft.Tensor  [1,D] of unit length
 ---@field source? any           the medium of the conversation that the denoiser shall see
+---@field carry? weft.Tensor    [1,4] what becomes of how far off a picture's things stand, as
+--- weft.pipeline.micro_anchor has it
 ---@field plan? string          the words before it: what the model decided for where the prompt
 --- left something open, and always what a video shows
 
@@ -153,9 +156,13 @@ local function reply_medium(self, run, kind)
   for k = 0, run.sources do pointers[m.source[k]] = k end
   local id = next_id(run, function(i) return pointers[i] ~= nil end)
   say(self, run, id)
-  local hidden = run.out.hidden
-  local c = self.feature_out { x = hidden:select(2, hidden:size(2)) }
-  local part = { kind = kind, feature = ops.normalize(c), source = s.media[pointers[id]] }
+  local x = run.out.hidden
+  x = x:select(2, x:size(2))
+  local part = { kind = kind, feature = ops.normalize(self.feature_out { x = x }),
+    source = s.media[pointers[id]] }
+  if kind == "image" and part.source and self.anchor_out then
+    part.carry = self.anchor_out { x = x }
+  end
   s:push_feature(part)
   feed(self, run, self:inner(part.feature):reshape(1, 1, -1))
   s:number(part)

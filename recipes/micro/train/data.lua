@@ -12,7 +12,7 @@ local tasks = require "world.tasks"
 
 local M = {}
 
--- Share of the denoiser's examples that have a source, and how often each task gives it.
+-- Share of the denoiser's examples that are made of a source, and how often each task gives it.
 local SOURCES = 0.6
 local TASKS = { tasks.edit, tasks.exemplar, tasks.next, tasks.compose, sound_tasks.took_place,
   sound_tasks.next_frame }
@@ -100,9 +100,9 @@ end
 ---@field feature "image"|"audio"|"text"|"partial"|"none"  where the condition comes from
 ---@field caption string        the text of a text feature
 
---- What a picture is made from, and the picture: two in five have no source.
-local function source_and_target(r)
-  if not r:chance(SOURCES) then return { target = scene.sample(r, { quality = 0.1 }) } end
+--- A picture that a task makes of another.
+---@return { source: world.Scene, target: world.Scene, task: world.Example }
+function M.sourced(r)
   local task = TASKS[r:weighted(TASK_WEIGHTS)](r)
   return { source = task.media[task.source], target = task.image, task = task }
 end
@@ -110,7 +110,8 @@ end
 --- One training example of the denoiser.
 ---@return micro.Example
 function M.example(r)
-  local e = source_and_target(r)
+  local e = r:chance(SOURCES) and M.sourced(r)
+    or { target = scene.sample(r, { quality = 0.1 }) }
   local draw = r:uniform(0, 1)
   e.feature = draw < 0.1 and "none" or draw < 0.62 and "image" or draw < 0.86 and "text"
     or "partial"

@@ -27,6 +27,7 @@ local train = weft.train
 ---@field layout fun(records: table[]): weft.Tensor  [n,8,8,K] of 0 and 1: what stands where
 ---@field offsets? fun(records: table[]): weft.Tensor  [n,16,16,2]: how far off in px, where the
 --- denoiser is told of it
+---@field carry? fun(source: table, target: table): number[]  what becomes of it, with offsets
 
 -- Weight of the layout's loss: small beside the denoiser's, which shares its clipping.
 local LAYOUT = 0.02
@@ -58,13 +59,17 @@ local function weights(s, z, source, examples, layout)
 end
 
 --- How far off the middle of their cells things are to stand: [B,8,8,2] as micro_anchor says. It
--- is read from the source; without one it is what it is.
+-- is read from the source, and what becomes of it is known; without one it is what it is.
 ---@param layout weft.Tensor  [B,8,8,K] of the targets
 local function offsets(s, trained, examples, source, layout)
   if not s.offsets then return nil end
-  local shown, targets = {}, {}
-  for k, e in ipairs(examples) do shown[k], targets[k] = e.source or e.target, e.target end
-  local read, given = micro_anchor.read(trained.anchor, source), flags(examples, has_source)
+  local shown, targets, carry = {}, {}, {}
+  for k, e in ipairs(examples) do
+    shown[k], targets[k] = e.source or e.target, e.target
+    carry[k] = s.carry(shown[k], e.target)
+  end
+  local read = micro_anchor.carried(micro_anchor.read(trained.anchor, source), weft.tensor(carry))
+  local given = flags(examples, has_source)
   return micro_anchor.offsets(read * given + s.offsets(targets) * (1 - given),
     micro_anchor.things(s.layout(shown)), micro_anchor.things(layout))
 end

@@ -65,6 +65,23 @@ function M.offsets(scenes)
   return off, there
 end
 
+--- What becomes of how far off a source's things stand in a target, as micro_anchor.carried has it:
+-- they are mirrored, or the one thing moves on, or nothing.
+---@param source world.Scene
+---@param target world.Scene
+---@return number[]  four
+function M.carry(source, target)
+  local a, b = source.objects, target.objects
+  local is_mirrored = #a == #b
+  for k = 1, is_mirrored and #a or 0 do
+    is_mirrored = is_mirrored and a[k].jx == -b[k].jx and a[k].jy == b[k].jy
+  end
+  if is_mirrored then return { -2, 0, 0, 0 } end
+  if #a ~= 1 or #b ~= 1 then return { 0, 0, 0, 0 } end
+  local unit = micro_anchor.UNIT_PX
+  return { 0, 0, (b[1].jx - a[1].jx) / unit, (b[1].jy - a[1].jy) / unit }
+end
+
 --- The same as a denoiser is told: [n,8,8,2] of weft.pipeline.micro_anchor.
 ---@param scenes world.Scene[]
 function M.off(scenes)

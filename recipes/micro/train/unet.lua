@@ -18,6 +18,7 @@ local p = run.params {
 
 require "denoiser" {
   p = p, render = data.pictures, layout = layout.of_scenes, offsets = layout.offsets,
+  carry = layout.carry,
   names = { encoder = "image_encoder", vae = "vae", unet = "unet", conditioner = "conditioner",
     anchor = "anchor" },
   examples = function(i) return data.examples("unet-" .. p.seed, i, p.batch) end,
