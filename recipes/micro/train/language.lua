@@ -9,11 +9,12 @@
 -- the reply shows, unit vectors, 128 mean (c - C)^2 = 2 - 2 cos. L_DM: the denoiser's loss under c,
 -- whose gradient goes through the frozen denoiser into the language model. Not of the paper, and a
 -- small part of the cost of L_DM: the loss of the layout that the denoiser's conditioner reads in c
--- (legible). text=0, mse=0, dm=0 and legible=0 leave a loss out; the towers, autoencoders and
--- denoisers stay as they are. phases=1 gives each step replies of one kind, in turns (appendix
--- B.2); lora=8 trains adapters of rank 8 beside the weights of `out`, written into language_adapter
--- and, merged, into language_model. more=1 takes weights with fewer layers, too; with another seed
--- it draws other batches.
+-- (legible), and that of how far off a source's things come to stand, which `anchor_out` reads in
+-- the same state (carry; weft.pipeline.micro_anchor). text=0, mse=0, dm=0, legible=0 and carry=0
+-- leave a loss out; the towers, autoencoders and denoisers stay as they are. phases=1 gives each
+-- step replies of one kind, in turns (appendix B.2); lora=8 trains adapters of rank 8 beside the
+-- weights of `out`, written into language_adapter and, merged, into language_model. more=1 takes
+-- weights with fewer layers, too; with another seed it draws other batches.
 package.path = "./recipes/micro/?.lua;./recipes/micro/train/?.lua;" .. package.path
 
 local weft = require "weft"
@@ -21,7 +22,9 @@ local conversations = require "conversations"
 local configs = require "configs"
 local denoising = require "denoising"
 local diffusion = require "diffusion"
+local layout = require "layout"
 local legible = require "legible"
+local micro_anchor = require "weft.pipeline.micro_anchor"
 local new_learner = require "learner"
 local run = require "run"
 local train = weft.train
@@ -31,6 +34,7 @@ local p = run.params {
   dm = { 0, min = 0, help = "weight of the denoiser's loss" },
   dm_batch = { 16, min = 1, help = "pictures, and sounds, of a step that it is taken of" },
   legible = { 2, min = 0, help = "weight of what conditioners read in the features" },
+  carry = { 1, min = 0, help = "weight of how far off a source's things come to stand, px^2" },
   phases = { 0, help = "1 gives each step replies of one kind" },
   lora = { 0, min = 0, help = "rank of adapters; 0 trains the language model's own weights" },
   sounds = { 0, help = "1 trains with sounds and videos too" },
@@ -44,14 +48,15 @@ local tok = run.tokenizer(p.out)
 local towers = { image = run.trained(p.out, "image_encoder"),
   text = run.trained(p.out, "text_encoder"),
   audio = p.sounds == 1 and run.trained(p.out, "audio_encoder") or nil }
-local NAMES = { lm = "language_model", feature_in = "feature_in", feature_out = "feature_out" }
+local NAMES = { lm = "language_model", feature_in = "feature_in", feature_out = "feature_out",
+  anchor_out = "anchor_out" }
 
 --- A language model as deep as the config says.
 local function deepened(lm)
   return weft.model.deepen(lm, configs.parts.language_model.config, { seed = p.seed })
 end
 
-local net, order = {}, { "lm", "feature_in", "feature_out" }
+local net, order = {}, { "lm", "feature_in", "feature_out", "anchor_out" }
 for i, key in ipairs(order) do
   net[key] = run.begin(p, NAMES[key], p.seed + i - 1)
 end
@@ -64,7 +69,7 @@ local dm = p.dm > 0 and denoising.new { out = p.out, n = p.dm_batch, sounds = p.
   tok = tok, text = towers.text } or nil
 local reading = p.legible > 0 and legible.new { out = p.out, sounds = p.sounds == 1 } or nil
 local params = train.parameters { lm = adapter or net.lm, feature_in = net.feature_in,
-  feature_out = net.feature_out }
+  feature_out = net.feature_out, anchor_out = net.anchor_out }
 local learner = new_learner(p, params,
   { betas = { 0.9, 0.98 }, weight_decay = 0.05, ema = 0.999,
     rate = diffusion.rate(p, p.decay, p.lr / 50) })
@@ -79,29 +84,42 @@ local PHASES = { "image", "text", "image", "audio", "image", "audio", "text", "i
   "video" }
 local phases = p.sounds == 1 and PHASES or { "image", "text", "image" }
 
+--- How far off, in px^2, the things of sources come to stand, as states [M,C] have it; nil where no
+-- reply shows those of its source.
+local function carry_loss(states, replies)
+  local rows, before, after = layout.carried_things(replies)
+  if not rows then return nil end
+  local carry = net.anchor_out { x = states }:index_select(rows, 1)
+  return (micro_anchor.carried(before, carry) - after):square():mean()
+end
+
 local function step(i)
   local b = conversations.batch(tok, towers,
     conversations.sequences(tok, "language-" .. p.seed, i, p.batch,
       { sounding = p.sounds == 1, kind = p.phases == 1 and phases[(i - 1) % #phases + 1] or nil }))
   local wanted = b.reply_of and b.features:index_select(b.reply_of, 1)
   local d = dm and dm:prepare(b.replies, (p.seed * 1000000 + i) * 8) or {}
-  local loss, grads, l_text, cosine, l_read, l_dm = weft.grad(function()
+  local loss, grads, l_text, cosine, l_read, l_carry, l_dm = weft.grad(function()
     local states = conversations.states(net, b)
     local logits = states:index_select(b.say_at, 1):matmul(words_of:t())
     local l_text = weft.cross_entropy(logits, b.say)
     if not wanted then return l_text * p.text, l_text end
-    local c = weft.normalize(net.feature_out { x = states:index_select(b.reply_at, 1) })
+    local at_reply = states:index_select(b.reply_at, 1)
+    local c = weft.normalize(net.feature_out { x = at_reply })
     local cosine = (c * wanted):sum() / wanted:size(1)
     local total = l_text * p.text + (2 - cosine * 2) * (p.alpha * p.mse)
     local l_read = reading and reading:loss(c, b.replies) or nil
     if l_read then total = total + l_read * p.legible end
-    if not d[1] then return total, l_text, cosine, l_read end
+    local l_carry = p.carry > 0 and carry_loss(at_reply, b.replies) or nil
+    if l_carry then total = total + l_carry * p.carry end
+    if not d[1] then return total, l_text, cosine, l_read, l_carry end
     local l_dm = denoising.loss(c, d)
-    return total + l_dm * p.dm, l_text, cosine, l_read, l_dm
+    return total + l_dm * p.dm, l_text, cosine, l_read, l_carry, l_dm
   end, params)
   local norm = learner:step(i, grads)
   return { loss = loss:item(), text = l_text:item(), cosine = cosine and cosine:item(),
-    legible = l_read and l_read:item(), dm = l_dm and l_dm:item(), norm = norm }
+    legible = l_read and l_read:item(), carry = l_carry and l_carry:item(),
+    dm = l_dm and l_dm:item(), norm = norm }
 end
 
 --- The adapter, and the language model with it merged.

@@ -82,6 +82,23 @@ function M.carry(source, target)
   return { 0, 0, (b[1].jx - a[1].jx) / unit, (b[1].jy - a[1].jy) / unit }
 end
 
+--- Of each thing that replies and their sources both show: the row of its reply, i64 [N], and how
+-- far off it stood and stands in px, [N,1,1,2]; nil where there is none.
+---@param replies { target: table, source: table? }[]
+function M.carried_things(replies)
+  local rows, before, after = {}, {}, {}
+  for k, reply in ipairs(replies) do
+    local old, new = reply.source and reply.source.objects, reply.target.objects
+    for j = 1, old and new and #old == #new and #new or 0 do
+      rows[#rows + 1] = k - 1
+      before[#rows] = { { { old[j].jx, old[j].jy } } }
+      after[#rows] = { { { new[j].jx, new[j].jy } } }
+    end
+  end
+  if not rows[1] then return nil end
+  return weft.tensor(rows, { dtype = "i64" }), weft.tensor(before), weft.tensor(after)
+end
+
 --- The same as a denoiser is told: [n,8,8,2] of weft.pipeline.micro_anchor.
 ---@param scenes world.Scene[]
 function M.off(scenes)

@@ -118,9 +118,9 @@ local function draw_named(r)
   return { family = family, value = r:int(names[ATTRIBUTE[family]].count) }
 end
 
--- How often training draws each of what has no name, from ROTATE on: which colour goes where is
--- learned last.
-local LEARNED_LAST = { 3, 2, 1, 6 }
+-- How often training draws each of what has no name, from ROTATE on: which colour goes where, and
+-- what is mirrored to the pixel, is learned last.
+local LEARNED_LAST = { 2, 4, 1, 5 }
 
 local function draw_unnamed(r, in_training)
   local k = in_training and r:weighted(LEARNED_LAST) - 1 or r:int(4)
