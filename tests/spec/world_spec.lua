@@ -484,6 +484,18 @@ describe("world.tasks", function()
     local unnamed = tasks.exemplar(rng.new("control", 3), { level = "L1" })
     assert.is_nil(tasks.control(rng.new("other"), unnamed, "described"))
   end)
+
+  it("shows another change in a shuffled pair", function()
+    for i = 1, 40 do
+      local e = tasks.exemplar(rng.new("shuffled", i), { level = "L1" })
+      local other = tasks.control(rng.new("other", i), e, "shuffled")
+      local before, after, query = other.media[1], other.media[2], other.media[3]
+      assert.equal(scene.key(transform.find_result(other.transform, before, true)),
+        scene.key(after))
+      local result = transform.find_result(other.transform, query)
+      assert.are_not.equal(scene.key(e.image), result and scene.key(result))
+    end
+  end)
 end)
 
 describe("world.oracle", function()

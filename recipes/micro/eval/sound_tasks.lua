@@ -12,6 +12,8 @@ local weft = require "weft"
 local common = require "eval.common"
 local edit = require "world.sound_edit"
 local judge = require "world.sound_judge"
+local sound_transform = require "world.sound_transform"
+local sounds = require "world.sound"
 local tables = require "eval.table"
 local tasks = require "world.sound_tasks"
 
@@ -62,11 +64,18 @@ local function of(task, opts)
 end
 local held = { split = "heldout", held_forms = true }
 
---- An exemplar beside the pair of another one.
+--- Whether what another exemplar shows would make the same of one's source.
+local function shows_the_same(other, e)
+  local result = sound_transform.find_result(other.transform, e.media[3])
+  return result ~= nil and sounds.key(result) == sounds.key(e.audio)
+end
+
+--- An exemplar beside the pair of another one, which shows another change.
 local function shuffled(level)
   return function(r)
-    local e, other = tasks.sound_exemplar(r, { level = level }),
-      tasks.sound_exemplar(r, { level = level })
+    local e = tasks.sound_exemplar(r, { level = level })
+    local other
+    repeat other = tasks.sound_exemplar(r, { level = level }) until not shows_the_same(other, e)
     local prompt = {}
     for i, part in ipairs(e.prompt) do
       local which = part.audio == e.media[1] and 1 or part.audio == e.media[2] and 2

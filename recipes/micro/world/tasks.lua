@@ -149,8 +149,17 @@ function M.becomes(r, opts)
   return example
 end
 
+--- Another example of the level, whose change would not make the same of the query.
+local function find_other(r, example, query)
+  while true do
+    local other = M.exemplar(r, { level = example.op })
+    local result = transform.find_result(other.transform, query)
+    if not result or scenes.key(result) ~= scenes.key(example.image) then return other end
+  end
+end
+
 --- The same question with other evidence, for the controls of an in-context number.
---   "shuffled"   the pair of another example: accuracy must fall to chance
+--   "shuffled"   the pair of another example, which shows another change: accuracy must fall to 0
 --   "removed"    no pair at all
 --   "described"  the named edit in words instead of the pair; nil where no words exist
 ---@param r world.Rng
@@ -161,7 +170,8 @@ function M.control(r, example, control)
   local other = copy_options(example, {})
   local query = example.media[3]
   if control == "shuffled" then
-    local from = M.exemplar(r, { level = example.op })
+    local from = find_other(r, example, query)
+    other.transform = from.transform
     other.media = { from.media[1], from.media[2], query }
     other.prompt = {}
     for i, part in ipairs(example.prompt) do
