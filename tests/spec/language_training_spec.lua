@@ -50,7 +50,7 @@ describe("the language model's training", function()
       local after, far = weft.model.load(dir .. "/anchor_out"), 0
       local values = {}
       for name, t in after:parameters() do values[name] = t:to "f32" end
-      for name, t in weft.model.load(dir .. "/work/anchor_out_before"):parameters() do
+      for name, t in weft.model.load(WEIGHTS .. "/anchor_out"):parameters() do
         far = math.max(far, (t:to "f32" - values[name]):abs():max():item())
       end
       return far
@@ -61,6 +61,11 @@ describe("the language model's training", function()
     assert.is_nil(without[1].carry)
     assert.is_true(math.abs(rows[1].loss - without[1].loss - rows[1].carry) < 1e-4)
     assert.is_true(moved(dir) > 0.01 and moved(kept) < 1e-3, moved(dir) .. " " .. moved(kept))
+    local function without_part(folder) os.execute(("rm -r '%s/anchor_out'"):format(folder)) end
+    -- Weights that have none get one where it is learned, and none that nobody taught.
+    assert.is_true(moved((train("language", options, without_part))) > 0.01)
+    local none = train("language", options .. "carry=0", without_part)
+    assert.is_nil(io.open(none .. "/anchor_out/config.json"))
   end)
   it("goes on from weights with fewer layers", function()
     local dir, rows = train("language", "more=1 steps=1 batch=6 lr=0", function(folder)

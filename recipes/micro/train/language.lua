@@ -56,9 +56,15 @@ local function deepened(lm)
   return weft.model.deepen(lm, configs.parts.language_model.config, { seed = p.seed })
 end
 
-local net, order = {}, { "lm", "feature_in", "feature_out", "anchor_out" }
+--- Whether weights go on from those in `out`, which may have been made without anchor_out.
+local function goes_on(key)
+  return key ~= "anchor_out" or run.read_json(p.out .. "/anchor_out/config.json") ~= nil
+end
+
+local net, order = {}, { "lm", "feature_in", "feature_out", p.carry > 0 and "anchor_out" or nil }
 for i, key in ipairs(order) do
-  net[key] = run.begin(p, NAMES[key], p.seed + i - 1)
+  local name, seed = NAMES[key], p.seed + i - 1
+  net[key] = goes_on(key) and run.begin(p, name, seed) or run.model(name, seed)
 end
 if p.lora > 0 and p.more ~= 1 then
   error("lora: adapters stand beside trained weights: more=1 takes those in out", 0)
