@@ -91,6 +91,20 @@ describe("world.sound_transform", function()
         or holdout.transform_pair(held[1].family, held[2].family))
     end
   end)
+
+  it("shifts farther in training than in tests of the level, never as the held-out one", function()
+    local shifts = {}
+    for i = 1, 400 do
+      local function shift_of(level, in_training)
+        local step = transform.draw(rng.new("shift", i), level, in_training).steps[1]
+        return step.family == 5 and step.value or 0
+      end
+      shifts[shift_of("L1", true)], shifts[shift_of("pair", true)] = true, true
+      assert.is_true(math.abs(shift_of "L1") <= 1)
+    end
+    for _, far in ipairs { 1, -1, -2, 3, -3 } do assert.is_true(shifts[far], far) end
+    assert.is_nil(shifts[2])
+  end)
 end)
 
 describe("world.sound_tasks", function()

@@ -318,6 +318,22 @@ describe("world.caption", function()
     end
   end)
 
+  it("says of an empty picture that nothing is there", function()
+    local s = simple { place = 3, style = 5 }
+    s.objects = {}
+    local text = caption.complete(s)
+    assert.equal("nothing in the sea in neon style", text)
+    local parsed = caption.parse(text)
+    assert.is_true(parsed.ok)
+    assert.same({ {}, 3, 5 }, { parsed.objects, parsed.place, parsed.style })
+    assert.is_true(caption.score(text, s).all)
+    assert.is_false(caption.score("a cat in the sea in neon style", s).all)
+    assert.is_false(caption.score(text, simple { place = 3, style = 5 }).all)
+    assert.is_false(caption.parse("in the sea").ok)
+    assert.is_true(judge.caption(render.new(s), text))
+    assert.is_false((judge.caption(render.new(s), "nothing in a meadow in neon style")))
+  end)
+
   it("scores what is wrong and nothing else", function()
     local s = simple { place = 3 }
     local right = caption.score("a large blue cat at the center in the sea", s)
@@ -378,6 +394,23 @@ describe("world.edit", function()
       assert.equal(1, shown, e.text)
       local _, n_changed = edit.mask(e.source, e.target)
       assert.is_true(n_changed > 0, e.text)
+    end
+  end)
+
+  it("takes the only object away in training, and in no test", function()
+    local empty = 0
+    for i = 1, 60 do
+      local opts = { op = "remove" }
+      empty = empty + (#edit.sample(rng.new("empty", i), opts).target.objects == 0 and 1 or 0)
+      opts.split = i % 2 == 0 and "val" or "heldout"
+      assert.is_true(#edit.sample(rng.new("empty", i), opts).target.objects > 0)
+    end
+    assert.is_true(empty > 20)
+    local nothing = simple()
+    nothing.objects = {}
+    for i = 1, 40 do
+      local op = edit.sample(rng.new("from empty", i), { source = nothing }).op
+      assert.is_true(op == "add" or op == "place" or op == "style", op)
     end
   end)
 

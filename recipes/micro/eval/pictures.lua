@@ -95,8 +95,7 @@ end
 local function edits(split)
   local right, kept, n_kept, off, off_kept = 0, 0, 0, 0, 0
   for i = 1, p.n do
-    local e = edit.sample(rng.new("eval-edit-" .. split, i),
-      { split = split == "heldout" and split or nil })
+    local e = edit.sample(rng.new("eval-edit-" .. split, i), { split = split })
     local im = m:edit(picture_of(e.source), {
       words(e.caption), steps = p.steps, seed = p.seed + i, progress = false,
       guidance = p.keep ~= 1 and { p.guidance, concat = p.keep } or p.guidance,

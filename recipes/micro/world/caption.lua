@@ -1,7 +1,7 @@
 --- Captions: scenes as plain English, and back.
 --
 --   scene := objs [place] [style]          style := "in" name "style", photo unsaid
---   objs  := obj (" and " obj)*
+--   objs  := obj (" and " obj)* | "nothing"
 --   obj   := "a" [size] [pattern] [colour] kind ["at the" cell]
 --
 -- A complete caption says every attribute, "plain" too, so that an unsaid attribute of a
@@ -61,11 +61,19 @@ local function order(scene, r)
   return r and r:shuffle(indices) or indices
 end
 
+-- What captions say of a picture without objects.
+local NOTHING = "nothing"
+
+--- What stands in a scene, as phrases of its objects say it.
+local function listed(phrases)
+  return phrases[1] and table.concat(phrases, " and ") or NOTHING
+end
+
 --- A caption without the given attributes of any object.
 local function describe(scene, r, unsaid)
   local phrases = {}
   for n, i in ipairs(order(scene, r)) do phrases[n] = M.object(scene.objects[i], unsaid) end
-  return table.concat(phrases, " and ") .. setting(scene, true)
+  return listed(phrases) .. setting(scene, true)
 end
 
 --- Every attribute of a scene.
@@ -99,7 +107,7 @@ function M.partial(scene, r, drop)
       cell = r:chance(drop),
     })
   end
-  return table.concat(phrases, " and ") .. setting(scene, not r:chance(drop))
+  return listed(phrases) .. setting(scene, not r:chance(drop))
 end
 
 --- A caption for training: complete in seven of ten.
@@ -157,7 +165,7 @@ local function find_object(words, at)
 end
 
 ---@class world.Parsed
----@field objects table[]  ids of the attributes that were said
+---@field objects table[]  ids of the attributes that were said; none of "nothing"
 ---@field place? integer
 ---@field style integer
 ---@field quality? integer
@@ -183,7 +191,8 @@ function M.parse(text)
   local words = {}
   for word in text:lower():gmatch("%a+") do words[#words + 1] = word end
   local parsed = { objects = {}, style = 0 }
-  local at = 1
+  local is_empty = words[1] == NOTHING
+  local at = is_empty and 2 or 1
   repeat
     local o, after = find_object(words, at)
     if not o then break end
@@ -191,7 +200,7 @@ function M.parse(text)
     at = words[after] == "and" and after + 1 or after
   until at == after
   at = parse_setting(parsed, words, at)
-  parsed.ok = at == #words + 1 and #parsed.objects > 0 and words[at - 1] ~= "and"
+  parsed.ok = at == #words + 1 and (#parsed.objects > 0) ~= is_empty and words[at - 1] ~= "and"
   return parsed
 end
 

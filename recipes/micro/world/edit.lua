@@ -82,8 +82,9 @@ local function find_added(r, scene)
   return scenes.is_valid(target) and target or nil, #target.objects
 end
 
-local function find_removed(r, scene)
-  if #scene.objects < 2 then return nil end
+--- Remove one object; the only one where the picture may be left empty.
+local function find_removed(r, scene, may_empty)
+  if #scene.objects < (may_empty and 1 or 2) then return nil end
   local target, index = scenes.copy(scene), 1 + r:int(#scene.objects)
   table.remove(target.objects, index)
   return target, index
@@ -93,16 +94,18 @@ end
 ---@param r world.Rng
 ---@param scene world.Scene
 ---@param op string
+---@param may_empty? boolean  whether the only object may be removed
 ---@return world.Scene? target
 ---@return integer? index
-function M.find_target(r, scene, op)
+function M.find_target(r, scene, op, may_empty)
   if op == "add" then return find_added(r, scene) end
-  if op == "remove" then return find_removed(r, scene) end
+  if op == "remove" then return find_removed(r, scene, may_empty) end
   if op == "place" then return scenes.find_variant(r, scene, op) end
   if op == "style" then
     if not names.shows_all[scene.style] then return nil end
     return scenes.find_variant(r, scene, op)
   end
+  if #scene.objects == 0 then return nil end
   local index = 1 + r:int(#scene.objects)
   return scenes.find_variant(r, scene, ATTRIBUTE[op] or op, index), index
 end
@@ -149,7 +152,7 @@ end
 
 local DEFAULTS = {}
 
---- Draw an edit.
+--- Draw an edit. In training, where no split is named, one in a while takes the only object away.
 ---@param r world.Rng
 ---@param opts? world.EditOptions
 ---@return world.Edit
@@ -159,7 +162,7 @@ function M.sample(r, opts)
   for try = 1, 2000 do
     local source = opts.source or draw_source(r, opts)
     if opts.source and not opts.op and try > 1 then op = M.OPS[r:weighted(OP_WEIGHTS)] end
-    local target, index = M.find_target(r, source, op)
+    local target, index = M.find_target(r, source, op, not opts.split)
     if target and is_allowed(opts.split, source, target) then
       local form = template.draw(r, opts.held_forms)
       local slots = M.slots(r, op, source, target, index)

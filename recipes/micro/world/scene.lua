@@ -18,7 +18,7 @@ local rng = require "world.rng"
 ---@field calling? boolean  with arcs beside it, in a frame of a video
 
 ---@class world.Scene
----@field objects world.Object[]  1..3, the first painted last
+---@field objects world.Object[]  1..3, the first painted last; none where all were removed
 ---@field place integer    0..9
 ---@field style integer    0..5, 0 = photo
 ---@field texture integer  seed of the place's texture, never described
@@ -236,7 +236,8 @@ local function other(r, present, count)
   return (present + 1 + r:int(count - 1)) % count
 end
 
---- A copy of a scene with one attribute changed, or nil when the draw broke a rule.
+--- A copy of a scene with one attribute changed, or nil when the draw broke a rule or no object has
+-- the attribute.
 ---@param r world.Rng
 ---@param scene world.Scene
 ---@param attribute "kind"|"colour"|"size"|"pattern"|"cell"|"place"|"style"
@@ -248,7 +249,8 @@ function M.find_variant(r, scene, attribute, index)
     v[attribute] = other(r, v[attribute], names[attribute].count)
     return v
   end
-  if attribute == "colour" and names.colourless[v.style] then return nil end
+  local hidden = attribute == "colour" and names.colourless[v.style]
+  if hidden or #v.objects == 0 then return nil end
   local o = v.objects[index or 1 + r:int(#v.objects)]
   o[attribute] = other(r, o[attribute], names[attribute].count)
   return M.is_valid(v) and v or nil

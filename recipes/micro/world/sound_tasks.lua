@@ -80,7 +80,7 @@ function M.sound_exemplar(r, opts)
   local level = opts and opts.level or TRAIN_LEVELS[r:weighted(LEVEL_WEIGHTS)]
   local t, pairs_found = nil, {}
   try("exemplar", function()
-    t = sound_transform.draw(r, level)
+    t = sound_transform.draw(r, level, not (opts and opts.level))
     for k = 1, 2 do
       for _ = 1, 50 do
         local before, after = find_pair(r, t)

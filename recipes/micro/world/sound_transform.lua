@@ -1,7 +1,8 @@
 --- Transformations of sounds shown by example (T2.2), in the levels of world.transform.
 --
 --   L0    a voice overlaid, an ambience, echo, reverse, louder or softer: also named edits
---   L1    taught by example only: every event one slot later or earlier, every voice the next one
+--   L1    taught by example only: every event one slot later or earlier (training: or further, but
+--         never two slots later), every voice the next one
 --   pair  two transformations which training composes
 --   L2    two which it never composes, or events two slots later
 local holdout = require "world.holdout"
@@ -19,7 +20,9 @@ local sounds = require "world.sound"
 local M = {}
 
 local VOICE, AMBIENCE, ECHO, REVERSE, LEVEL, SHIFT, NEXT = 0, 1, 2, 3, 4, 5, 6
-local FARTHEST = 2        -- slots that only L2 shifts by
+local HELD_SHIFT = 2        -- slots later, by which only L2 shifts
+-- Slots that training shifts by: from others than its own two a model learns that shifts go on.
+local SHIFTS = { 1, -1, 1, -1, -2, 3, -3 }
 local WEIGHTS = { 45, 20, 15, 10, 10 }       -- of the families with a name
 
 -- What a step does to a copy of a sound; false where it would not show.
@@ -85,17 +88,17 @@ local function draw_named(r)
   return { family = family, value = value }
 end
 
-local function draw_unnamed(r)
+local function draw_unnamed(r, in_training)
   if r:chance(0.5) then return { family = NEXT } end
-  return { family = SHIFT, value = r:pick { 1, -1 } }
+  return { family = SHIFT, value = r:pick(in_training and SHIFTS or { 1, -1 }) }
 end
 
 --- Two steps of different families, of a pair that is held out or is not. The one that moves or
 -- renames what is there goes first, or it would change what the other adds.
-local function draw_pair(r, held)
+local function draw_pair(r, held, in_training)
   while true do
-    local a = r:chance(0.6) and draw_named(r) or draw_unnamed(r)
-    local b = r:chance(0.6) and draw_named(r) or draw_unnamed(r)
+    local a = r:chance(0.6) and draw_named(r) or draw_unnamed(r, in_training)
+    local b = r:chance(0.6) and draw_named(r) or draw_unnamed(r, in_training)
     if a.family > b.family and holdout.transform_pair(a.family, b.family) == held then
       return { a, b }
     end
@@ -105,17 +108,18 @@ end
 --- Draw a transformation of a level.
 ---@param r world.Rng
 ---@param level "L0"|"L1"|"L2"|"pair"
+---@param in_training? boolean  shift farther, too, than tests of the level do
 ---@return world.SoundTransform
-function M.draw(r, level)
+function M.draw(r, level, in_training)
   local t = { level = level, steps = {} }
   if level == "L0" then
     t.steps[1] = draw_named(r)
   elseif level == "L1" then
-    t.steps[1] = draw_unnamed(r)
+    t.steps[1] = draw_unnamed(r, in_training)
   elseif level == "L2" and r:chance(0.3) then
-    t.steps[1] = { family = SHIFT, value = FARTHEST }
+    t.steps[1] = { family = SHIFT, value = HELD_SHIFT }
   else
-    t.steps = draw_pair(r, level == "L2")
+    t.steps = draw_pair(r, level == "L2", in_training)
   end
   return t
 end
