@@ -15,9 +15,10 @@ M.map_size = 8
 M.edit_change = 0.25
 M.frames, M.motion_hidden = 8, 128
 M.layout_channels = { picture = 42, sound = 32 }
--- How far right and down of the middle of their cells things stand; and what becomes of it, as
--- weft.pipeline.micro_anchor has it, behind so many hidden values.
-M.off_channels, M.carry_hidden = 2, 64
+-- How far right and down of the middle of their cells things stand; what becomes of it, as
+-- weft.pipeline.micro_anchor has it, behind so many hidden values; and where in its thing a latent
+-- lies, as weft.pipeline.micro_frame says.
+M.off_channels, M.carry_hidden, M.frame_channels = 2, 64, 8
 
 -- What differs. Towers: width and layers; `unet` lists the channels of the denoisers' levels, of
 -- which the second attends, `unet_layers` the blocks a level; widths over heads are 32 in towers
@@ -52,14 +53,14 @@ local function levels(d, kind)
   return down, up
 end
 
---- layout: channels of what the conditioner says of places; off: of how far off things stand.
-local function unet(d, layout, off)
+--- layout: channels of what the conditioner says of places; standing: of where things are in them.
+local function unet(d, layout, standing)
   local down, up = levels(d, "2D")
   return {
     arch = "unet2d",
     config = {
       _class_name = "UNet2DConditionModel", sample_size = M.latent_size,
-      in_channels = 2 * M.latent_channels + 6 + off + M.map_channels + layout,
+      in_channels = 2 * M.latent_channels + 6 + standing + M.map_channels + layout,
       out_channels = M.latent_channels,
       block_out_channels = d.unet, layers_per_block = d.unet_layers,
       down_block_types = down, mid_block_type = "UNetMidBlock2DCrossAttn", up_block_types = up,
@@ -189,7 +190,7 @@ end
 -- context too; a frame's number is embedded beside the time, and the map has one channel more, of
 -- calls. Trained from the weights of `unet`.
 local function unet_video(d)
-  local config = unet(d, M.layout_channels.picture, M.off_channels).config
+  local config = unet(d, M.layout_channels.picture, M.off_channels + M.frame_channels).config
   local down, up = levels(d, "3D")
   for key, value in pairs {
     _class_name = "UNet3DConditionModel", in_channels = config.in_channels + 1,
@@ -227,7 +228,8 @@ local function parts(d)
   return {
     image_encoder = tower(d, 3, d.tower_layers), audio_encoder = tower(d, 1, d.tower_layers),
     depth_encoder = tower(d, 1, 2), text_encoder = text_tower(d),
-    vae = vae(3, d.vae), unet = unet(d, seen, M.off_channels), conditioner = conditioner(d, seen),
+    vae = vae(3, d.vae), unet = unet(d, seen, M.off_channels + M.frame_channels),
+    conditioner = conditioner(d, seen),
     audio_vae = vae(1, 64), audio_unet = unet(d, heard, 0),
     audio_conditioner = conditioner(d, heard, true),
     unet_video = unet_video(d), vocoder = vocoder(),

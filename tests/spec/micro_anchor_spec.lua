@@ -8,6 +8,7 @@ local denoising = require "denoising"
 local layout = require "layout"
 local micro = require "micro"
 local micro_anchor = require "weft.pipeline.micro_anchor"
+local micro_frame = require "weft.pipeline.micro_frame"
 local parts = require "weft.pipeline.micro_parts"
 local reply = require "weft.pipeline.micro_reply"
 local rng = require "world.rng"
@@ -136,30 +137,95 @@ describe("what becomes of how far off things stand", function()
   end)
 end)
 
+describe("where in its thing a latent lies", function()
+  --- What is told of a scene by a map that says it rightly.
+  local function frame_of(s)
+    local map = weft.cat({ T.full({ 1, 8, 8, 5 }, 9), layout.of_scenes { s } }, 4)
+    return micro_frame.of(map, layout.off { s }, 16)
+  end
+  local function values(frame, row, column)
+    return frame:narrow(2, row + 1, 1):narrow(3, column + 1, 1):reshape(-1):totable()
+  end
+  local function wave(px, period)
+    local turn = 2 * math.pi * px / period
+    return 4 * math.sin(turn), 4 * math.cos(turn)
+  end
+
+  it("is its distance from the middle of the thing, and where in its pattern that is", function()
+    local s = scene(object(CAT, "top_left", 1.5, -1), object(DOG, "center", 0, 2, 2))
+    local cat, dog = unpack(s.objects)
+    cat.pattern, dog.pattern = 1, 2               -- striped, dotted
+    local frame = frame_of(s)
+    for _, case in ipairs { { cat, 3, 4 }, { dog, 8, 8 }, { dog, 9, 6 } } do
+      local o, row, column = unpack(case)
+      local x, y = require("world.scene").offset(o.cell)
+      local dx, dy = 4 * column + 2 - 32 - x - o.jx, 4 * row + 2 - 32 - y - o.jy
+      local want = { dx / 16, dy / 16, 0, 0, 0, 0, 0, 0 }
+      if o == cat then
+        want[5], want[8] = wave(dx + dy, 6)
+      else
+        want[3], want[6] = wave(dx, 5)
+        want[4], want[7] = wave(dy, 5)
+      end
+      for k, v in ipairs(values(frame, row, column)) do assert.are.near(want[k], v, 1e-4) end
+    end
+    assert.are.same({ 0, 0, 0, 0, 0, 0, 0, 0 }, values(frame, 14, 14))
+    cat.pattern = 0
+    assert.are.equal(0, frame_of(scene(cat)):narrow(4, 3, 6):abs():max():item())
+  end)
+  it("is the same of stripes that have moved by a period", function()
+    local a = values(frame_of(scene(object(CAT, "center", -1.5, 2))), 8, 8)
+    local b = values(frame_of(scene(object(CAT, "center", -1.5 + 4, 2 + 2))), 8, 8)
+    local c = values(frame_of(scene(object(CAT, "center", -1.5 + 3, 2))), 8, 8)
+    assert.are.near(a[5], b[5], 1e-4)
+    assert.are.near(a[8], b[8], 1e-4)
+    assert.are.near(a[8], -c[8], 1e-4)
+  end)
+  it("is nothing of nothing", function()
+    assert.are.equal(0, frame_of(scene()):abs():max():item())
+  end)
+end)
+
 describe("a denoiser", function()
-  --- What it sees, with so many input channels.
-  local function seen(n, c)
+  --- What it sees, with so many input channels, of a map of three values and a layout.
+  local function seen(n, c, map)
     local got
     local unet = setmetatable({ config = { in_channels = n } },
       { __call = function(_, o) got = o.sample return o.sample end })
     parts.denoise(unet, T.full({ 1, 16, 16, 8 }, 1), 5, T.full({ 1, 16, 16, 8 }, 2),
-      weft.with({ map = T.full({ 1, 8, 8, 3 }, 4) }, c or {}))
+      weft.with({ map = map or T.full({ 1, 8, 8, 45 }, 4) }, c or {}))
     return got
   end
   local function channel(x, k) return x:narrow(4, k, 1):contiguous() end
 
-  it("is told of it between place and map, in zeros where it is not known", function()
+  it("is told of it between place and map, of what is in the middle where it is not known",
+    function()
+      local off = T.rand({ 1, 8, 8, 2 }, { seed = 3 })
+      local s = scene(object(CAT, "center", 1.5, -1))
+      local map = weft.cat({ T.full({ 1, 8, 8, 3 }, 4), layout.of_scenes { s } }, 4)
+      local x = seen(77, { off = off }, map)
+      assert.are.same({ 1, 16, 16, 77 }, x:size())
+      assert.are.same(weft.resize_nearest(off, { height = 16, width = 16 }):totable(),
+        x:narrow(4, 23, 2):contiguous():totable())
+      assert.are.same(micro_frame.of(map, off, 16):totable(),
+        x:narrow(4, 25, 8):contiguous():totable())
+      assert.are.equal(4, channel(x, 33):min():item())
+      local unsaid = seen(77, nil, map)
+      assert.are.equal(0, unsaid:narrow(4, 23, 2):abs():max():item())
+      assert.are.same(micro_frame.of(map, off * 0, 16):totable(),
+        unsaid:narrow(4, 25, 8):contiguous():totable())
+    end)
+  it("with channels for how far off alone is told that", function()
     local off = T.rand({ 1, 8, 8, 2 }, { seed = 3 })
-    local x = seen(27, { off = off })
-    assert.are.same({ 1, 16, 16, 27 }, x:size())
+    local x = seen(69, { off = off })
+    assert.are.same({ 1, 16, 16, 69 }, x:size())
     assert.are.same(weft.resize_nearest(off, { height = 16, width = 16 }):totable(),
       x:narrow(4, 23, 2):contiguous():totable())
     assert.are.equal(4, channel(x, 25):min():item())
-    assert.are.equal(0, seen(27):narrow(4, 23, 2):abs():max():item())
   end)
   it("without channels for it is not", function()
-    local x = seen(25)
-    assert.are.same({ 1, 16, 16, 25 }, x:size())
+    local x = seen(67)
+    assert.are.same({ 1, 16, 16, 67 }, x:size())
     assert.are.equal(4, channel(x, 23):min():item())
   end)
 end)
@@ -171,7 +237,7 @@ describe("the small model with an anchor", function()
     local m = weft.load(dir)
     micro.remove(dir)
     local size, width = T.ones { 1, 16, 16, 1 }, m.parts.unet.config.in_channels
-    assert.are.equal(98, width)
+    assert.are.equal(106, width)
     m.parts.anchor = function(o)
       return weft.cat({ size, size }, 4):expand(o.sample:size(1), 16, 16, 2) * 2
     end
@@ -253,7 +319,7 @@ describe("the training of the anchor", function()
     train("anchor", "steps=4")
     assert.are.equal(2, weft.model.load(dir .. "/anchor").config.out_channels)
     train("unet", "steps=2 more=1 muon=1")
-    assert.are.equal(98, weft.model.load(dir .. "/unet").config.in_channels)
+    assert.are.equal(106, weft.model.load(dir .. "/unet").config.in_channels)
     -- Muon keeps no second moment of the matrices that it steps.
     local state = T.load(dir .. "/work_unet/state.safetensors")
     assert.is_nil(state["v:unet.conv_in.weight"])

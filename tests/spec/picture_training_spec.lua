@@ -39,15 +39,16 @@ describe("examples of the denoiser of pictures", function()
       if e.source then assert.is_true(scene.holdout.is_seen(e.source), scene.key(e.source)) end
     end
   end)
-  it("have sources as tasks have them: one thing changes, many, or the place of none", function()
-    local n = { source = 0, one = 0, many = 0, empty = 0, calling = 0, corrupted = 0 }
+  it("have sources as tasks have them: one thing changes, many, or none is left", function()
+    local n = { source = 0, one = 0, many = 0, empty = 0, emptied = 0, calling = 0, corrupted = 0 }
     local function count(name, yes) if yes then n[name] = n[name] + 1 end end
     local list = examples(30)
     for _, e in ipairs(list) do
       count("corrupted", e.target.quality)
       count("source", e.source)
       count("empty", e.source and #e.source.objects == 0)
-      count("calling", e.source and e.target.objects[1].calling)
+      count("emptied", #e.target.objects == 0)
+      count("calling", e.source and e.target.objects[1] and e.target.objects[1].calling)
       if e.source and #e.source.objects == #e.target.objects then
         local changes = count_changes(e.source, e.target)
         count("one", changes == 1)
@@ -56,7 +57,7 @@ describe("examples of the denoiser of pictures", function()
     end
     assert.is_true(math.abs(n.source / #list - 0.6) < 0.07, n.source .. " of " .. #list)
     assert.is_true(n.one > 0.25 * #list and n.many > 0.03 * #list, n.one .. " " .. n.many)
-    assert.is_true(n.empty > 5 and n.calling > 5 and n.corrupted > 5)
+    assert.is_true(n.empty > 5 and n.emptied > 5 and n.calling > 5 and n.corrupted > 5)
   end)
 end)
 

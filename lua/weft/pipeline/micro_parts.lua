@@ -2,6 +2,7 @@
 -- pipeline samples with these, the training recipe trains with them.
 local core = require "weft.core"
 local finite = require "weft.finite"
+local frame = require "weft.pipeline.micro_frame"
 local ops = require "weft.ops"
 local tensor = require "weft.tensor"
 
@@ -119,22 +120,39 @@ function M.condition(conditioner, feature, words, mask)
   }
 end
 
---- What a denoiser sees, [...,S,S,N]: what stands in `list`, how far off the middle of their cells
--- things are to stand, and its map. One that has no channels for the second is not told it; zeros
--- are what is not known.
----@param list weft.Tensor[]  sample, source, place
----@param off? weft.Tensor    [...,S,S,2]
----@param map weft.Tensor     [...,S,S,C]
-function M.seen(unet, list, off, map)
+--- Input channels of a denoiser beyond those of what is given.
+---@param list weft.Tensor[]
+local function spare(unet, list)
+  local n = unet.config.in_channels
+  for _, x in ipairs(list) do n = n - x:size(-1) end
+  return n
+end
+
+--- What a denoiser sees, [...,S,S,N]: what stands in `list`, where things are to stand, its map. Of
+-- the second it is told as much as it has channels for; zeros are what is not known.
+---@param list weft.Tensor[]   sample, source, place
+---@param standing? weft.Tensor  [...,S,S,10]
+---@param map weft.Tensor      [...,S,S,C]
+function M.seen(unet, list, standing, map)
   local sizes = map:size()
-  local spare = unet.config.in_channels - sizes[#sizes]
-  for _, x in ipairs(list) do spare = spare - x:size(-1) end
-  if spare > 0 then
-    sizes[#sizes] = spare
-    list[#list + 1] = off or tensor.zeros(sizes, { device = map.device })
+  local n, last = spare(unet, list) - sizes[#sizes], #sizes
+  if n > 0 then
+    sizes[last] = n
+    list[#list + 1] = standing and standing:narrow(last, 1, n)
+      or tensor.zeros(sizes, { device = map.device })
   end
   list[#list + 1] = map
-  return ops.cat(list, #sizes)
+  return ops.cat(list, last)
+end
+
+--- Where things are to stand: how far off the middle of their cells, and where in its thing each
+-- latent lies, [B,S,S,10]; nil for a denoiser that is not told.
+---@param c table  of M.denoise
+local function standing(unet, list, c, S)
+  if spare(unet, list) <= c.map:size(4) then return nil end
+  local off = c.off or tensor.zeros({ c.map:size(1), c.map:size(2), c.map:size(3), 2 },
+    { device = c.map.device })
+  return ops.cat({ ops.resize_nearest(off, { height = S, width = S }), frame.of(c.map, off, S) }, 4)
 end
 
 --- v of noisy latents: sample [B,S,S,8] at times t, beside a source's latents (zeros for none).
@@ -142,11 +160,11 @@ end
 ---@param mid_kv? weft.Tensor  [B,T,N,2C] what the connectors tell of another medium
 function M.denoise(unet, sample, t, source, c, mid_kv)
   local B, S = sample:size(1), sample:size(2)
-  local size = { height = S, width = S }
   local place = M.coordinates(S, sample.device):expand(B, S, S, 6)
+  local list = { sample, source, place }
   return unet {
-    sample = M.seen(unet, { sample, source, place }, c.off and ops.resize_nearest(c.off, size),
-      ops.resize_nearest(c.map, size)),
+    sample = M.seen(unet, list, standing(unet, list, c, S),
+      ops.resize_nearest(c.map, { height = S, width = S })),
     timestep = t, context = c.context, mask = c.mask, class_labels = c.class_labels,
     mid_kv = mid_kv,
   }

@@ -1,0 +1,85 @@
+--- Where in its thing each latent of a picture lies, told to its denoiser.
+--
+-- What things wear begins at their middle: a stripe that is half a period off is another picture. A
+-- layout says in which cell a thing stands and what it wears, weft.pipeline.micro_anchor how far
+-- off the middle of the cell; the denoiser sees what follows: how far each latent lies from the
+-- middle of its thing and, as far as the thing wears a pattern, where in its period.
+local course = require "weft.pipeline.micro_course"
+local ops = require "weft.ops"
+local tensor = require "weft.tensor"
+
+local M = {}
+
+local SIDE_PX = 64
+-- From the middle of a cell to that of the next.
+local CELL_PX = 17.6
+-- Units of how far off things are said to stand, and of distances; and how large waves are: few
+-- latents of few things have any, and what learns from them begins at zero.
+local OFF_PX, DISTANCE_PX, WAVE = 2, 16, 4
+-- What the layout says last of a thing: plain, striped, dotted.
+local N_PATTERNS, STRIPED, DOTTED = 3, 2, 3
+-- Periods of patterns in px: dots along each axis, stripes along both.
+local DOTS_PX, STRIPES_PX = 5, 6
+-- Of each wave the turns a px, right and down, and the pattern.
+local TURNS = { { 1 / DOTS_PX, 0, 1 / STRIPES_PX }, { 0, 1 / DOTS_PX, 1 / STRIPES_PX } }
+local OF = { DOTTED, DOTTED, STRIPED }
+
+--- Channels: distances right and down, then sines and cosines.
+M.N_CHANNELS = 2 + 2 * #OF
+
+--- How far right and down of the picture's middle the places of S x S are, in px: [1,S*S,2].
+local function places(S, device)
+  local rows = {}
+  for at = 0, S * S - 1 do
+    rows[at + 1] = { ((at % S + 0.5) / S - 0.5) * SIDE_PX,
+      ((math.floor(at / S) + 0.5) / S - 0.5) * SIDE_PX }
+  end
+  return tensor({ rows }, { device = device })
+end
+
+--- The middle of the thing of each kind, [B,K,2] px right and down of the picture's: of the cell
+-- that is nearest to the places where it stands, and as far off that as is said there.
+---@param of_kind weft.Tensor  [B,K,N] of 0 and 1
+---@param off weft.Tensor      [B,N,2] in units
+local function middles(of_kind, off)
+  local B, N = of_kind:size(1), of_kind:size(3)
+  local n = of_kind:sum({ 3 }, true):clamp(1)
+  local at = of_kind:matmul(places(math.sqrt(N), of_kind.device):expand(B, N, 2)) / n
+  local cell = at:gt(CELL_PX / 2):to "f32" - at:lt(-CELL_PX / 2):to "f32"
+  return cell * CELL_PX + of_kind:matmul(off) / n * OFF_PX
+end
+
+--- Sines and cosines of where in the period of each pattern latents lie, as far as it is worn.
+---@param distance weft.Tensor  [B,N,2] px
+---@param worn weft.Tensor      [B,N,3] of 0 to 1, by pattern
+---@return weft.Tensor  [B,N,6]
+local function waves(distance, worn)
+  local turns = tensor(TURNS, { device = distance.device }):expand(distance:size(1), 2, #OF)
+  local angle, gates = distance:matmul(turns) * (2 * math.pi), {}
+  for k, pattern in ipairs(OF) do gates[k] = worn:narrow(3, pattern, 1) end
+  local gate = ops.cat(gates, 3) * WAVE
+  return ops.cat({ angle:sin() * gate, angle:cos() * gate }, 3)
+end
+
+--- What a denoiser sees of it: [B,side,side,8], zeros where no thing is wanted.
+---@param map weft.Tensor   [B,S,S,C] of a conditioner, whose last channels are its layout
+---@param off weft.Tensor   [B,S,S,2] of micro_anchor.offsets
+---@param side integer
+function M.of(map, off, side)
+  local B, S, K = map:size(1), map:size(2), course.N_KINDS
+  local function at_latents(x)
+    return ops.resize_nearest(x, { height = side, width = side }):reshape(B, side * side, -1)
+  end
+  local first = map:size(4) - course.N_OF_THINGS - course.N_OF_GROUND + 1
+  local kinds = map:narrow(4, first, K):gt(0.5):to "f32"
+  local of_kind = kinds:reshape(B, S * S, K):permute(1, 3, 2):contiguous()
+  local middle = middles(of_kind, off:reshape(B, S * S, 2))
+  local standing = at_latents(kinds)
+  local n = standing:sum({ 3 }, true)
+  local distance = places(side, map.device) - standing:matmul(middle) / n:clamp(1)
+  local worn = at_latents(map:narrow(4, first + course.N_OF_THINGS - N_PATTERNS, N_PATTERNS))
+  local seen = ops.cat({ distance * (1 / DISTANCE_PX), waves(distance, worn) }, 3)
+  return (seen * n:gt(0):to "f32"):reshape(B, side, side, M.N_CHANNELS)
+end
+
+return M
