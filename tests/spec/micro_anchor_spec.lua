@@ -20,7 +20,7 @@ local video = require "world.video"
 local T = weft.tensor
 
 local CELL = { top_left = 0, top = 1, center = 4, bottom_right = 8 }
-local CAT, DOG = 0, 1
+local SQUARE, CAT, DOG = 1, 6, 7
 local TO_THE_RIGHT = 2                        -- a motion
 
 local function scene(...)
@@ -180,6 +180,19 @@ describe("where in its thing a latent lies", function()
     assert.are.near(a[5], b[5], 1e-4)
     assert.are.near(a[8], b[8], 1e-4)
     assert.are.near(a[8], -c[8], 1e-4)
+  end)
+  it("has the periods that things are drawn with", function()
+    --- The 6 x 6 px in the middle of a square of a pattern that stands so far off.
+    local function middle(pattern, jx, jy)
+      local o = object(SQUARE, "center", jx, jy, 2)
+      o.pattern = pattern
+      return data.pictures { scene(o) }:narrow(2, 30, 6):narrow(3, 30, 6):contiguous():totable()
+    end
+    assert.are.same(middle(1, 0, 0), middle(1, 4, 2))
+    assert.are_not.same(middle(1, 0, 0), middle(1, 3, 2))
+    assert.are.same(middle(2, -2, 0), middle(2, 3, 0))
+    assert.are.same(middle(2, 0, -2), middle(2, 0, 3))
+    assert.are_not.same(middle(2, -2, 0), middle(2, 2, 0))
   end)
   it("is nothing of nothing", function()
     assert.are.equal(0, frame_of(scene()):abs():max():item())

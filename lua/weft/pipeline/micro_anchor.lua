@@ -5,8 +5,9 @@
 -- from the source's latents. What comes to stand where a thing stood keeps it; what stands where
 -- none did has it of what stands nowhere any more. What moves on or is mirrored is off otherwise
 -- than before: how, `anchor_out` reads from the language model. The denoiser sees it in two
--- channels.
+-- channels, and what follows from it in those of weft.pipeline.micro_frame.
 local course = require "weft.pipeline.micro_course"
+local frame = require "weft.pipeline.micro_frame"
 local ops = require "weft.ops"
 local parts = require "weft.pipeline.micro_parts"
 local tensor = require "weft.tensor"
@@ -14,7 +15,7 @@ local tensor = require "weft.tensor"
 local M = {}
 
 --- So far off, in px, a value of 1 says.
-M.UNIT_PX = 2
+M.UNIT_PX = frame.UNIT_PX
 
 --- How far right and down of the middle of their cells things stand: [B,S,S,2] px; where no thing
 -- stands it means nothing.

@@ -10,12 +10,13 @@ local tensor = require "weft.tensor"
 
 local M = {}
 
-local SIDE_PX = 64
--- From the middle of a cell to that of the next.
-local CELL_PX = 17.6
--- Units of how far off things are said to stand, and of distances; and how large waves are: few
--- latents of few things have any, and what learns from them begins at zero.
-local OFF_PX, DISTANCE_PX, WAVE = 2, 16, 4
+--- Side of a picture, and from the middle of a cell to that of the next.
+M.SIDE_PX, M.CELL_PX = 64, 17.6
+--- So far off the middle of its cell, in px, a value of 1 says.
+M.UNIT_PX = 2
+-- The same of distances; and how large waves are: few latents of few things have any, and what
+-- learns from them begins at zero.
+local DISTANCE_PX, WAVE = 16, 4
 -- What the layout says last of a thing: plain, striped, dotted.
 local N_PATTERNS, STRIPED, DOTTED = 3, 2, 3
 -- Periods of patterns in px: dots along each axis, stripes along both.
@@ -31,8 +32,8 @@ M.N_CHANNELS = 2 + 2 * #OF
 local function places(S, device)
   local rows = {}
   for at = 0, S * S - 1 do
-    rows[at + 1] = { ((at % S + 0.5) / S - 0.5) * SIDE_PX,
-      ((math.floor(at / S) + 0.5) / S - 0.5) * SIDE_PX }
+    rows[at + 1] = { ((at % S + 0.5) / S - 0.5) * M.SIDE_PX,
+      ((math.floor(at / S) + 0.5) / S - 0.5) * M.SIDE_PX }
   end
   return tensor({ rows }, { device = device })
 end
@@ -45,8 +46,9 @@ local function middles(of_kind, off)
   local B, N = of_kind:size(1), of_kind:size(3)
   local n = of_kind:sum({ 3 }, true):clamp(1)
   local at = of_kind:matmul(places(math.sqrt(N), of_kind.device):expand(B, N, 2)) / n
-  local cell = at:gt(CELL_PX / 2):to "f32" - at:lt(-CELL_PX / 2):to "f32"
-  return cell * CELL_PX + of_kind:matmul(off) / n * OFF_PX
+  local half = M.CELL_PX / 2
+  local cell = at:gt(half):to "f32" - at:lt(-half):to "f32"
+  return cell * M.CELL_PX + of_kind:matmul(off) / n * M.UNIT_PX
 end
 
 --- Sines and cosines of where in the period of each pattern latents lie, as far as it is worn.

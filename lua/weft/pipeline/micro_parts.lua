@@ -11,7 +11,7 @@ local M = {}
 local TRAIN_STEPS = 1000
 
 --- Side of a picture, and side and channels of its latents. Those of mels and frames are the same.
-M.SIDE_PX, M.LATENT_SIDE, M.LATENT_CHANNELS = 64, 16, 8
+M.SIDE_PX, M.LATENT_SIDE, M.LATENT_CHANNELS = frame.SIDE_PX, 16, 8
 
 --- Guidance where a call does not say: its scale, and how far it is rescaled, so that the contrast
 -- it adds goes back.

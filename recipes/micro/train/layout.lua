@@ -6,6 +6,7 @@ local weft = require "weft"
 local configs = require "configs"
 local labels = require "labels"
 local micro_anchor = require "weft.pipeline.micro_anchor"
+local micro_frame = require "weft.pipeline.micro_frame"
 local render = require "world.render"
 local scene = require "world.scene"
 local sound = require "world.sound"
@@ -18,6 +19,8 @@ local PLACE_PX = render.SIDE_PX / S
 -- A body covers a place whose middle it all but reaches.
 local NEAR_PX = 2
 local VOICE_SLOTS = synth.N_SLOTS - sound.LAST_SLOT
+
+assert(micro_frame.CELL_PX == scene.PITCH_PX and micro_frame.SIDE_PX == render.SIDE_PX)
 
 --- Whether a body, its middle so many px off the picture's, covers row or column i.
 local function covers(offset, radius, i)
