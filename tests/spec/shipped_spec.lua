@@ -6,7 +6,10 @@ local weft = require "weft"
 local caption = require "world.caption"
 local common = require "common"
 local edit = require "world.edit"
+local judge = require "world.judge"
+local micro_video = require "weft.pipeline.micro_video"
 local oracle = require "world.oracle"
+local reply = require "weft.pipeline.micro_reply"
 local rng = require "world.rng"
 local scene = require "world.scene"
 local shell = require "shell"
@@ -81,6 +84,16 @@ describe("the model that ships", function()
     os.remove(path)
   end)
 
+  it("says what it shows, and no more, of a medium that it would not have shown", function()
+    for seed = 1, 4 do
+      local wanted = reply.plan(m, { { role = "user", parts = { "a cat" } } }, { seed = seed },
+        "video")[1]
+      local said = caption.parse((micro_video.split(wanted.plan)))
+      assert.is_true(said.ok, wanted.plan)
+      assert.are.equal(scene.names.kind.id.cat, said.objects[1].kind)
+    end
+  end)
+
   it("makes every kind, pictures and sounds together", function()
     local makes = {}
     for _, kind in ipairs(m.caps.output) do makes[kind] = true end
@@ -123,6 +136,17 @@ describe("the model that ships", function()
       local all = tonumber(out:match(label .. "[%d%. ]- (%S+)\n"))
       assert.is_true(all >= bar, label .. " " .. all)
     end
+  end)
+
+  it("takes the only thing out of a picture", function()
+    local right, n = 0, 8
+    for i = 1, n do
+      local e = edit.sample(rng.new("emptied", i), { op = "remove", objects = 1 })
+      local im = m:image(weft.with(common.parts_of(e.parts, {}),
+        { seed = i, steps = 16, progress = false }))
+      right = right + (judge.caption(common.bytes_of(im), e.caption) and 1 or 0)
+    end
+    assert.is_true(right >= 4, right .. " of " .. n)
   end)
 
   it("changes what is asked and keeps the rest", function()

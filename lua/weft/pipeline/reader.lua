@@ -213,16 +213,21 @@ local PLAN = { temperature = 1, top_p = 0.9 }
 local MAX_PLAN = 48
 
 --- What the model says of a medium before its tag: the words that it decides for where the prompt
--- leaves something open, none where it does not.
+-- leaves something open, none where it does not. They end where it would show any medium: one that
+-- it would not have shown has no more words than that.
 local function plan(self, run, kind)
-  local open, ids, how = self.marker.open[kind], {}, nil
+  local open, ends, ids, how = self.marker.open[kind], {}, {}, nil
+  for _, id in pairs(self.marker.open) do ends[id] = true end
   if (run.o.temperature or 0) == 0 then
     how = { temperature = PLAN.temperature, top_p = PLAN.top_p, seed = run.o.seed }
   end
-  local function allowed(id) return id == open or self.is_word[id] and #ids < MAX_PLAN end
+  local function allowed(id)
+    if ends[id] then return id == open or ids[1] ~= nil end
+    return self.is_word[id] and #ids < MAX_PLAN
+  end
   while run.left > 8 do
     local id = next_id(run, allowed, how)
-    if id == open then break end
+    if ends[id] then break end
     ids[#ids + 1] = id
     say(self, run, id)
   end
