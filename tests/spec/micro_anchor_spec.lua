@@ -462,7 +462,7 @@ describe("the training of the anchor", function()
     end
     for _, draw in ipairs { mirrored, sound_tasks.next_frame } do
       local off, kept = rms(draw)
-      assert.is_true(off < kept * 0.6, off .. " " .. kept)
+      assert.is_true(off < kept / 2, off .. " " .. kept)
     end
     local off = rms(tasks.edit)
     assert.is_true(off < 0.5, off)

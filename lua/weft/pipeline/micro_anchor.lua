@@ -6,7 +6,6 @@
 -- none did has it of what stands nowhere any more. What moves on or is mirrored is off otherwise
 -- than before: how, `anchor_out` reads from the language model. The denoiser sees it in two
 -- channels, and what follows from it in those of weft.pipeline.micro_frame.
-local course = require "weft.pipeline.micro_course"
 local frame = require "weft.pipeline.micro_frame"
 local ops = require "weft.ops"
 local parts = require "weft.pipeline.micro_parts"
@@ -28,11 +27,8 @@ function M.read(net, latents)
     timestep = tensor.zeros({ B }, { device = latents.device }) }
 end
 
---- What kind of thing stands at each place: [B,8,8,12] of 0 and 1.
----@param layout weft.Tensor  [B,8,8,K] values of 0 to 1
-function M.things(layout)
-  return layout:narrow(4, 1, course.N_KINDS):gt(0.5):to "f32"
-end
+--- What kind of thing stands at each place, of a layout.
+M.things = frame.things
 
 --- What becomes of it: scaled by 1 plus two values, right and down, and moved by two, in units.
 ---@param read weft.Tensor    [B,S,S,2] px, of M.read

@@ -28,6 +28,12 @@ local OF = { DOTTED, DOTTED, STRIPED }
 --- Channels: distances right and down, then sines and cosines.
 M.N_CHANNELS = 2 + 2 * #OF
 
+--- What kind of thing stands at each place: [B,8,8,12] of 0 and 1.
+---@param layout weft.Tensor  [B,8,8,K] values of 0 to 1
+function M.things(layout)
+  return layout:narrow(4, 1, course.N_KINDS):gt(0.5):to "f32"
+end
+
 --- How far right and down of the picture's middle the places of S x S are, in px: [1,S*S,2].
 local function places(S, device)
   local rows = {}
@@ -68,18 +74,19 @@ end
 ---@param off weft.Tensor   [B,S,S,2] of micro_anchor.offsets
 ---@param side integer
 function M.of(map, off, side)
-  local B, S, K = map:size(1), map:size(2), course.N_KINDS
+  local B, S = map:size(1), map:size(2)
   local function at_latents(x)
     return ops.resize_nearest(x, { height = side, width = side }):reshape(B, side * side, -1)
   end
-  local first = map:size(4) - course.N_OF_THINGS - course.N_OF_GROUND + 1
-  local kinds = map:narrow(4, first, K):gt(0.5):to "f32"
-  local of_kind = kinds:reshape(B, S * S, K):permute(1, 3, 2):contiguous()
+  local n_layout = course.N_OF_THINGS + course.N_OF_GROUND
+  local layout = map:narrow(4, map:size(4) - n_layout + 1, n_layout)
+  local kinds = M.things(layout)
+  local of_kind = kinds:reshape(B, S * S, -1):permute(1, 3, 2):contiguous()
   local middle = middles(of_kind, off:reshape(B, S * S, 2))
   local standing = at_latents(kinds)
   local n = standing:sum({ 3 }, true)
   local distance = places(side, map.device) - standing:matmul(middle) / n:clamp(1)
-  local worn = at_latents(map:narrow(4, first + course.N_OF_THINGS - N_PATTERNS, N_PATTERNS))
+  local worn = at_latents(layout:narrow(4, course.N_OF_THINGS - N_PATTERNS + 1, N_PATTERNS))
   local seen = ops.cat({ distance * (1 / DISTANCE_PX), waves(distance, worn) }, 3)
   return (seen * n:gt(0):to "f32"):reshape(B, side, side, M.N_CHANNELS)
 end

@@ -21,6 +21,7 @@ local NEAR_PX = 2
 local VOICE_SLOTS = synth.N_SLOTS - sound.LAST_SLOT
 
 assert(micro_frame.CELL_PX == scene.PITCH_PX and micro_frame.SIDE_PX == render.SIDE_PX)
+assert(micro_frame.N_CHANNELS == configs.frame_channels)
 
 --- Whether a body, its middle so many px off the picture's, covers row or column i.
 local function covers(offset, radius, i)
