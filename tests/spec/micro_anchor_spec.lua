@@ -236,6 +236,14 @@ describe("a denoiser", function()
       x:narrow(4, 23, 2):contiguous():totable())
     assert.are.equal(4, channel(x, 25):min():item())
   end)
+  it("with any other number of channels is refused", function()
+    for _, n in ipairs { 66, 68, 76, 78 } do
+      local ok, err = pcall(seen, n)
+      assert.is_false(ok)
+      assert.matches("in_channels in config.json is " .. n .. "; latents, places and map are 67",
+        tostring(err), 1, true)
+    end
+  end)
   it("without channels for it is not", function()
     local x = seen(67)
     assert.are.same({ 1, 16, 16, 67 }, x:size())

@@ -105,6 +105,20 @@ describe("world.sound_transform", function()
     for _, far in ipairs { 1, -1, -2, 3, -3 } do assert.is_true(shifts[far], far) end
     assert.is_nil(shifts[2])
   end)
+
+  it("shifts farther where an exemplar is drawn for training, and where a level is named does not",
+    function()
+      local function farthest(opts)
+        local far = 0
+        for i = 1, 150 do
+          for _, step in ipairs(tasks.sound_exemplar(rng.new("far", i), opts).transform.steps) do
+            if step.family == 5 then far = math.max(far, math.abs(step.value)) end
+          end
+        end
+        return far
+      end
+      assert.are.same({ 3, 1 }, { farthest(), farthest { level = "L1" } })
+    end)
 end)
 
 describe("world.sound_tasks", function()

@@ -145,11 +145,21 @@ function M.seen(unet, list, standing, map)
   return ops.cat(list, last)
 end
 
+-- Channels of how far off the middle of their cells things are to stand.
+local OFF = 2
+
 --- Where things are to stand: how far off the middle of their cells, and where in its thing each
--- latent lies, [B,S,S,10]; nil for a denoiser that is not told.
+-- latent lies, [B,S,S,10]; nil for a denoiser that is not told. One may be told the first alone.
 ---@param c table  of M.denoise
 local function standing(unet, list, c, S)
-  if spare(unet, list) <= c.map:size(4) then return nil end
+  local n, all = spare(unet, list) - c.map:size(4), OFF + frame.N_CHANNELS
+  if n == 0 then return nil end
+  if n ~= OFF and n ~= all then
+    local given = unet.config.in_channels - n
+    core.raise("model", ("unet: in_channels in config.json is %d; latents, places and map are %d")
+      :format(unet.config.in_channels, given),
+      ("it must be %d, %d or %d"):format(given, given + OFF, given + all))
+  end
   local off = c.off or tensor.zeros({ c.map:size(1), c.map:size(2), c.map:size(3), 2 },
     { device = c.map.device })
   return ops.cat({ ops.resize_nearest(off, { height = S, width = S }), frame.of(c.map, off, S) }, 4)

@@ -107,7 +107,6 @@ function M.find_target(r, scene, op, may_empty)
     if not names.shows_all[scene.style] then return nil end
     return scenes.find_variant(r, scene, op)
   end
-  if #scene.objects == 0 then return nil end
   local index = 1 + r:int(#scene.objects)
   return scenes.find_variant(r, scene, ATTRIBUTE[op] or op, index), index
 end
