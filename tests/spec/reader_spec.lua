@@ -3,6 +3,7 @@ local weft = require "weft"
 local configs = require "configs"
 local reader = require "weft.pipeline.reader"
 local sequence = require "weft.pipeline.sequence"
+local things = require "weft.pipeline.micro_things"
 
 local folder = os.tmpname()
 os.remove(folder)
@@ -53,10 +54,13 @@ describe("weft.pipeline.reader", function()
     local list = r:reply(s, feature_of, { to = { "image", "audio" }, can = ALL })
     assert.equal(2, #list)
     assert.same({ "image", "audio" }, { list[1].kind, list[2].kind })
-    local medium = "<%s> <#%%d+> <feature> </%s>"
+    local function medium(kind)
+      local count = 1 + things.count(sequence.sense_of(kind))
+      return ("<%s> <#%%d+>%s </%s>"):format(kind, (" <feature>"):rep(count), kind)
+    end
     -- an untrained model says any words before its tags
-    assert.truthy(spelled(s, n + 1):match(("^.-" .. medium .. " .-" .. medium .. " </s>$")
-      :format("image", "image", "audio", "audio")))
+    assert.truthy(spelled(s, n + 1)
+      :match("^.-" .. medium "image" .. " .-" .. medium "audio" .. " </s>$"))
     for _, part in ipairs(list) do
       assert.is_true(part.plan == nil or type(part.plan) == "string")
       assert.is_true(math.abs(part.feature:norm():item() - 1) < 1e-5)
@@ -105,6 +109,27 @@ describe("weft.pipeline.reader", function()
       plan { seed = 2, temperature = 1, top_p = 1e-6 })
   end)
 
+  it("reads what a feature shows, as much of it as the feature counts", function()
+    local f, n = picture(4).feature, things.count "picture"
+    local seeing = reader.new(weft.with(parts, { conditioner = weft.model.new("conditioner",
+      configs.micro.conditioner.config, { seed = 44 }) }))
+    local once, half = seeing:inner(f, "picture"), seeing:inner(f * 0.5, "picture")
+    assert.same({ 1 + n, configs.language_width }, once:size())
+    local function shown(x) return x:narrow(1, 2, n) end
+    assert.is_true(shown(once):abs():max():item() > 0)
+    assert.is_true((shown(once) * 0.5 - shown(half)):abs():max():item() < 1e-6)
+    assert.equal(0, shown(seeing:inner(f * 0, "picture")):abs():max():item())
+    assert.equal(0, shown(r:inner(f, "picture")):abs():max():item())
+  end)
+
+  it("reads on after the scope in which it first read", function()
+    local seeing = reader.new(weft.with(parts, { conditioner = weft.model.new("conditioner",
+      configs.micro.conditioner.config, { seed = 44 }) }))
+    local f = picture(4).feature
+    weft.scope(function() seeing:inner(f, "picture") end)
+    assert.is_true(seeing:inner(f, "picture"):abs():max():item() > 0)
+  end)
+
   it("foretells the feature that the whole sequence gives in one pass", function()
     local a, b = picture(2), picture(3)
     local s = asked("given", a, "and", b, "what comes next")
@@ -125,7 +150,7 @@ describe("weft.pipeline.reader", function()
       { seed = 47 }) })
     local told, n = reader.new(with), 0
     for seed = 1, 12 do
-      local s = asked("make it red", picture(seed))
+      local s = asked(("make it red "):rep(seed % 4 + 1), picture(seed))
       local list = told:reply(s, feature_of, { to = { "image", "audio" }, can = ALL, seed = seed })
       local at, states
       for i, id in ipairs(s.ids) do

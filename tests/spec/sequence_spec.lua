@@ -8,6 +8,7 @@ local scene = require "world.scene"
 local sequence = require "weft.pipeline.sequence"
 local sound_tasks = require "world.sound_tasks"
 local tasks = require "world.tasks"
+local things = require "weft.pipeline.micro_things"
 local captions = require "world.video_caption"
 local video = require "world.video"
 
@@ -54,10 +55,12 @@ describe("weft.pipeline.sequence", function()
     s:ask({ "turn this", cat, "into neon style" }, kind_of)
     s:reply_medium("image", { kind = "image" }, cat)
     s:stop()
-    assert.equal("<s> <user> turn this <image> <feature> </image> into neon style <bot> "
-      .. "*<image> *<#1> <feature> *</image> *</s>", spelled(s))
-    assert.same({ 6, 14 }, { s.places[1].at, s.places[2].at })
-    assert.equal(13, s.replies[1].at)
+    local n = things.count "picture"
+    local shown = ("<feature> "):rep(1 + n)
+    assert.equal("<s> <user> turn this <image> " .. shown .. "</image> into neon style <bot> "
+      .. "*<image> *<#1> " .. shown .. "*</image> *</s>", spelled(s))
+    assert.same({ 6, 14 + n }, { s.places[1].at, s.places[2].at })
+    assert.equal(13 + n, s.replies[1].at)
     assert.equal(2, #s.media)
   end)
 
@@ -86,8 +89,8 @@ describe("weft.pipeline.sequence", function()
     s:ask({ "describe", cat }, kind_of)
     s:reply_text "a red cat"
     s:stop()
-    assert.equal("<s> <user> describe <image> <feature> </image> <bot> *a *red *cat *</s>",
-      spelled(s))
+    assert.equal("<s> <user> describe <image> " .. ("<feature> "):rep(1 + things.count "picture")
+      .. "</image> <bot> *a *red *cat *</s>", spelled(s))
   end)
 end)
 
@@ -172,7 +175,7 @@ describe("micro batches", function()
       return { embeds = weft.tensor.randn({ x.pixels:size(1), 8 }, { seed = 1 }) }
     end, text = function(x)
       return { embeds = weft.tensor.randn({ x.ids:size(1), 8 }, { seed = 2 }) }
-    end }
+    end, things = things.new(tok, {}) }
     local list = conversations.sequences(tok, "batch", 1, 16, {})
     local b = conversations.batch(tok, tiny, list)
     local places, replies, learned, rows = 0, 0, 0, 0
@@ -182,6 +185,13 @@ describe("micro batches", function()
     end
     for _, g in ipairs(b.groups) do rows = rows + g.n * g.tokens end
     assert.equal(places, b.place_at:numel())
+    assert.equal(1, #b.shown)              -- of pictures and texts; without sounds nothing of them
+    assert.same({ places, things.told.picture.n, things.WIDTH.picture }, b.shown[1].rows:size())
+    local shown = {}
+    for _, at in ipairs(b.shown[1].at:totable()) do shown[at] = true end
+    for _, at in ipairs(b.place_at:totable()) do
+      for k = 1, things.count "picture" do assert.is_true(shown[at + k]) end
+    end
     assert.equal(replies, b.reply_at:numel())
     assert.equal(learned, b.say:numel())
     assert.equal(rows, b.ids:numel())

@@ -8,6 +8,7 @@
 local core = require "weft.core"
 local ops = require "weft.ops"
 local sequence = require "weft.pipeline.sequence"
+local things = require "weft.pipeline.micro_things"
 local tensor = require "weft.tensor"
 
 local M = {}
@@ -40,6 +41,8 @@ function M.new(parts)
     is_word = word_ids(parts.tokenizer),
     lm = parts.language_model, feature_in = parts.feature_in, feature_out = parts.feature_out,
     anchor_out = parts.anchor_out,
+    things = things.new(parts.tokenizer,
+      { picture = parts.conditioner, sound = parts.audio_conditioner }),
     tok = parts.tokenizer, marker = sequence.markers(parts.tokenizer),
     context = parts.language_model.config.max_position_embeddings,
   }, Reader)
@@ -47,25 +50,31 @@ end
 
 function Reader:sequence() return sequence.new(self.tok) end
 
---- What the language model reads for a feature [1,D] of unit length.
-function Reader:inner(feature)
-  return self.feature_in { x = feature * math.sqrt(feature:size(2)) }
+--- What the language model reads for a feature [1,D], which is as long as it counts: [1+count,C],
+-- of the feature and of the words of what it shows.
+---@param sense "picture"|"sound"
+function Reader:inner(feature, sense)
+  local shown = self.things:of(ops.normalize(feature), sense)
+  local words = self.things:embeds(self.lm, shown, sense):select(1, 1)
+  return ops.cat({ self.feature_in { x = feature * math.sqrt(feature:size(2)) },
+    words * feature:norm() }, 1)
 end
 
 --- Embeddings [1,T,C] of a whole sequence; feature_of(medium) gives [1,D].
 function Reader:embeds(s, feature_of)
-  local words, at, features = {}, {}, {}
+  local words, at, inner = {}, {}, {}
   for t = 1, #s.ids do words[t] = { 1 } end
   for i, place in ipairs(s.places) do
-    words[place.at] = { 0 }
-    at[i], features[i] = place.at - 1, feature_of(place.medium)
+    inner[i] = self:inner(feature_of(place.medium), place.sense)
+    for k = 0, things.count(place.sense) do
+      words[place.at + k], at[#at + 1] = { 0 }, place.at + k - 1
+    end
   end
   local device = self.lm.device
   local x = self.lm:embed { ids = { s.ids } }
   if not at[1] then return x end
   x = x:reshape(x:size(2), x:size(3)) * tensor(words, { device = device })
-  local inner = self:inner(ops.cat(features, 1))
-  return x:index_add(tensor(at, { dtype = "i64", device = device }), inner, 1)
+  return x:index_add(tensor(at, { dtype = "i64", device = device }), ops.cat(inner, 1), 1)
     :reshape(1, #s.ids, -1)
 end
 
@@ -163,8 +172,9 @@ local function reply_medium(self, run, kind)
   if kind == "image" and part.source and self.anchor_out then
     part.carry = self.anchor_out { x = x }
   end
-  s:push_feature(part)
-  feed(self, run, self:inner(part.feature):reshape(1, 1, -1))
+  s:push_feature(part, kind)
+  local inner = self:inner(part.feature, sequence.sense_of(kind))
+  feed(self, run, inner:reshape(1, inner:size(1), -1))
   s:number(part)
   say(self, run, m.close[kind])
   return part

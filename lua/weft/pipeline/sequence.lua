@@ -1,18 +1,22 @@
 --- Words and media as one sequence of a language model.
 --
---     <s> <user> turn this <image> F </image> into neon style <bot> <image> <#1> F </image> </s>
+--     <s> <user> turn this <image> F T... </image> into neon style
+--     <bot> <image> <#1> F T... </image> </s>
 --
 -- F is the place of a feature: the projected feature of a medium stands there instead of a token's
--- embedding. A reply shows a medium by its tag and a pointer, <#k>: the k-th medium of the
--- conversation is shown to the denoiser as its source, <#0> none. The state at the pointer becomes
--- the feature (CoDi-2, arXiv 2311.18775, section 3.2), which then stands in the sequence like any
--- other.
+-- embedding, behind it (T) words of the things that it shows (weft.pipeline.micro_things). A reply
+-- shows a medium by its tag and a pointer, <#k>: the k-th medium of the conversation is shown to
+-- the denoiser as its source, <#0> none. The state at the pointer becomes the feature (CoDi-2,
+-- arXiv 2311.18775, section 3.2), which then stands in the sequence like any other.
+local things = require "weft.pipeline.micro_things"
+
 local M = {}
 
 ---@class weft.Sequence
 ---@field ids integer[]      from 0
 ---@field learned boolean[]  whether the model is to say the token at i itself
----@field places { at: integer, medium: any }[]    where features stand
+---@field places { at: integer, medium: any, sense: string }[]  where features stand, and what they
+--- show: "picture" or "sound"
 ---@field replies { at: integer, kind: string, medium: any, source: any }[]  where features are to
 --- be foretold
 ---@field media any[]        in the order of their first mention
@@ -24,6 +28,10 @@ M.MAX_SOURCE = 12
 --- Of several media a reply says these first, in training as in use: what words say of the first is
 -- true of those after it.
 M.RANK = { video = 1, image = 2, audio = 3 }
+
+--- What a feature of a kind is read as: frames are pictures, and so is what texts say.
+---@return "picture"|"sound"
+function M.sense_of(kind) return kind == "audio" and "sound" or "picture" end
 
 --- The ids that structure a sequence, by name.
 function M.markers(tok)
@@ -71,9 +79,11 @@ function Sequence:number(medium)
   return #self.media
 end
 
-function Sequence:push_feature(medium)
+---@param kind "image"|"audio"|"video"|"text"
+function Sequence:push_feature(medium, kind)
   self:push(self.marker.feature)
-  self.places[#self.places + 1] = { at = #self.ids, medium = medium }
+  self.places[#self.places + 1] = { at = #self.ids, medium = medium, sense = M.sense_of(kind) }
+  for _ = 1, things.count(M.sense_of(kind)) do self:push(self.marker.feature) end
 end
 
 -- Frames of a video that stand for it, of every eight from 0: among them its first, one in which
@@ -94,7 +104,7 @@ end
 function Sequence:show(kind, medium, frames)
   if kind ~= "text" then self:number(medium) end
   self:push(self.marker.open[kind])
-  for _, part in ipairs(frames or { medium }) do self:push_feature(part) end
+  for _, part in ipairs(frames or { medium }) do self:push_feature(part, kind) end
   self:push(self.marker.close[kind])
 end
 
@@ -121,7 +131,7 @@ function Sequence:reply_medium(kind, medium, source)
   self:push(self.marker.source[source and self:number(source) or 0], true)
   local reply = { at = #self.ids, kind = kind, medium = medium, source = source }
   self.replies[#self.replies + 1] = reply
-  self:push_feature(medium)
+  self:push_feature(medium, kind)
   self:push(self.marker.close[kind], true)
   self:number(medium)
   return reply

@@ -5,10 +5,12 @@ local caption = require "world.caption"
 local data = require "data"
 local dialogue = require "world.dialogue"
 local rng = require "world.rng"
+local run = require "run"
 local sequence = require "weft.pipeline.sequence"
 local sound_caption = require "world.sound_caption"
 local sound_tasks = require "world.sound_tasks"
 local tasks = require "world.tasks"
+local micro_things = require "weft.pipeline.micro_things"
 local micro_video = require "weft.pipeline.micro_video"
 local video_caption = require "world.video_caption"
 local videos = require "world.video"
@@ -177,9 +179,26 @@ local read = {
   text = function(towers, tok, list) return towers.text { ids = (data.text_ids(tok, list)) } end,
 }
 
+---@class micro.Readers  what reads media
+---@field image weft.Model
+---@field text weft.Model
+---@field audio? weft.Model
+---@field things weft.MicroThings
+
+--- Those in a folder.
+---@param is_sounding boolean  whether sounds are read, too
+---@return micro.Readers
+function M.readers(folder, tok, is_sounding)
+  local function part(name) return run.trained(folder, name) end
+  return { image = part "image_encoder", text = part "text_encoder",
+    audio = is_sounding and part "audio_encoder" or nil,
+    things = micro_things.new(tok, { picture = part "conditioner",
+      sound = is_sounding and part "audio_conditioner" or nil }) }
+end
+
 --- Unit features [N,D] of media.
----@param towers { image: weft.Model, text: weft.Model, audio: weft.Model? }
-local function features(towers, tok, by_sense)
+---@param towers micro.Readers
+local function features_of(towers, tok, by_sense)
   local list = {}
   for _, sense in ipairs(SENSES) do
     local media = by_sense[sense]
@@ -190,12 +209,44 @@ local function features(towers, tok, by_sense)
   return weft.cat(list, 1)
 end
 
+local function i64(list) return list[1] and weft.tensor(list, { dtype = "i64" }) end
+
+--- A field of every item of a list.
+local function field_of(list, name)
+  local out = {}
+  for i, item in ipairs(list) do out[i] = item[name] end
+  return out
+end
+
+---@class micro.Shown  what the places of a sense show
+---@field sense "picture"|"sound"
+---@field at weft.Tensor    [Q] rows where their words stand
+---@field rows weft.Tensor  [P,n,V] the things, of weft.MicroThings
+
+--- What places of a sense show; nil where there is none.
+---@param places { at: integer, of: integer, sense: string }[]  from 0: rows, and of which features
+---@return micro.Shown?
+local function shown_of(readers, features, places, sense)
+  local rows, of = {}, {}
+  for _, place in ipairs(places) do
+    if place.sense == sense then
+      of[#of + 1] = place.of
+      for k = 1, micro_things.count(sense) do rows[#rows + 1] = place.at + k end
+    end
+  end
+  if not of[1] then return nil end
+  return { sense = sense, at = i64(rows),
+    rows = readers.things:of(features:index_select(i64(of), 1), sense) }
+end
+
 ---@class micro.Batch
 ---@field groups { n: integer, tokens: integer }[]  sequences of like length, padded to one
 ---@field ids weft.Tensor       [1,R] of all groups' rows, group after group
 ---@field words weft.Tensor     [R,1] 1 where a token's own embedding stands, 0 for a feature
 ---@field place_at weft.Tensor  [P] rows where features stand; nil for none
 ---@field place_of weft.Tensor  [P] their rows of features
+---@field shown micro.Shown[]  of pictures and of sounds
+---@field things weft.MicroThings
 ---@field say_at weft.Tensor    [S] rows whose state says the next token
 ---@field say weft.Tensor       [S] that token
 ---@field reply_at weft.Tensor  [M] rows whose state foretells a feature; nil for none
@@ -223,16 +274,13 @@ local function grouped(list)
   return groups
 end
 
-local function i64(list) return list[1] and weft.tensor(list, { dtype = "i64" }) end
-
---- Sequences as one batch, features by the towers.
----@param towers { image: weft.Model, text: weft.Model }
+--- Sequences as one batch.
+---@param readers micro.Readers
 ---@return micro.Batch
-function M.batch(tok, towers, list)
+function M.batch(tok, readers, list)
   local by_sense, row_of = number_media(list)
   local groups, ids, words = {}, {}, {}
-  local place_at, place_of, say_at, say, reply_at, reply_of = {}, {}, {}, {}, {}, {}
-  local replies = {}
+  local places, say_at, say, replies, reply_at, reply_of = {}, {}, {}, {}, {}, {}
   for g, group in ipairs(grouped(list)) do
     local T = #group[#group].ids
     groups[g] = { n = #group, tokens = T }
@@ -243,9 +291,9 @@ function M.batch(tok, towers, list)
         if s.learned[t] then say_at[#say_at + 1], say[#say + 1] = base + t - 2, s.ids[t] end
       end
       for _, place in ipairs(s.places) do
-        words[base + place.at] = { 0 }
-        place_at[#place_at + 1] = base + place.at - 1
-        place_of[#place_of + 1] = row_of(place.medium)
+        local at = base + place.at
+        places[#places + 1] = { at = at - 1, of = row_of(place.medium), sense = place.sense }
+        for k = 0, micro_things.count(place.sense) do words[at + k] = { 0 } end
       end
       for _, reply in ipairs(s.replies) do
         replies[#replies + 1] = reply
@@ -254,11 +302,16 @@ function M.batch(tok, towers, list)
       end
     end
   end
+  local features, shown = features_of(readers, tok, by_sense), {}
+  for _, sense in ipairs { "picture", "sound" } do
+    shown[#shown + 1] = shown_of(readers, features, places, sense)
+  end
   return {
     groups = groups, ids = weft.tensor({ ids }, { dtype = "i64" }), words = weft.tensor(words),
-    place_at = i64(place_at), place_of = i64(place_of), say_at = i64(say_at), say = i64(say),
-    reply_at = i64(reply_at), reply_of = i64(reply_of), replies = replies,
-    features = features(towers, tok, by_sense),
+    place_at = i64(field_of(places, "at")), place_of = i64(field_of(places, "of")), shown = shown,
+    things = readers.things,
+    say_at = i64(say_at), say = i64(say), replies = replies, reply_at = i64(reply_at),
+    reply_of = i64(reply_of), features = features,
   }
 end
 
@@ -271,6 +324,10 @@ function M.states(net, b)
   if b.place_at then
     local f = b.features:index_select(b.place_of, 1) * math.sqrt(b.features:size(2))
     x = x:index_add(b.place_at, net.feature_in { x = f }, 1)
+    for _, shown in ipairs(b.shown) do
+      local words = b.things:embeds(net.lm, shown.rows, shown.sense)
+      x = x:index_add(shown.at, words:reshape(-1, words:size(3)), 1)
+    end
   end
   local list, from = {}, 1
   for g, group in ipairs(b.groups) do

@@ -17,15 +17,14 @@ Foretold.__index = Foretold
 function M.new(o)
   local function part(name) return run.trained(o.out, name) end
   return setmetatable({ tok = o.tok, share = o.share,
-    towers = { image = part "image_encoder", text = part "text_encoder",
-      audio = part "audio_encoder" },
+    readers = conversations.readers(o.out, o.tok, true),
     net = { lm = part "language_model", feature_in = part "feature_in",
       feature_out = part "feature_out" } }, Foretold)
 end
 
 --- The features foretold of tasks, [M,D], and the row of each one's target.
 local function foretell(self, list)
-  local b = conversations.batch(self.tok, self.towers, list)
+  local b = conversations.batch(self.tok, self.readers, list)
   local row_of = {}
   for k, reply in ipairs(b.replies) do row_of[reply.target] = k - 1 end
   local states = conversations.states(self.net, b):index_select(b.reply_at, 1)

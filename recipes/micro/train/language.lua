@@ -45,9 +45,7 @@ local p = run.params {
 }
 
 local tok = run.tokenizer(p.out)
-local towers = { image = run.trained(p.out, "image_encoder"),
-  text = run.trained(p.out, "text_encoder"),
-  audio = p.sounds == 1 and run.trained(p.out, "audio_encoder") or nil }
+local readers = conversations.readers(p.out, tok, p.sounds == 1)
 local NAMES = { lm = "language_model", feature_in = "feature_in", feature_out = "feature_out",
   anchor_out = "anchor_out" }
 
@@ -72,7 +70,7 @@ end
 if p.more == 1 then net.lm = deepened(net.lm) end
 local adapter = p.lora > 0 and net.lm:adapt { rank = p.lora, seed = p.seed } or nil
 local dm = p.dm > 0 and denoising.new { out = p.out, n = p.dm_batch, sounds = p.sounds == 1,
-  tok = tok, text = towers.text } or nil
+  tok = tok, text = readers.text } or nil
 local reading = p.legible > 0 and legible.new { out = p.out, sounds = p.sounds == 1 } or nil
 local params = train.parameters { lm = adapter or net.lm, feature_in = net.feature_in,
   feature_out = net.feature_out, anchor_out = net.anchor_out }
@@ -100,7 +98,7 @@ local function carry_loss(states, replies)
 end
 
 local function step(i)
-  local b = conversations.batch(tok, towers,
+  local b = conversations.batch(tok, readers,
     conversations.sequences(tok, "language-" .. p.seed, i, p.batch,
       { sounding = p.sounds == 1, kind = p.phases == 1 and phases[(i - 1) % #phases + 1] or nil }))
   local wanted = b.reply_of and b.features:index_select(b.reply_of, 1)
