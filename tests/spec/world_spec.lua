@@ -313,7 +313,12 @@ describe("world.caption", function()
       back.objects, back.place, back.style = parsed.objects, parsed.place, parsed.style
       assert.equal(scene.key(s), scene.key(back))
       assert.is_true(caption.score(text, s).all)
-      assert.is_true(caption.score(caption.visible(s, r), s).all)
+      assert.is_true(caption.score(caption.visible(s), s).all)
+      local last = -1
+      for _, o in ipairs(caption.parse(caption.visible(s)).objects) do
+        assert.is_true(o.cell > last)
+        last = o.cell
+      end
       assert.is_true(caption.parse(caption.partial(s, r)).ok)
     end
   end)

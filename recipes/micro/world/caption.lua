@@ -7,6 +7,7 @@
 -- A complete caption says every attribute, "plain" too, so that an unsaid attribute of a
 -- partial caption always means "any". A photo is the one value that is said by silence.
 local names = require "world.names"
+local scenes = require "world.scene"
 
 local M = {}
 
@@ -84,13 +85,14 @@ function M.complete(scene, r)
   return describe(scene, r)
 end
 
---- A complete caption of what can be seen: without colours where the style hides them.
--- What a picture's description is expected to say.
+--- A complete caption of what can be seen: without colours where the style hides them, its objects
+-- in reading order. What a picture's description is expected to say.
 ---@param scene world.Scene
----@param r? world.Rng
 ---@return string
-function M.visible(scene, r)
-  return describe(scene, r, names.colourless[scene.style] and { colour = true } or nil)
+function M.visible(scene)
+  local seen = scenes.copy(scene)
+  table.sort(seen.objects, function(a, b) return a.cell < b.cell end)
+  return describe(seen, nil, names.colourless[scene.style] and { colour = true } or nil)
 end
 
 --- A caption which leaves out each attribute but kind and style with probability `drop`.

@@ -43,7 +43,7 @@ local function go_on(r, opts, previous)
     return { prompt = { r:pick(UNDO) }, image = previous.source, source = previous.source,
              op = "undo" }
   elseif draw < 0.24 then
-    return { prompt = { r:pick(ASK) }, text = caption.visible(now, r), op = "describe" }
+    return { prompt = { r:pick(ASK) }, text = caption.visible(now), op = "describe" }
   end
   local e = edit.sample(r, { source = now, split = opts.split, held_forms = opts.held_forms })
   return { prompt = { e.text }, image = e.target, source = now, op = e.op }

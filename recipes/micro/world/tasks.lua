@@ -303,7 +303,7 @@ local TRAIN_COUNTS = { 0.4, 0.6 }
 ---@return world.Example
 function M.describe(r, opts)
   local scene = scenes.sample(r, opts or { objects = TRAIN_COUNTS })
-  return example_of(r, opts, { text = caption.visible(scene, r), exact = true }, "describe", {},
+  return example_of(r, opts, { text = caption.visible(scene), exact = true }, "describe", {},
                { scene })
 end
 
@@ -311,9 +311,9 @@ M.changed, M.count, M.which = questions.changed, questions.count, questions.whic
 
 --- Shares of the tasks in training on pictures.
 local MIXTURE = {
-  { "generate", 6 }, { "bare", 4 }, { "describe", 11 }, { "edit", 17 }, { "towards", 3 },
+  { "generate", 6 }, { "bare", 4 }, { "describe", 14 }, { "edit", 17 }, { "towards", 3 },
   { "compose", 4 }, { "together", 3 }, { "next", 9 }, { "exemplar", 25 }, { "concept", 4 },
-  { "subject", 4 }, { "changed", 9 }, { "becomes", 6 }, { "count", 2 }, { "which", 3 },
+  { "subject", 4 }, { "changed", 9 }, { "becomes", 6 }, { "count", 2 }, { "which", 5 },
 }
 local MIXTURE_WEIGHTS = {}
 for i, row in ipairs(MIXTURE) do MIXTURE_WEIGHTS[i] = row[2] end
