@@ -19,6 +19,8 @@ M.layout_channels = { picture = 42, sound = 32 }
 -- weft.pipeline.micro_anchor has it, behind so many hidden values; and where in its thing a latent
 -- lies, as weft.pipeline.micro_frame says.
 M.off_channels, M.carry_hidden, M.frame_channels = 2, 64, 8
+--- The same of the frames of videos, as weft.pipeline.micro_frames says.
+M.frames_channels = 10
 
 -- What differs. Towers: width and layers; `unet` lists the channels of the denoisers' levels, of
 -- which the second attends, `unet_layers` the blocks a level; widths over heads are 32 in towers
@@ -190,7 +192,7 @@ end
 -- context too; a frame's number is embedded beside the time, and the map has one channel more, of
 -- calls. Trained from the weights of `unet`.
 local function unet_video(d)
-  local config = unet(d, M.layout_channels.picture, M.off_channels + M.frame_channels).config
+  local config = unet(d, M.layout_channels.picture, M.frames_channels).config
   local down, up = levels(d, "3D")
   for key, value in pairs {
     _class_name = "UNet3DConditionModel", in_channels = config.in_channels + 1,

@@ -21,6 +21,8 @@ M.N_PITCHES, M.N_OF_SOUND = 3, 32
 M.N_VALUES = 4
 -- How many frames a call is seen in, and how much larger the thing is there.
 M.CALL_FRAMES, M.SWELL = 2, 1.15
+-- Side of a place in px.
+local PLACE_PX = 8
 -- Arcs, in places: how far beyond what a layout says is the thing, and how wide an angle.
 local ARC_FIRST, ARC_LAST, ARC_SLOPE, ARC_MARGIN = -0.5, 1.75, 0.7, 0.5
 
@@ -133,14 +135,33 @@ local function moved(things, course, scale)
   return x:reshape(B * L, S, S, C):permute(1, 3, 2, 4):contiguous()
 end
 
+--- Middles of things, [N,1,2] places right and down: where the layout has them or, where that is
+-- known better, as is said.
+---@param there weft.Tensor  [N,S,S]
+---@param known? { at: weft.Tensor, placed: weft.Tensor }  of M.maps
+local function middles(there, known)
+  local soft = ops.cat({ middle(there:sum { 2 }), middle(there:sum { 3 }) }, 3)
+  if not known then return soft end
+  local N, B = there:size(1), known.placed:size(1)
+  local is_known = known.placed:reshape(B, 1, 1):expand(B, N / B, 1):reshape(N, 1, 1)
+  return known.at:reshape(N, 1, 2) * is_known + soft * (is_known * -1 + 1)
+end
+
+--- Whether things stand left of the middle of S places, as 1 and -1: a picture's middle lies half a
+-- pixel right of that of its pixels' numbers.
+---@param x weft.Tensor  in places
+function M.side(x, S) return x:lt((S - 1) / 2 + 0.5 / PLACE_PX):to "f32" * 2 - 1 end
+
 --- Where the arcs of a call would be beside things: [N,S,S,1], 0 elsewhere.
 ---@param things weft.Tensor  [N,S,S,C]
-local function arcs(things)
+---@param known? table        of M.maps
+local function arcs(things, known)
   local N, S = things:size(1), things:size(2)
   local there = things:narrow(4, 1, M.N_KINDS):max({ 4 })
   local at = tensor.arange(0, S - 1, { device = things.device })
-  local x, y = middle(there:sum { 2 }), middle(there:sum { 3 })
-  local side = x:lt((S - 1) / 2):to "f32" * 2 - 1
+  local mid = middles(there, known)
+  local x, y = mid:narrow(3, 1, 1), mid:narrow(3, 2, 1)
+  local side = M.side(x, S)
   local dx = (at:reshape(1, 1, S) - x) * side
   local dy = (at:reshape(1, S, 1) - y):abs()
   local out = (dx:square() + dy:square()):sqrt() - there:sum({ 2, 3 }, true):sqrt() * 0.5
@@ -152,7 +173,9 @@ end
 --- Maps of frames, [B,L,S,S,C+1], from those of pictures.
 ---@param map weft.Tensor     [B,S,S,C] what a conditioner makes, the layout last
 ---@param course weft.Tensor  [B,L,4]
-function M.maps(map, course)
+---@param known? { at: weft.Tensor, placed: weft.Tensor }  the thing's middle in each frame, [B,L,2]
+--- places right and down, and [B] 1 where it is known, else 0
+function M.maps(map, course, known)
   local B, S, C, L = map:size(1), map:size(2), map:size(4), course:size(2)
   local n_before = C - M.N_OF_THINGS - M.N_OF_GROUND
   return core.scope(function()
@@ -162,7 +185,7 @@ function M.maps(map, course)
     local calling = course:narrow(3, 4, 1)
     local scale = course:narrow(3, 3, 1):exp() * (calling * (M.SWELL - 1) + 1)
     local things = moved(map:narrow(4, n_before + 1, M.N_OF_THINGS):contiguous(), course, scale)
-    local calls = arcs(things) * calling:reshape(B * L, 1, 1, 1)
+    local calls = arcs(things, known) * calling:reshape(B * L, 1, 1, 1)
     return ops.cat({ still(1, n_before), things:reshape(B, L, S, S, -1),
       still(C - M.N_OF_GROUND + 1, M.N_OF_GROUND), calls:reshape(B, L, S, S, 1) }, 5)
   end)

@@ -14,11 +14,12 @@ local M = {}
 M.SIDE_PX, M.CELL_PX = 64, 17.6
 --- So far off the middle of its cell, in px, a value of 1 says.
 M.UNIT_PX = 2
--- The same of distances; and how large waves are: few latents of few things have any, and what
--- learns from them begins at zero.
-local DISTANCE_PX, WAVE = 16, 4
+--- The same of distances; and how large waves are: few latents of few things have any, and what
+--- learns from them begins at zero.
+M.DISTANCE_PX, M.WAVE = 16, 4
 -- What the layout says last of a thing: plain, striped, dotted.
-local N_PATTERNS, STRIPED, DOTTED = 3, 2, 3
+local STRIPED, DOTTED = 2, 3
+M.N_PATTERNS = 3
 -- Periods of patterns in px: dots along each axis, stripes along both.
 local DOTS_PX, STRIPES_PX = 5, 6
 -- Of each wave the turns a px, right and down, and the pattern.
@@ -35,7 +36,8 @@ function M.things(layout)
 end
 
 --- How far right and down of the picture's middle the places of S x S are, in px: [1,S*S,2].
-local function places(S, device)
+---@return weft.Tensor
+function M.places(S, device)
   local rows = {}
   for at = 0, S * S - 1 do
     rows[at + 1] = { ((at % S + 0.5) / S - 0.5) * M.SIDE_PX,
@@ -51,7 +53,7 @@ end
 local function middles(of_kind, off)
   local B, N = of_kind:size(1), of_kind:size(3)
   local n = of_kind:sum({ 3 }, true):clamp(1)
-  local at = of_kind:matmul(places(math.sqrt(N), of_kind.device):expand(B, N, 2)) / n
+  local at = of_kind:matmul(M.places(math.sqrt(N), of_kind.device):expand(B, N, 2)) / n
   local half = M.CELL_PX / 2
   local cell = at:gt(half):to "f32" - at:lt(-half):to "f32"
   return cell * M.CELL_PX + of_kind:matmul(off) / n * M.UNIT_PX
@@ -61,11 +63,11 @@ end
 ---@param distance weft.Tensor  [B,N,2] px
 ---@param worn weft.Tensor      [B,N,3] of 0 to 1, by pattern
 ---@return weft.Tensor  [B,N,6]
-local function waves(distance, worn)
+function M.waves(distance, worn)
   local turns = tensor(TURNS, { device = distance.device }):expand(distance:size(1), 2, #OF)
   local angle, gates = distance:matmul(turns) * (2 * math.pi), {}
   for k, pattern in ipairs(OF) do gates[k] = worn:narrow(3, pattern, 1) end
-  local gate = ops.cat(gates, 3) * WAVE
+  local gate = ops.cat(gates, 3) * M.WAVE
   return ops.cat({ angle:sin() * gate, angle:cos() * gate }, 3)
 end
 
@@ -85,9 +87,9 @@ function M.of(map, off, side)
   local middle = middles(of_kind, off:reshape(B, S * S, 2))
   local standing = at_latents(kinds)
   local n = standing:sum({ 3 }, true)
-  local distance = places(side, map.device) - standing:matmul(middle) / n:clamp(1)
-  local worn = at_latents(layout:narrow(4, course.N_OF_THINGS - N_PATTERNS + 1, N_PATTERNS))
-  local seen = ops.cat({ distance * (1 / DISTANCE_PX), waves(distance, worn) }, 3)
+  local distance = M.places(side, map.device) - standing:matmul(middle) / n:clamp(1)
+  local worn = at_latents(layout:narrow(4, course.N_OF_THINGS - M.N_PATTERNS + 1, M.N_PATTERNS))
+  local seen = ops.cat({ distance * (1 / M.DISTANCE_PX), M.waves(distance, worn) }, 3)
   return (seen * n:gt(0):to "f32"):reshape(B, side, side, M.N_CHANNELS)
 end
 

@@ -9,6 +9,7 @@
 local core = require "weft.core"
 local check = require "weft.check"
 local micro_course = require "weft.pipeline.micro_course"
+local micro_frames = require "weft.pipeline.micro_frames"
 local image = require "weft.image"
 local media = require "weft.pipeline.micro_media"
 local noises = require "weft.pipeline.micro_noise"
@@ -44,18 +45,21 @@ end
 
 --- v of noisy latents [B,L,S,S,8] at times t, beside the latents of a first frame [B,1,S,S,8]
 -- (zeros for none).
----@param c table  of micro_parts.condition, with the maps of the frames, [B,L,8,8,C]
+---@param c table  of micro_parts.condition, with the maps of weft.pipeline.micro_frames
 function M.denoise(unet, sample, t, source, c)
   local B, L, S = sample:size(1), sample:size(2), sample:size(3)
   local function frames(x)
     return x:reshape(x:size(1), -1, S, S, x:size(-1)):expand(B, L, S, S, x:size(-1))
   end
-  local maps = c.map:reshape(B * L, c.map:size(3), c.map:size(4), c.map:size(5))
-  maps = ops.resize_nearest(maps, { height = S, width = S }):reshape(B, L, S, S, -1)
   local place = parts.coordinates(S, sample.device)
+  local seen = ops.cat({ sample, frames(source), frames(place), c.map }, 5)
+  local n = unet.config.in_channels
+  if seen:size(5) ~= n then
+    core.raise("model", ("unet_video: in_channels in config.json is %d"):format(n),
+      ("latents, places and maps are %d"):format(seen:size(5)))
+  end
   return unet {
-    sample = parts.seen(unet, { sample, frames(source), frames(place) }, nil, maps), timestep = t,
-    context = c.context, mask = c.mask, class_labels = c.class_labels,
+    sample = seen, timestep = t, context = c.context, mask = c.mask, class_labels = c.class_labels,
   }
 end
 
@@ -111,15 +115,27 @@ local function foretold_by(model, words)
   return micro_course.foretell(model.parts.motion, prompts.words(model, motion))
 end
 
+--- Whether words say how the thing moves, and not just that it calls.
+local function says_course(words)
+  local _, motion = M.split(words)
+  return motion ~= "" and not motion:lower():find "^%s*and calling"
+end
+
 --- What makes maps of frames of those of pictures: those of the prompt follow the course that the
 -- words say.
+---@param has_first boolean   a first frame shows where the thing is
 ---@param from_first boolean  the feature is that of the first frame
-local function map_of(model, o, words, from_first)
-  local still = tensor.zeros({ 1, o.frames, micro_course.N_VALUES }, { device = model.device })
+local function map_of(model, o, words, has_first, from_first)
+  local device = { device = model.device }
+  local still = tensor.zeros({ 1, o.frames, micro_course.N_VALUES }, device)
   local foretold = foretold_by(model, words)
   local course = foretold and micro_course.of(foretold,
     { seed = o.seed, frames = o.frames, from_first = from_first }) or still
-  return function(map, is_said) return micro_course.maps(map, is_said and course or still) end
+  local is_placed = foretold ~= nil and not has_first and says_course(words)
+  return function(map, is_said)
+    local placed = tensor({ is_said and is_placed and 1 or 0 }, device)
+    return micro_frames.maps(map, is_said and course or still, placed, SIDE)
+  end
 end
 
 --- What makes the map of the sound that goes with a video: it has the call in the video's slot.
@@ -142,7 +158,8 @@ local function sample(model, o, wanted)
   local told = {
     feature = wanted.feature or prompts.feature(model, prompt, o.mix), words = words,
     source = start and parts.latents(model.parts.vae, model:pixels(start)),
-    map_of = map_of(model, o, words, start ~= nil and wanted.feature == nil and prompt[1] == ""),
+    map_of = map_of(model, o, words, start ~= nil,
+      start ~= nil and wanted.feature == nil and prompt[1] == ""),
   }
   return runs.run(model, o, {
     kind = "video", latents = noises.first(model, o, { 1, o.frames, SIDE, SIDE, CHANNELS },

@@ -22,11 +22,14 @@ assert(labels.PLACE.width == micro_course.N_OF_THINGS + micro_course.N_OF_GROUND
 ---@field from_first? boolean  its first frame stands for it, not the scene
 ---@field placed? boolean      where in its cell the thing is, is told too: no first frame shows it
 
+--- Whether words say how a thing moves, and not just that it calls.
+local function says_moves(words) return words ~= "" and not words:find "^%s*and calling" end
+
 --- The course of a clip, as far as words say it: a row a frame.
 ---@param e micro.Told
 local function course_of(e)
   local v, words, rows, x, y, s = e.clip, e.motion, {}, 0, 0, 1
-  local moves, calls = words ~= "" and not words:find "^and calling", words:find "calling"
+  local moves, calls = says_moves(words), words:find "calling"
   local o = v.scene.objects[1]
   if e.from_first then x, y, s = video.course(v, 0) end
   local right, down = e.placed and words ~= "" and o.jx or 0, e.placed and words ~= "" and o.jy or 0
@@ -45,6 +48,14 @@ function M.of(told)
   local rows = {}
   for n, e in ipairs(told) do rows[n] = course_of(e) end
   return weft.tensor(rows)
+end
+
+--- Whether where the thing is in each frame is told, to the pixel: f32 [n], 0 or 1.
+---@param told micro.Told[]
+function M.placed(told)
+  local list = {}
+  for n, e in ipairs(told) do list[n] = e.placed and says_moves(e.motion) and 1 or 0 end
+  return weft.tensor(list)
 end
 
 --- Where a call begins: f32 [n,8], 1 in that frame.

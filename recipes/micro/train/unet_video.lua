@@ -6,7 +6,9 @@
 -- what lies over frames alone, the rest everything. The feature comes from the part of the caption
 -- that describes a picture, or from a frame; the words of the caption, those of motion too, stand
 -- in the cross-attention. Half of the clips have their first frame concatenated. Where the words
--- say how the thing moves, the maps of the frames follow its course (weft.pipeline.micro_course).
+-- say how the thing moves, the maps of the frames follow its course (weft.pipeline.micro_course),
+-- and without a first frame the denoiser is told where it is to the pixel
+-- (weft.pipeline.micro_frames).
 -- more=1 goes on from the part in `out`.
 package.path = "./recipes/micro/?.lua;./recipes/micro/train/?.lua;" .. package.path
 
@@ -15,7 +17,7 @@ local weft = require "weft"
 local captions = require "world.video_caption"
 local configs = require "configs"
 local courses = require "courses"
-local micro_course = require "weft.pipeline.micro_course"
+local micro_frames = require "weft.pipeline.micro_frames"
 local data = require "data"
 local diffusion = require "diffusion"
 local layout = require "layout"
@@ -129,7 +131,7 @@ local function prepare(i)
   local ids, mask = data.text_ids(tok, words)
   local c = parts.condition(conditioner, features(examples, pixels, seed),
     text { ids = ids }.hidden, mask)
-  c.map = micro_course.maps(c.map, courses.of(examples))
+  c.map = micro_frames.maps(c.map, courses.of(examples), courses.placed(examples), side)
   return {
     sample = sample, v = v, t = t, weights = weights(examples), c = c,
     source = z:narrow(2, 1, 1) * weft.tensor(has_source),
