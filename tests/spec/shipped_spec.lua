@@ -85,13 +85,24 @@ describe("the model that ships", function()
   end)
 
   it("says what it shows, and no more, of a medium that it would not have shown", function()
-    for seed = 1, 4 do
+    for seed = 1, 8 do
       local wanted = reply.plan(m, { { role = "user", parts = { "a cat" } } }, { seed = seed },
         "video")[1]
       local said = caption.parse((micro_video.split(wanted.plan)))
       assert.is_true(said.ok, wanted.plan)
       assert.are.equal(scene.names.kind.id.cat, said.objects[1].kind)
     end
+  end)
+
+  it("says what is heard before a sound, of words that a picture would do for, too", function()
+    local heard = 0
+    for seed = 1, 8 do
+      local wanted = reply.plan(m, { { role = "user", parts = { "a cat" } } }, { seed = seed },
+        "audio")[1]
+      heard = heard + (wanted.plan and wanted.plan:find "meow" and 1 or 0)
+    end
+    -- it would show a picture three times of four, and is asked again eight times
+    assert.is_true(heard >= 5, heard .. " of 8")
   end)
 
   it("makes every kind, pictures and sounds together", function()

@@ -217,41 +217,55 @@ local function stops_for(self, kinds)
   return open
 end
 
--- How the words of a plan are drawn where the call does not say: what the prompt leaves open comes
--- out otherwise by another seed, what it says is all but certain.
-local PLAN = { temperature = 1, top_p = 0.9 }
-local MAX_PLAN = 48
-
---- What the model says of a medium before its tag: the words that it decides for where the prompt
--- leaves something open, none where it does not. They end where it would show any medium: one that
--- it would not have shown has no more words than that.
-local function plan(self, run, kind)
-  local open, ends, ids, how = self.marker.open[kind], {}, {}, nil
-  for _, id in pairs(self.marker.open) do ends[id] = true end
-  if (run.o.temperature or 0) == 0 then
-    how = { temperature = PLAN.temperature, top_p = PLAN.top_p, seed = run.o.seed }
-  end
-  local function allowed(id)
-    if ends[id] then return id == open or ids[1] ~= nil end
-    return self.is_word[id] and #ids < MAX_PLAN
-  end
-  while run.left > 8 do
-    local id = next_id(run, allowed, how)
-    if ends[id] then break end
-    ids[#ids + 1] = id
-    say(self, run, id)
-  end
-  local text = ids[1] and self.tok:decode(ids)
-  if text and run.o.on_token then run.o.on_token(text) end
-  return text
-end
-
 --- Go back to where a reply was so many tokens long.
 local function rewind(run, n, out)
   local s = run.s
   run.left, run.out = run.left + #s.ids - n, out
   for i = #s.ids, n + 1, -1 do s.ids[i], s.learned[i] = nil, nil end
   run.cache:truncate(n)
+end
+
+-- How the words of a plan are drawn where the call does not say: what the prompt leaves open comes
+-- out otherwise by another seed, what it says is all but certain.
+local PLAN = { temperature = 1, top_p = 0.9 }
+-- Tokens of a plan at most, and how often words of what is heard are drawn again where something
+-- seen is wanted, or the other way round.
+local MAX_PLAN, MAX_DRAWS = 48, 8
+
+--- Words up to the tag that the model would have, of any medium: where it is another than is
+-- wanted it has said as much as it would. Returns the words' ids and the kind of the tag.
+local function plan_once(self, run, kind, how)
+  local open, ends, ids = self.marker.open[kind], {}, {}
+  for of, id in pairs(self.marker.open) do ends[id] = of end
+  local function allowed(id)
+    if ends[id] then return id == open or ids[1] ~= nil end
+    return self.is_word[id] and #ids < MAX_PLAN
+  end
+  while run.left > 8 do
+    local id = next_id(run, allowed, how)
+    if ends[id] then return ids, ends[id] end
+    ids[#ids + 1] = id
+    say(self, run, id)
+  end
+  return ids, kind
+end
+
+--- What the model says of a medium before its tag: the words that it decides for where the prompt
+-- leaves something open, none where it does not.
+local function plan(self, run, kind)
+  local how, ids, said
+  if (run.o.temperature or 0) == 0 then
+    how = { temperature = PLAN.temperature, top_p = PLAN.top_p, seed = run.o.seed }
+  end
+  local n, out = #run.s.ids, run.out
+  for draw = 1, MAX_DRAWS do
+    ids, said = plan_once(self, run, kind, how)
+    if sequence.sense_of(said) == sequence.sense_of(kind) or draw == MAX_DRAWS then break end
+    rewind(run, n, out)
+  end
+  local text = ids[1] and self.tok:decode(ids)
+  if text and run.o.on_token then run.o.on_token(text) end
+  return text
 end
 
 --- The reply as the model wants it: words and media until it stops.
