@@ -132,6 +132,37 @@ describe("weft.pipeline.micro_frames", function()
     assert.are.equal(0, (yes - no):narrow(5, n + 1, 46):abs():max():item())
   end)
 
+  it("has the channel of calls on the side where arcs are, of things in the middle too", function()
+    local v = clips(1, { call = 1 })[1]
+    v.motion = 0
+    v.scene.objects[1].cell = 4
+    for _, jx in ipairs { -2, -0.2, 0.2, 0.8, 2 } do
+      v.scene.objects[1].jx = jx
+      -- surer of its right half than of its left: by its weight the thing stands farther right
+      local said = layout.of_scenes { v.scene }
+      said = weft.cat({ said:narrow(3, 1, 4) * 0.6, said:narrow(3, 5, 4) }, 3)
+      local map = weft.cat({ weft.tensor.ones { 1, 8, 8, 4 }, said }, 4)
+      local maps = micro_frames.maps(map, courses.of(told { v }), weft.tensor { 1 }, 16)
+        :select(2, v.call + 1):reshape(16, 16, -1)
+      local last = maps:size(3)
+      local function side(x)
+        return x:narrow(2, 9, 8):sum():item() - x:narrow(2, 1, 8):sum():item()
+      end
+      local calls = maps:narrow(3, last, 1)
+      local waves = maps:narrow(3, SIN, 2):abs()
+      assert.is_true(side(calls) * side(waves) > 0, "jx " .. jx)
+      assert.are.equal(jx < 0.5, side(calls) > 0, "jx " .. jx)
+    end
+  end)
+
+  it("knows words that say a course from those that say a call alone", function()
+    local seen = {}
+    for _, motion in ipairs { "moving left", "And calling late", "", "staying still" } do
+      seen[#seen + 1] = micro_video.says_course(motion)
+    end
+    assert.are.same({ true, false, false, true }, seen)
+  end)
+
   it("refuses a denoiser with channels that nothing fills", function()
     local unet = { config = { in_channels = 99 } }
     local z = weft.tensor.zeros { 1, 2, 16, 16, 8 }

@@ -21,10 +21,10 @@ M.N_PITCHES, M.N_OF_SOUND = 3, 32
 M.N_VALUES = 4
 -- How many frames a call is seen in, and how much larger the thing is there.
 M.CALL_FRAMES, M.SWELL = 2, 1.15
--- Side of a place in px.
-local PLACE_PX = 8
--- Arcs, in places: how far beyond what a layout says is the thing, and how wide an angle.
-local ARC_FIRST, ARC_LAST, ARC_SLOPE, ARC_MARGIN = -0.5, 1.75, 0.7, 0.5
+--- Side of a place in px; how wide an angle arcs have.
+M.PLACE_PX, M.ARC_SLOPE = 8, 0.7
+-- Arcs, in places: how far beyond what a layout says is the thing, and room beside their angle.
+local ARC_FIRST, ARC_LAST, ARC_MARGIN = -0.5, 1.75, 0.5
 
 --- What the part foretells of motions: [B,L,4].
 ---@param net weft.Model       the part `motion`
@@ -150,7 +150,7 @@ end
 --- Whether things stand left of the middle of S places, as 1 and -1: a picture's middle lies half a
 -- pixel right of that of its pixels' numbers.
 ---@param x weft.Tensor  in places
-function M.side(x, S) return x:lt((S - 1) / 2 + 0.5 / PLACE_PX):to "f32" * 2 - 1 end
+function M.side(x, S) return x:lt((S - 1) / 2 + 0.5 / M.PLACE_PX):to "f32" * 2 - 1 end
 
 --- Where the arcs of a call would be beside things: [N,S,S,1], 0 elsewhere.
 ---@param things weft.Tensor  [N,S,S,C]
@@ -165,9 +165,15 @@ local function arcs(things, known)
   local dx = (at:reshape(1, 1, S) - x) * side
   local dy = (at:reshape(1, S, 1) - y):abs()
   local out = (dx:square() + dy:square()):sqrt() - there:sum({ 2, 3 }, true):sqrt() * 0.5
-  local inside = dx:gt(0):to "f32" * (dx * ARC_SLOPE + ARC_MARGIN - dy):gt(0):to "f32"
+  local inside = dx:gt(0):to "f32" * (dx * M.ARC_SLOPE + ARC_MARGIN - dy):gt(0):to "f32"
   inside = inside * out:gt(ARC_FIRST):to "f32" * out:lt(ARC_LAST):to "f32"
   return (inside * there:max({ 2, 3 }, true)):reshape(N, S, S, 1)
+end
+
+--- How much larger the thing is in each frame, a call's swelling too: [B,L,1].
+---@param course weft.Tensor  [B,L,4]
+function M.scale(course)
+  return course:narrow(3, 3, 1):exp() * (course:narrow(3, 4, 1) * (M.SWELL - 1) + 1)
 end
 
 --- Maps of frames, [B,L,S,S,C+1], from those of pictures.
@@ -183,8 +189,8 @@ function M.maps(map, course, known)
       return map:narrow(4, first, n):reshape(B, 1, S, S, n):expand(B, L, S, S, n)
     end
     local calling = course:narrow(3, 4, 1)
-    local scale = course:narrow(3, 3, 1):exp() * (calling * (M.SWELL - 1) + 1)
-    local things = moved(map:narrow(4, n_before + 1, M.N_OF_THINGS):contiguous(), course, scale)
+    local things = moved(map:narrow(4, n_before + 1, M.N_OF_THINGS):contiguous(), course,
+      M.scale(course))
     local calls = arcs(things, known) * calling:reshape(B * L, 1, 1, 1)
     return ops.cat({ still(1, n_before), things:reshape(B, L, S, S, -1),
       still(C - M.N_OF_GROUND + 1, M.N_OF_GROUND), calls:reshape(B, L, S, S, 1) }, 5)

@@ -46,6 +46,19 @@ function M.places(S, device)
   return tensor({ rows }, { device = device })
 end
 
+--- What a conditioner's map says of what stands where: its last channels, [B,S,S,K].
+function M.layout_of(map)
+  local n = course.N_OF_THINGS + course.N_OF_GROUND
+  return map:narrow(4, map:size(4) - n + 1, n)
+end
+
+--- The middles of the cells that places lie in, px right and down of the picture's.
+---@param at weft.Tensor  px
+function M.cell_middle(at)
+  local half = M.CELL_PX / 2
+  return (at:gt(half):to "f32" - at:lt(-half):to "f32") * M.CELL_PX
+end
+
 --- The middle of the thing of each kind, [B,K,2] px right and down of the picture's: of the cell
 -- that is nearest to the places where it stands, and as far off that as is said there.
 ---@param of_kind weft.Tensor  [B,K,N] of 0 and 1
@@ -54,9 +67,7 @@ local function middles(of_kind, off)
   local B, N = of_kind:size(1), of_kind:size(3)
   local n = of_kind:sum({ 3 }, true):clamp(1)
   local at = of_kind:matmul(M.places(math.sqrt(N), of_kind.device):expand(B, N, 2)) / n
-  local half = M.CELL_PX / 2
-  local cell = at:gt(half):to "f32" - at:lt(-half):to "f32"
-  return cell * M.CELL_PX + of_kind:matmul(off) / n * M.UNIT_PX
+  return M.cell_middle(at) + of_kind:matmul(off) / n * M.UNIT_PX
 end
 
 --- Sines and cosines of where in the period of each pattern latents lie, as far as it is worn.
@@ -80,8 +91,7 @@ function M.of(map, off, side)
   local function at_latents(x)
     return ops.resize_nearest(x, { height = side, width = side }):reshape(B, side * side, -1)
   end
-  local n_layout = course.N_OF_THINGS + course.N_OF_GROUND
-  local layout = map:narrow(4, map:size(4) - n_layout + 1, n_layout)
+  local layout = M.layout_of(map)
   local kinds = M.things(layout)
   local of_kind = kinds:reshape(B, S * S, -1):permute(1, 3, 2):contiguous()
   local middle = middles(of_kind, off:reshape(B, S * S, 2))

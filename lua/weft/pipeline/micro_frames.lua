@@ -12,12 +12,12 @@ local tensor = require "weft.tensor"
 
 local M = {}
 
--- Side of a place in px, and radii of bodies by size, as the world draws them.
-local PLACE_PX, RADII_PX = 8, { 6.4, 9.6, 13.4 }
+-- Radii of bodies by size, as the world draws them.
+local RADII_PX = { 6.4, 9.6, 13.4 }
 -- Ears and tails reach beyond a body by this factor; distances are told a little farther than arcs.
 local SPREAD, NEAR_PX = 1.15, 16
--- Arcs: from one to the next, how far beyond a body they lie, and how wide an angle.
-local ARC_PX, ARC_FIRST_PX, ARC_LAST_PX, ARC_SLOPE = 3.6, 1, 13, 0.7
+-- Arcs: from one to the next, and how far beyond a body they lie.
+local ARC_PX, ARC_FIRST_PX, ARC_LAST_PX = 3.6, 1, 13
 
 --- Channels beside a map's: those of weft.pipeline.micro_frame, and two of arcs.
 M.N_CHANNELS = frame.N_CHANNELS + 2
@@ -37,15 +37,13 @@ local function read(layout)
   local B, S = layout:size(1), layout:size(2)
   local there = frame.things(layout):max({ 4 }, true):reshape(B, S * S, 1)
   local at = mean_of(frame.places(S, layout.device):expand(B, S * S, 2), there)
-  local half = frame.CELL_PX / 2
-  local cell = at:gt(half):to "f32" - at:lt(-half):to "f32"
   local first = course.N_OF_THINGS - frame.N_PATTERNS - #RADII_PX + 1
   local told = layout:reshape(B, S * S, -1):narrow(3, first, #RADII_PX + frame.N_PATTERNS)
   local mean = mean_of(told, there)
   local sizes = mean:narrow(2, 1, #RADII_PX)
   local radii = tensor({ RADII_PX }, { device = layout.device })
   return {
-    middle = (cell * frame.CELL_PX):reshape(B, 1, 2),
+    middle = frame.cell_middle(at):reshape(B, 1, 2),
     radius = (sizes * radii):sum({ 2 }, true) / sizes:sum({ 2 }, true):clamp(1e-3),
     worn = mean:narrow(2, #RADII_PX + 1, frame.N_PATTERNS),
     has = there:max({ 2 }, true),
@@ -58,9 +56,9 @@ end
 ---@param middle weft.Tensor    [M,1,2] px
 ---@param calls weft.Tensor     [M,1,1] of 0 and 1
 local function arcs(distance, out, middle, calls)
-  local side = course.side(middle:narrow(3, 1, 1) * (1 / PLACE_PX), 1)
+  local side = course.side(middle:narrow(3, 1, 1) * (1 / course.PLACE_PX), 1)
   local right, down = distance:narrow(3, 1, 1) * side, distance:narrow(3, 2, 1):abs()
-  local inside = (right * ARC_SLOPE - down):gt(0):to "f32" * out:gt(ARC_FIRST_PX):to "f32"
+  local inside = (right * course.ARC_SLOPE - down):gt(0):to "f32" * out:gt(ARC_FIRST_PX):to "f32"
     * out:lt(ARC_LAST_PX):to "f32" * calls * frame.WAVE
   local angle = out * (2 * math.pi / ARC_PX)
   return ops.cat({ angle:sin() * inside, angle:cos() * inside }, 3)
@@ -70,9 +68,8 @@ end
 ---@param map weft.Tensor   [B,S,S,C] what a conditioner makes, the layout last
 ---@param path weft.Tensor  [B,L,4] as weft.pipeline.micro_course has it
 local function thing_of(map, path)
-  local n_layout = course.N_OF_THINGS + course.N_OF_GROUND
-  local thing = read(map:narrow(4, map:size(4) - n_layout + 1, n_layout))
-  return thing, thing.middle + path:narrow(3, 1, 2) * PLACE_PX
+  local thing = read(frame.layout_of(map))
+  return thing, thing.middle + path:narrow(3, 1, 2) * course.PLACE_PX
 end
 
 --- Where each latent lies, of frames that follow a course: [B,L,side,side,10], zeros where there is
@@ -83,16 +80,15 @@ end
 function M.standing(map, path, side)
   local B, L, N = map:size(1), path:size(2), side * side
   local thing, middle = thing_of(map, path)
-  local calls = path:narrow(3, 4, 1)
   middle = middle:reshape(B * L, 1, 2)
-  local scale = path:narrow(3, 3, 1):exp() * (calls * (course.SWELL - 1) + 1)
-  local radius = (thing.radius:reshape(B, 1, 1) * scale):reshape(B * L, 1, 1)
+  local calls = path:narrow(3, 4, 1):reshape(B * L, 1, 1)
+  local radius = (thing.radius:reshape(B, 1, 1) * course.scale(path)):reshape(B * L, 1, 1)
   local distance = frame.places(side, map.device):expand(B * L, N, 2) - middle
   local out = distance:square():sum({ 3 }, true):sqrt() - radius
   local worn = thing.worn:reshape(B, 1, 1, -1):expand(B, L, N, frame.N_PATTERNS)
     :reshape(B * L, N, -1) * (out - radius * (SPREAD - 1)):lt(0):to "f32"
   local seen = ops.cat({ distance * out:lt(NEAR_PX):to "f32" * (1 / frame.DISTANCE_PX),
-    frame.waves(distance, worn), arcs(distance, out, middle, calls:reshape(B * L, 1, 1)) }, 3)
+    frame.waves(distance, worn), arcs(distance, out, middle, calls) }, 3)
   return seen:reshape(B, L, side, side, M.N_CHANNELS) * thing.has:reshape(B, 1, 1, 1, 1)
 end
 
@@ -105,7 +101,7 @@ function M.maps(map, path, placed, side)
   local B, L = map:size(1), path:size(2)
   local _, middle = thing_of(map, path)
   local maps = course.maps(map, path,
-    { at = middle * (1 / PLACE_PX) + (map:size(2) - 1) / 2, placed = placed })
+    { at = middle * (1 / course.PLACE_PX) + (map:size(2) - 1) / 2, placed = placed })
   local C = maps:size(5)
   maps = ops.resize_nearest(maps:reshape(B * L, maps:size(3), maps:size(4), C),
     { height = side, width = side }):reshape(B, L, side, side, C)

@@ -128,23 +128,6 @@ local function spare(unet, list)
   return n
 end
 
---- What a denoiser sees, [...,S,S,N]: what stands in `list`, where things are to stand, its map. Of
--- the second it is told as much as it has channels for; zeros are what is not known.
----@param list weft.Tensor[]   sample, source, place
----@param standing? weft.Tensor  [...,S,S,10]
----@param map weft.Tensor      [...,S,S,C]
-function M.seen(unet, list, standing, map)
-  local sizes = map:size()
-  local n, last = spare(unet, list) - sizes[#sizes], #sizes
-  if n > 0 then
-    sizes[last] = n
-    list[#list + 1] = standing and standing:narrow(last, 1, n)
-      or tensor.zeros(sizes, { device = map.device })
-  end
-  list[#list + 1] = map
-  return ops.cat(list, last)
-end
-
 -- Channels of how far off the middle of their cells things are to stand.
 local OFF = 2
 
@@ -163,6 +146,7 @@ local function standing(unet, list, c, S)
   local off = c.off or tensor.zeros({ c.map:size(1), c.map:size(2), c.map:size(3), 2 },
     { device = c.map.device })
   return ops.cat({ ops.resize_nearest(off, { height = S, width = S }), frame.of(c.map, off, S) }, 4)
+    :narrow(4, 1, n)
 end
 
 --- v of noisy latents: sample [B,S,S,8] at times t, beside a source's latents (zeros for none).
@@ -172,9 +156,10 @@ function M.denoise(unet, sample, t, source, c, mid_kv)
   local B, S = sample:size(1), sample:size(2)
   local place = M.coordinates(S, sample.device):expand(B, S, S, 6)
   local list = { sample, source, place }
+  list[#list + 1] = standing(unet, list, c, S)
+  list[#list + 1] = ops.resize_nearest(c.map, { height = S, width = S })
   return unet {
-    sample = M.seen(unet, list, standing(unet, list, c, S),
-      ops.resize_nearest(c.map, { height = S, width = S })),
+    sample = ops.cat(list, 4),
     timestep = t, context = c.context, mask = c.mask, class_labels = c.class_labels,
     mid_kv = mid_kv,
   }

@@ -115,9 +115,9 @@ local function foretold_by(model, words)
   return micro_course.foretell(model.parts.motion, prompts.words(model, motion))
 end
 
---- Whether words say how the thing moves, and not just that it calls.
-local function says_course(words)
-  local _, motion = M.split(words)
+--- Whether words of motion, of M.split, say how the thing moves, and not just that it calls.
+---@param motion string
+function M.says_course(motion)
   return motion ~= "" and not motion:lower():find "^%s*and calling"
 end
 
@@ -131,7 +131,8 @@ local function map_of(model, o, words, has_first, from_first)
   local foretold = foretold_by(model, words)
   local course = foretold and micro_course.of(foretold,
     { seed = o.seed, frames = o.frames, from_first = from_first }) or still
-  local is_placed = foretold ~= nil and not has_first and says_course(words)
+  local _, motion = M.split(words)
+  local is_placed = foretold ~= nil and not has_first and M.says_course(motion)
   return function(map, is_said)
     local placed = tensor({ is_said and is_placed and 1 or 0 }, device)
     return micro_frames.maps(map, is_said and course or still, placed, SIDE)

@@ -2,6 +2,7 @@
 local weft = require "weft"
 local configs = require "configs"
 local micro_course = require "weft.pipeline.micro_course"
+local micro_video = require "weft.pipeline.micro_video"
 local labels = require "labels"
 local render = require "world.render"
 local video = require "world.video"
@@ -22,14 +23,11 @@ assert(labels.PLACE.width == micro_course.N_OF_THINGS + micro_course.N_OF_GROUND
 ---@field from_first? boolean  its first frame stands for it, not the scene
 ---@field placed? boolean      where in its cell the thing is, is told too: no first frame shows it
 
---- Whether words say how a thing moves, and not just that it calls.
-local function says_moves(words) return words ~= "" and not words:find "^%s*and calling" end
-
 --- The course of a clip, as far as words say it: a row a frame.
 ---@param e micro.Told
 local function course_of(e)
   local v, words, rows, x, y, s = e.clip, e.motion, {}, 0, 0, 1
-  local moves, calls = says_moves(words), words:find "calling"
+  local moves, calls = micro_video.says_course(words), words:find "calling"
   local o = v.scene.objects[1]
   if e.from_first then x, y, s = video.course(v, 0) end
   local right, down = e.placed and words ~= "" and o.jx or 0, e.placed and words ~= "" and o.jy or 0
@@ -54,7 +52,9 @@ end
 ---@param told micro.Told[]
 function M.placed(told)
   local list = {}
-  for n, e in ipairs(told) do list[n] = e.placed and says_moves(e.motion) and 1 or 0 end
+  for n, e in ipairs(told) do
+    list[n] = e.placed and micro_video.says_course(e.motion) and 1 or 0
+  end
   return weft.tensor(list)
 end
 
