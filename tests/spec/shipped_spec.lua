@@ -94,6 +94,25 @@ describe("the model that ships", function()
     end
   end)
 
+  it("tells a video where its thing is, where the words say its course and no picture shows it",
+    function()
+      local micro_frames = require "weft.pipeline.micro_frames"
+      local maps, placed = micro_frames.maps, nil
+      finally(function() micro_frames.maps = maps end)
+      micro_frames.maps = function(map, path, is_placed, side)
+        placed[#placed + 1] = is_placed:item()
+        return maps(map, path, is_placed, side)
+      end
+      local function told(prompt)
+        placed = { 0 }
+        m:video(weft.with(prompt, { seed = 3, steps = 1, guidance = 3, progress = false }))
+        return math.max(unpack(placed)), math.min(unpack(placed))
+      end
+      local first = weft.image.new(64, 64)
+      assert.are.same({ 1, 0 }, { told { "a red cat moving left and calling late" } })
+      assert.are.same({ 0, 0 }, { told { first, "moving left" } })
+    end)
+
   it("says what is heard before a sound, of words that a picture would do for, too", function()
     local heard = 0
     for seed = 1, 8 do
