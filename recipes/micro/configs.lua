@@ -15,12 +15,10 @@ M.map_size = 8
 M.edit_change = 0.25
 M.frames, M.motion_hidden = 8, 128
 M.layout_channels = { picture = 42, sound = 32 }
--- How far right and down of the middle of their cells things stand; what becomes of it, as
--- weft.pipeline.micro_anchor has it, behind so many hidden values; and where in its thing a latent
--- lies, as weft.pipeline.micro_frame says.
-M.off_channels, M.carry_hidden, M.frame_channels = 2, 64, 8
---- The same of the frames of videos, as weft.pipeline.micro_frames says.
-M.frames_channels = 10
+-- How far right and down of the middle of their cells things stand, and how large; what becomes of
+-- it, as weft.pipeline.micro_anchor has it, behind so many hidden values; and what a denoiser is
+-- told of it: how far off, and where in its thing a latent lies (weft.pipeline.micro_frame).
+M.anchor_channels, M.carry_channels, M.carry_hidden, M.standing_channels = 3, 6, 64, 13
 
 -- What differs. Towers: width and layers; `unet` lists the channels of the denoisers' levels, of
 -- which the second attends, `unet_layers` the blocks a level; widths over heads are 32 in towers
@@ -91,13 +89,13 @@ local function conditioner(d, layout, of_sounds)
   }
 end
 
---- What reads from latents how far their things stand off: shaped as a denoiser, of one time.
+--- What reads from latents how their things stand: shaped as a denoiser, of one time.
 local function anchor()
   return {
     arch = "unet2d",
     config = {
       _class_name = "UNet2DConditionModel", sample_size = M.latent_size,
-      in_channels = M.latent_channels + 6, out_channels = M.off_channels,
+      in_channels = M.latent_channels + 6, out_channels = M.anchor_channels,
       block_out_channels = { 12, 16 },
       layers_per_block = 1, down_block_types = { "DownBlock2D", "DownBlock2D" },
       mid_block_type = "UNetMidBlock2D", up_block_types = { "UpBlock2D", "UpBlock2D" },
@@ -192,7 +190,7 @@ end
 -- context too; a frame's number is embedded beside the time, and the map has one channel more, of
 -- calls. Trained from the weights of `unet`.
 local function unet_video(d)
-  local config = unet(d, M.layout_channels.picture, M.frames_channels).config
+  local config = unet(d, M.layout_channels.picture, M.standing_channels).config
   local down, up = levels(d, "3D")
   for key, value in pairs {
     _class_name = "UNet3DConditionModel", in_channels = config.in_channels + 1,
@@ -230,7 +228,7 @@ local function parts(d)
   return {
     image_encoder = tower(d, 3, d.tower_layers), audio_encoder = tower(d, 1, d.tower_layers),
     depth_encoder = tower(d, 1, 2), text_encoder = text_tower(d),
-    vae = vae(3, d.vae), unet = unet(d, seen, M.off_channels + M.frame_channels),
+    vae = vae(3, d.vae), unet = unet(d, seen, M.standing_channels),
     conditioner = conditioner(d, seen),
     audio_vae = vae(1, 64), audio_unet = unet(d, heard, 0),
     audio_conditioner = conditioner(d, heard, true),
@@ -239,7 +237,7 @@ local function parts(d)
     joint = joint(d), language_model = language_model(d),
     feature_in = projector(d.feature_width, d.language_width, d.language_width),
     feature_out = projector(d.language_width, d.feature_width, d.feature_width),
-    anchor_out = projector(d.language_width, M.carry_hidden, 2 * M.off_channels),
+    anchor_out = projector(d.language_width, M.carry_hidden, M.carry_channels),
     scheduler = scheduler,
   }
 end

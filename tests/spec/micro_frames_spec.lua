@@ -16,7 +16,7 @@ local scene = require "world.scene"
 local video = require "world.video"
 
 local SIDE, L = render.SIDE_PX, video.N_FRAMES
-local DX, DY, SIN, COS = 1, 2, 9, 10
+local DX, DY, SIN, COS = 3, 4, 12, 13
 
 local function clips(n, opts)
   local list = {}
@@ -35,7 +35,7 @@ local function told(list)
   return out
 end
 
---- Where every pixel of every frame lies, [n,8,64,64,10].
+--- Where every pixel of every frame lies, [n,8,64,64,13].
 local function standing(list)
   local scenes = {}
   for i, v in ipairs(list) do scenes[i] = v.scene end
@@ -53,10 +53,8 @@ end
 
 describe("weft.pipeline.micro_frames", function()
   it("has as many channels as the configs say", function()
-    assert.are.equal(configs.frames_channels, micro_frames.N_CHANNELS)
-    local pictures = configs.micro.unet.config.in_channels
-      - configs.off_channels - configs.frame_channels
-    assert.are.equal(pictures + micro_frames.N_CHANNELS + 1,
+    assert.are.equal(configs.standing_channels, micro_frames.N_CHANNELS)
+    assert.are.equal(configs.micro.unet.config.in_channels + 1,
       configs.micro.unet_video.config.in_channels)
   end)
 
@@ -84,7 +82,8 @@ describe("weft.pipeline.micro_frames", function()
     for n, v in ipairs(list) do
       local calling = pixels(v, v.call, function() end)
       local silent = pixels(v, v.call, function(o) o.calling = nil end)
-      local rows = t:select(1, n):select(1, v.call + 1):reshape(-1, 10):totable()
+      local rows = t:select(1, n):select(1, v.call + 1)
+        :reshape(-1, micro_frames.N_CHANNELS):totable()
       for i, row in ipairs(rows) do
         local at, is_changed = (i - 1) * 3, false
         for c = 0, 2 do is_changed = is_changed or calling[at + c] ~= silent[at + c] end

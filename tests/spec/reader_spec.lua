@@ -160,7 +160,7 @@ describe("weft.pipeline.reader", function()
       local carry = with.anchor_out { x = states:select(2, at) }
       if list[1].source then
         n = n + 1
-        assert.same({ 1, 4 }, list[1].carry:size())
+        assert.same({ 1, 6 }, list[1].carry:size())
         assert.is_true((carry - list[1].carry):abs():max():item() < 1e-4)
       else
         assert.is_nil(list[1].carry)

@@ -43,7 +43,7 @@ describe("the size mini", function()
     end
     assert.are.same({ 192, 256, 256, 192 }, { c.feature_in.in_dim, c.feature_in.out_dim,
       c.feature_out.in_dim, c.feature_out.out_dim })
-    assert.are.same({ 256, 4 }, { c.anchor_out.in_dim, c.anchor_out.out_dim })
+    assert.are.same({ 256, 6 }, { c.anchor_out.in_dim, c.anchor_out.out_dim })
   end)
 
   it("is taken by a stage, and what follows it", function()

@@ -102,7 +102,7 @@ describe("world.sound_transform", function()
       shifts[shift_of("L1", true)], shifts[shift_of("pair", true)] = true, true
       assert.is_true(math.abs(shift_of "L1") <= 1)
     end
-    for _, far in ipairs { 1, -1, -2, 3, -3 } do assert.is_true(shifts[far], far) end
+    for _, far in ipairs { 1, -1, -2, 3, -3, 4, -4 } do assert.is_true(shifts[far], far) end
     assert.is_nil(shifts[2])
   end)
 
@@ -117,7 +117,7 @@ describe("world.sound_transform", function()
         end
         return far
       end
-      assert.are.same({ 3, 1 }, { farthest(), farthest { level = "L1" } })
+      assert.are.same({ 4, 1 }, { farthest(), farthest { level = "L1" } })
     end)
 end)
 
@@ -170,6 +170,32 @@ describe("world.sound_tasks", function()
       assert.equal(music.key(e.audio), music.key { instrument = e.media[2].instrument,
         root = e.media[2].root, mode = mode, tempo = tempo })
     end
+  end)
+end)
+
+describe("world.sound_tasks about what becomes of things", function()
+  it("says in words what becomes of a sound, and when each voice is heard", function()
+    for i = 1, 30 do
+      local e = tasks.sound_becomes(rng.new("becomes", i), { level = "L1" })
+      local result = transform.find_result(e.transform, e.media[3])
+      local _, n = e.text:gsub("at %d", "")
+      assert.equal(#result.events, n)
+      assert.equal(tostring(result.events[1].slot), e.text:match "at (%d)")
+      assert.is_nil(e.audio)
+    end
+  end)
+
+  it("calls in as many next frames as are asked for", function()
+    local function calls(opts)
+      local n = 0
+      for i = 1, 40 do
+        n = n + (tasks.next_frame(rng.new("calls", i), opts).image.objects[1].calling and 1 or 0)
+      end
+      return n
+    end
+    assert.are.same({ 0, 40 }, { calls { calls = 0 }, calls { calls = 1 } })
+    local half = calls()
+    assert.is_true(half > 10 and half < 30, half)
   end)
 end)
 

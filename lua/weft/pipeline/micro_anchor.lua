@@ -1,11 +1,15 @@
---- Where the things of a source stand to the pixel, told to the denoiser of what is made beside it.
+--- How the things of a source stand, told to the denoiser of what is made beside it: where to the
+-- pixel, how large, and whether they call.
 --
--- A layout says in which places of 8 px a thing stands; how far it is off the middle of its cell no
--- feature holds, and what is drawn anew of it should be off as far. The part `anchor` reads that
--- from the source's latents. What comes to stand where a thing stood keeps it; what stands where
--- none did has it of what stands nowhere any more. What moves on or is mirrored is off otherwise
--- than before: how, `anchor_out` reads from the language model. The denoiser sees it in two
--- channels, and what follows from it in those of weft.pipeline.micro_frame.
+-- A layout says in which places of 8 px a thing stands, and which of three sizes it has. How far it
+-- is off the middle of its cell no feature holds, nor how much a video has made it grow; what is
+-- drawn anew of it should be as far off and as large. The part `anchor` reads that from the
+-- source's latents. What comes to stand where a thing stood keeps it; what stands where none did
+-- has it of what stands nowhere any more. What moves on, grows or is mirrored stands otherwise than
+-- before, and a call begins or ends: how, `anchor_out` reads from the language model. The denoiser
+-- sees how far off things are in two channels, and what follows from all of it in those of
+-- weft.pipeline.micro_frame.
+local core = require "weft.core"
 local frame = require "weft.pipeline.micro_frame"
 local ops = require "weft.ops"
 local parts = require "weft.pipeline.micro_parts"
@@ -16,8 +20,8 @@ local M = {}
 --- So far off, in px, a value of 1 says.
 M.UNIT_PX = frame.UNIT_PX
 
---- How far right and down of the middle of their cells things stand: [B,S,S,2] px; where no thing
--- stands it means nothing.
+--- How things stand, where one does: [B,S,S,3] px right and down of the middle of their cells, and
+-- the radius of their bodies in px.
 ---@param net weft.Model        the part `anchor`, shaped as a denoiser without a time
 ---@param latents weft.Tensor   [B,S,S,8] of pictures
 function M.read(net, latents)
@@ -30,34 +34,66 @@ end
 --- What kind of thing stands at each place, of a layout.
 M.things = frame.things
 
---- What becomes of it: scaled by 1 plus two values, right and down, and moved by two, in units.
----@param read weft.Tensor    [B,S,S,2] px, of M.read
----@param carry? weft.Tensor  [B,4] of the part `anchor_out`; nil: it stays
----@return weft.Tensor  [B,S,S,2] px
-function M.carried(read, carry)
-  if not carry then return read end
-  carry = carry:reshape(-1, 1, 1, 4)
-  return read * (carry:narrow(4, 1, 2) + 1) + carry:narrow(4, 3, 2) * M.UNIT_PX
+--- The same in places of 8 px: px right and down, and the logarithm of how much larger things are
+-- than their size, 0 where no thing is.
+---@param read weft.Tensor    [B,S,S,3] of M.read
+---@param layout weft.Tensor  [B,8,8,K] what stands where, and of which size
+---@return weft.Tensor  [B,8,8,3]
+function M.placed(read, layout)
+  read = ops.avg_pool2d(read, read:size(2) / layout:size(2))
+  local radius, size = read:narrow(4, 3, 1), frame.radius(frame.sizes(layout):contiguous())
+  local there = M.things(layout):max({ 4 }, true) * size:gt(0):to "f32"
+  local scale = (radius:clamp(1) / size:clamp(1)):log() * there
+  return ops.cat({ read:narrow(4, 1, 2), scale }, 4)
 end
 
---- How far off what is to be drawn should stand, as a denoiser is told: [B,8,8,2], 0 where no thing
--- is wanted.
----@param read weft.Tensor    [B,S,S,2] px, of M.read of the source
+--- Values that say what becomes of it.
+M.N_CARRY = 6
+
+--- What becomes of it: it is scaled by 1 plus two values, right and down, and moved by two, in
+-- units; the logarithm of how large it is grows by one; and it calls where one, a logit, is above
+-- 0.
+---@param placed weft.Tensor   [B,...,3] of M.placed
+---@param carry? weft.Tensor   [B,6] of the part `anchor_out`; nil: it stays, and is silent
+---@return weft.Tensor  [B,...,3] the same of what is made
+---@return weft.Tensor  [B,...,1] the logit
+function M.carried(placed, carry)
+  local B, is_flat = placed:size(1), #placed:size() == 2
+  carry = carry or tensor.zeros({ B, M.N_CARRY }, { device = placed.device })
+  if carry:size(2) ~= M.N_CARRY then
+    core.raise("model", ("anchor_out: it says %d values of a picture"):format(carry:size(2)),
+      ("out_dim in config.json must be %d: recipes/micro/train/language.lua makes it")
+        :format(M.N_CARRY))
+  end
+  if not is_flat then carry = carry:reshape(B, 1, 1, M.N_CARRY) end
+  local axis = #placed:size()
+  local function of(x, first, n) return x:narrow(axis, first, n) end
+  local off = of(placed, 1, 2) * (of(carry, 1, 2) + 1) + of(carry, 3, 2) * M.UNIT_PX
+  return ops.cat({ off, of(placed, 3, 1) + of(carry, 5, 1) }, axis), of(carry, 6, 1)
+end
+
+--- How what is to be drawn should stand, as a denoiser is told: [B,8,8,4] in units, as
+-- weft.pipeline.micro_frame has them; 0 where no thing is wanted.
+---@param placed weft.Tensor  [B,8,8,3] of M.carried
+---@param calls weft.Tensor   [B,1,1,1] its logit
 ---@param shown weft.Tensor   [B,8,8,12] what stands where in the source
 ---@param wanted weft.Tensor  [B,8,8,12] and what should
-function M.offsets(read, shown, wanted)
+function M.standing(placed, calls, shown, wanted)
   local B, S, K = wanted:size(1), wanted:size(2), wanted:size(4)
   local N = S * S
-  read = ops.avg_pool2d(read, read:size(2) / S):reshape(B, N, 2)
+  placed = placed:reshape(B, N, 3)
   local there = shown:max({ 4 }, true):reshape(B, N, 1)
   local kinds = wanted:reshape(B, N, K)
   local left = there * (1 - kinds:max({ 3 }, true))
-  local moved = (read * left):sum({ 2 }, true) / left:sum({ 2 }, true):clamp(1)
+  local moved = (placed * left):sum({ 2 }, true) / left:sum({ 2 }, true):clamp(1)
   local of_kind = kinds:permute(1, 3, 2):contiguous()
   local n_kept = of_kind:matmul(there)
-  local kept = of_kind:matmul(read * there) / n_kept:clamp(1)
-  local off = (kept + moved * n_kept:eq(0):to "f32") * (1 / M.UNIT_PX)
-  return kinds:matmul(off):reshape(B, S, S, 2) / wanted:sum({ 4 }, true):clamp(1)
+  local kept = of_kind:matmul(placed * there) / n_kept:clamp(1)
+  local stands = kinds:matmul(kept + moved * n_kept:eq(0):to "f32")
+    / kinds:sum({ 3 }, true):clamp(1)
+  local wants = kinds:max({ 3 }, true)
+  return ops.cat({ stands:narrow(3, 1, 2) * (1 / M.UNIT_PX), stands:narrow(3, 3, 1),
+    wants * calls:reshape(B, 1, 1):gt(0):to "f32" }, 3):reshape(B, S, S, frame.N_STANDING)
 end
 
 --- The same of one picture beside a source, as its features say; nil for a model or a medium
@@ -65,13 +101,14 @@ end
 ---@param medium weft.MicroMedium
 ---@param feature weft.Tensor  [1,128] what to make
 ---@param pixels weft.Tensor   [1,64,64,3] the source
----@param carry? weft.Tensor    [1,4] as M.carried has it
+---@param carry? weft.Tensor    [1,6] as M.carried has it
 function M.beside(m, medium, feature, pixels, carry)
   local net = m.parts[medium.anchor]
   if not net or not parts.is_shown(m, medium) then return nil end
+  local shown = parts.shown(m, medium, pixels)
   local read = M.read(net, parts.latents(m.parts[medium.vae], pixels))
-  return M.offsets(M.carried(read, carry),
-    M.things(parts.shown(m, medium, pixels)),
+  local placed, calls = M.carried(M.placed(read, shown), carry)
+  return M.standing(placed, calls, M.things(shown),
     M.things(parts.layout(m.parts[medium.conditioner], feature)))
 end
 

@@ -8,19 +8,15 @@
 local course = require "weft.pipeline.micro_course"
 local frame = require "weft.pipeline.micro_frame"
 local ops = require "weft.ops"
-local tensor = require "weft.tensor"
 
 local M = {}
 
--- Radii of bodies by size, as the world draws them.
-local RADII_PX = { 6.4, 9.6, 13.4 }
 -- Ears and tails reach beyond a body by this factor; distances are told a little farther than arcs.
 local SPREAD, NEAR_PX = 1.15, 16
--- Arcs: from one to the next, and how far beyond a body they lie.
-local ARC_PX, ARC_FIRST_PX, ARC_LAST_PX = 3.6, 1, 13
 
---- Channels beside a map's: those of weft.pipeline.micro_frame, and two of arcs.
-M.N_CHANNELS = frame.N_CHANNELS + 2
+--- Channels beside a map's, as the denoiser of pictures has them: how far right and down of its
+--- place in the picture the thing is, in the units of weft.pipeline.micro_frame, and its channels.
+M.N_CHANNELS = 2 + frame.N_CHANNELS
 
 --- Mean of values over the places of things: [B,C].
 ---@param values weft.Tensor  [B,N,C]
@@ -37,31 +33,12 @@ local function read(layout)
   local B, S = layout:size(1), layout:size(2)
   local there = frame.things(layout):max({ 4 }, true):reshape(B, S * S, 1)
   local at = mean_of(frame.places(S, layout.device):expand(B, S * S, 2), there)
-  local first = course.N_OF_THINGS - frame.N_PATTERNS - #RADII_PX + 1
-  local told = layout:reshape(B, S * S, -1):narrow(3, first, #RADII_PX + frame.N_PATTERNS)
-  local mean = mean_of(told, there)
-  local sizes = mean:narrow(2, 1, #RADII_PX)
-  local radii = tensor({ RADII_PX }, { device = layout.device })
+  local function told(x) return mean_of(x:reshape(B, S * S, -1), there) end
   return {
     middle = frame.cell_middle(at):reshape(B, 1, 2),
-    radius = (sizes * radii):sum({ 2 }, true) / sizes:sum({ 2 }, true):clamp(1e-3),
-    worn = mean:narrow(2, #RADII_PX + 1, frame.N_PATTERNS),
+    radius = frame.radius(told(frame.sizes(layout))), worn = told(frame.worn(layout)),
     has = there:max({ 2 }, true),
   }
-end
-
---- Sines and cosines of where between the arcs of a call latents lie, [M,N,2]; zeros elsewhere.
----@param distance weft.Tensor  [M,N,2] px
----@param out weft.Tensor       [M,N,1] px beyond the body
----@param middle weft.Tensor    [M,1,2] px
----@param calls weft.Tensor     [M,1,1] of 0 and 1
-local function arcs(distance, out, middle, calls)
-  local side = course.side(middle:narrow(3, 1, 1) * (1 / course.PLACE_PX), 1)
-  local right, down = distance:narrow(3, 1, 1) * side, distance:narrow(3, 2, 1):abs()
-  local inside = (right * course.ARC_SLOPE - down):gt(0):to "f32" * out:gt(ARC_FIRST_PX):to "f32"
-    * out:lt(ARC_LAST_PX):to "f32" * calls * frame.WAVE
-  local angle = out * (2 * math.pi / ARC_PX)
-  return ops.cat({ angle:sin() * inside, angle:cos() * inside }, 3)
 end
 
 --- The thing of maps of pictures, and where its middle is in each frame, [B,L,2] px.
@@ -72,7 +49,7 @@ local function thing_of(map, path)
   return thing, thing.middle + path:narrow(3, 1, 2) * course.PLACE_PX
 end
 
---- Where each latent lies, of frames that follow a course: [B,L,side,side,10], zeros where there is
+--- Where each latent lies, of frames that follow a course: [B,L,side,side,13], zeros where there is
 --- no thing.
 ---@param map weft.Tensor     [B,S,S,C] what a conditioner makes, the layout last
 ---@param path weft.Tensor    [B,L,4] as weft.pipeline.micro_course has it
@@ -84,15 +61,18 @@ function M.standing(map, path, side)
   local calls = path:narrow(3, 4, 1):reshape(B * L, 1, 1)
   local radius = (thing.radius:reshape(B, 1, 1) * course.scale(path)):reshape(B * L, 1, 1)
   local distance = frame.places(side, map.device):expand(B * L, N, 2) - middle
-  local out = distance:square():sum({ 3 }, true):sqrt() - radius
+  local beyond = frame.length(distance) - radius
+  local near = beyond:lt(NEAR_PX):to "f32"
+  local moved = (path:narrow(3, 1, 2) * (course.PLACE_PX / frame.UNIT_PX)):reshape(B * L, 1, 2)
   local worn = thing.worn:reshape(B, 1, 1, -1):expand(B, L, N, frame.N_PATTERNS)
-    :reshape(B * L, N, -1) * (out - radius * (SPREAD - 1)):lt(0):to "f32"
-  local seen = ops.cat({ distance * out:lt(NEAR_PX):to "f32" * (1 / frame.DISTANCE_PX),
-    frame.waves(distance, worn), arcs(distance, out, middle, calls) }, 3)
+    :reshape(B * L, N, -1) * (beyond - radius * (SPREAD - 1)):lt(0):to "f32"
+  local seen = ops.cat({ near * moved, distance * near * (1 / frame.DISTANCE_PX),
+    frame.waves(distance, worn), beyond * near * (1 / frame.DISTANCE_PX),
+    frame.arcs(distance, beyond, middle, calls) }, 3)
   return seen:reshape(B, L, side, side, M.N_CHANNELS) * thing.has:reshape(B, 1, 1, 1, 1)
 end
 
---- What a denoiser sees of frames, [B,L,side,side,10+C+1], of maps of pictures.
+--- What a denoiser sees of frames, [B,L,side,side,13+C+1], of maps of pictures.
 ---@param map weft.Tensor     [B,S,S,C]
 ---@param path weft.Tensor    [B,L,4]
 ---@param placed weft.Tensor  [B] 1 where the path says where the thing is, to the pixel; else 0

@@ -20,7 +20,7 @@ local image, audio = media.media.image, media.media.audio
 ---@field feature? weft.Tensor    [1,128]; of the prompt when not given
 ---@field words? string           what the language model said of it
 ---@field concat? any             what the denoiser sees; the call's concat when nil
----@field carry? weft.Tensor      [1,4] what becomes of how far off its things stand
+---@field carry? weft.Tensor      [1,6] what becomes of how its things stand
 
 --- Whether a model has what makes pictures and sounds together.
 function M.is_in(list)

@@ -131,26 +131,27 @@ end
 -- Channels of how far off the middle of their cells things are to stand.
 local OFF = 2
 
---- Where things are to stand: how far off the middle of their cells, and where in its thing each
--- latent lies, [B,S,S,10]; nil for a denoiser that is not told. One may be told the first alone.
+--- How things are to stand: how far off the middle of their cells, and where in its thing each
+-- latent lies, [B,S,S,13]; nil for a denoiser that is not told.
 ---@param c table  of M.denoise
 local function standing(unet, list, c, S)
   local n, all = spare(unet, list) - c.map:size(4), OFF + frame.N_CHANNELS
   if n == 0 then return nil end
-  if n ~= OFF and n ~= all then
+  if n ~= all then
     local given = unet.config.in_channels - n
     core.raise("model", ("unet: in_channels in config.json is %d; latents, places and map are %d")
       :format(unet.config.in_channels, given),
-      ("it must be %d, %d or %d"):format(given, given + OFF, given + all))
+      ("it must be %d or %d"):format(given, given + all))
   end
-  local off = c.off or tensor.zeros({ c.map:size(1), c.map:size(2), c.map:size(3), 2 },
-    { device = c.map.device })
-  return ops.cat({ ops.resize_nearest(off, { height = S, width = S }), frame.of(c.map, off, S) }, 4)
-    :narrow(4, 1, n)
+  local map = c.map
+  local stands = c.stands or tensor.zeros(
+    { map:size(1), map:size(2), map:size(3), frame.N_STANDING }, { device = map.device })
+  local off = ops.resize_nearest(stands:narrow(4, 1, OFF), { height = S, width = S })
+  return ops.cat({ off, frame.of(map, stands, S) }, 4)
 end
 
 --- v of noisy latents: sample [B,S,S,8] at times t, beside a source's latents (zeros for none).
----@param c table             of M.condition; off [B,8,8,2] of weft.pipeline.micro_anchor, or nil
+---@param c table             of M.condition; stands [B,8,8,4] of micro_anchor.standing, or nil
 ---@param mid_kv? weft.Tensor  [B,T,N,2C] what the connectors tell of another medium
 function M.denoise(unet, sample, t, source, c, mid_kv)
   local B, S = sample:size(1), sample:size(2)

@@ -23,10 +23,10 @@ local LATENT_SIDE, LATENT_CHANNELS = parts.LATENT_SIDE, parts.LATENT_CHANNELS
 ---@field feature weft.Tensor  [1,128] what to make
 ---@field words string         in the cross-attention of the branch with the feature
 ---@field source? weft.Tensor  [1,16,16,8] what the denoiser sees beside its sample
----@field off? weft.Tensor     [1,8,8,2] how far off things are to stand, of micro_anchor
+---@field stands? weft.Tensor  [1,8,8,4] how things are to stand, of micro_anchor
 ---@field map_of? fun(map: weft.Tensor, is_said: boolean): weft.Tensor  of a branch's map
 
---- Conditions of each branch for one sample: { class_labels, context, mask, map, off,
+--- Conditions of each branch for one sample: { class_labels, context, mask, map, stands,
 -- source }. The negative prompt stands in the branches without the feature.
 ---@param told weft.MicroTold
 local function conditions(m, medium, o, told)
@@ -38,7 +38,7 @@ local function conditions(m, medium, o, told)
     local c = parts.condition(m.parts[medium.conditioner], f, w, k)
     if told.map_of then c.map = told.map_of(c.map, f == told.feature) end
     c.source = s or none
-    c.off = told.off and (f == told.feature and told.off or told.off * 0)
+    c.stands = told.stands and (f == told.feature and told.stands or told.stands * 0)
     return c
   end
   local source = told.source
@@ -54,7 +54,7 @@ end
 --- The conditions of several branches, each repeated for n samples, as one batch.
 local function stack(by_name, names, n)
   local out = {}
-  for _, key in ipairs { "class_labels", "context", "mask", "map", "off", "source" } do
+  for _, key in ipairs { "class_labels", "context", "mask", "map", "stands", "source" } do
     local list = {}
     for _, name in ipairs(names) do
       for _ = 1, n do list[#list + 1] = by_name[name][key] end
@@ -171,7 +171,7 @@ function M.side(m, medium, o, n, item, map_of)
   local from = M.given(medium, "concat", item.concat) or M.given(medium, "init", o.init)
   return M.denoiser(m, medium, o, n, {
     feature = item.feature, words = words, source = source, map_of = map_of,
-    off = from and anchor.beside(m, medium, item.feature, medium.read(m, from), item.carry),
+    stands = from and anchor.beside(m, medium, item.feature, medium.read(m, from), item.carry),
   }), source
 end
 

@@ -116,7 +116,7 @@ end
 ---@field text? string
 ---@field feature? weft.Tensor  [1,D] of unit length
 ---@field source? any           the medium of the conversation that the denoiser shall see
----@field carry? weft.Tensor    [1,4] what becomes of how far off a picture's things stand, as
+---@field carry? weft.Tensor    [1,6] what becomes of how a picture's things stand, as
 --- weft.pipeline.micro_anchor has it
 ---@field plan? string          the words before it: what the model decided for where the prompt
 --- left something open, and always what a video shows

@@ -109,5 +109,6 @@ t:row("sound to picture", of "picture_of")
 t:row("words and sound to picture", of "picture_with")
 t:row("captions of sounds", of "say_sound")
 t:row("captions of videos", of "say_video")
+t:row("what becomes of a sound, in words?", of("sound_becomes", { level = "pair" }))
 t:run()
 t:save "Tasks of sounds and videos"

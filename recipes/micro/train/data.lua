@@ -12,11 +12,16 @@ local tasks = require "world.tasks"
 
 local M = {}
 
+-- Share of next frames in which the thing calls: arcs are learned last.
+local CALLS = 0.75
+
+local function next_frame(r) return sound_tasks.next_frame(r, { calls = CALLS }) end
+
 -- Share of the denoiser's examples that are made of a source, and how often each task gives it.
 local SOURCES = 0.6
 local TASKS = { tasks.edit, tasks.exemplar, tasks.next, tasks.compose, sound_tasks.took_place,
-  sound_tasks.next_frame }
-local TASK_WEIGHTS = { 42, 20, 10, 5, 9, 14 }
+  next_frame }
+local TASK_WEIGHTS = { 42, 20, 10, 5, 9, 24 }
 
 --- Pictures of scenes: f32 [n,64,64,3] in -1 ... 1.
 ---@param scenes world.Scene[]

@@ -21,13 +21,13 @@ local train = weft.train
 ---@class micro.DenoiserStage
 ---@field p table  steps, batch, lr, warmup, seed, foreground, foretold, more, muon, out, work, stop
 ---@field names table<string, string>      the parts: encoder vae unet conditioner, and anchor with
---- offsets
+--- standing
 ---@field examples fun(step: integer): micro.Example[]
 ---@field render fun(records: table[]): weft.Tensor  [n,64,64,C], what the tower and the vae read
 ---@field layout fun(records: table[]): weft.Tensor  [n,8,8,K] of 0 and 1: what stands where
----@field offsets? fun(records: table[]): weft.Tensor  [n,16,16,2]: how far off in px, where the
+---@field standing? fun(records: table[]): weft.Tensor  [n,8,8,4]: how things stand, where the
 --- denoiser is told of it
----@field carry? fun(source: table, target: table): number[]  what becomes of it, with offsets
+---@field carry? fun(source: table, target: table): number[]  what becomes of it, with standing
 
 -- Weight of the layout's loss: small beside the denoiser's, which shares its clipping.
 local LAYOUT = 0.02
@@ -58,20 +58,22 @@ local function weights(s, z, source, examples, layout)
   return weft.maximum(changed, foreground(layout)) * (s.p.foreground - 1) + 1
 end
 
---- How far off the middle of their cells things are to stand: [B,8,8,2] as micro_anchor says. It
--- is read from the source, and what becomes of it is known; without one it is what it is.
+--- How things are to stand: [B,8,8,4] as micro_anchor says. It is read from the source, and what
+-- becomes of it is known; without one it is what it is.
 ---@param layout weft.Tensor  [B,8,8,K] of the targets
-local function offsets(s, trained, examples, source, layout)
-  if not s.offsets then return nil end
+local function standing(s, trained, examples, source, layout)
+  if not s.standing then return nil end
   local shown, targets, carry = {}, {}, {}
   for k, e in ipairs(examples) do
     shown[k], targets[k] = e.source or e.target, e.target
     carry[k] = s.carry(shown[k], e.target)
   end
-  local read = micro_anchor.carried(micro_anchor.read(trained.anchor, source), weft.tensor(carry))
+  local there = s.layout(shown)
+  local placed, calls = micro_anchor.carried(
+    micro_anchor.placed(micro_anchor.read(trained.anchor, source), there), weft.tensor(carry))
   local given = flags(examples, has_source)
-  return micro_anchor.offsets(read * given + s.offsets(targets) * (1 - given),
-    micro_anchor.things(s.layout(shown)), micro_anchor.things(layout))
+  return micro_anchor.standing(placed, calls, micro_anchor.things(there),
+    micro_anchor.things(layout)) * given + s.standing(targets) * (1 - given)
 end
 
 --- What a step needs beside the network: latents, noise, times, conditions. No gradient.
@@ -91,12 +93,12 @@ local function prepare(s, trained, i)
   local source = diffusion.sources(trained.vae, s.render, examples)
   local sample, v, t = diffusion.noised(trained.scheduler, z, seed)
   local layout, told = s.layout(targets), flags(examples, is_told)
-  local off = offsets(s, trained, examples, source, layout)
+  local stands = standing(s, trained, examples, source, layout)
   local media = weft.normalize(trained.encoder { pixels = x }.embeds)
   if trained.foretold then media = trained.foretold:features(media, examples, seed) end
   return {
     sample = sample, v = v, t = t, source = source, layout = layout, told = told,
-    off = off and off * told,
+    stands = stands and stands * told,
     weights = weights(s, z, source, examples, layout),
     feature = diffusion.features(examples, media,
       weft.normalize(trained.text { ids = ids }.embeds), seed),
@@ -133,7 +135,7 @@ return function(s)
     local b = prepare(s, trained, i)
     local _, grads, loss, layout = weft.grad(function()
       local c = parts.condition(conditioner, b.feature, b.words, b.mask)
-      c.off = b.off
+      c.stands = b.stands
       local mse = ((parts.denoise(unet, b.sample, b.t, b.source, c) - b.v):square() * b.weights)
         :mean()
       local layout = labels.presence(c.layout, b.layout, b.told)

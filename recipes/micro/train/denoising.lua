@@ -59,7 +59,7 @@ local function prepare(self, sense, replies, seed)
   return { sense = sense, rows = weft.tensor(rows, { dtype = "i64" }), sample = sample, v = v,
     t = t, source = diffusion.sources(sense.vae, sense.render, examples),
     words = for_all(self.words, #rows), mask = for_all(self.mask, #rows),
-    off = sense.off and sense.off(targets) }
+    stands = sense.stands and sense.stands(targets) }
 end
 
 --- What a step needs beside the features: noisy latents of some of the replies' media, what the
@@ -80,7 +80,7 @@ function M.loss(c, list)
   for _, d in ipairs(list) do
     local conditions = parts.condition(d.sense.conditioner, c:index_select(d.rows, 1), d.words,
       d.mask)
-    conditions.off = d.off
+    conditions.stands = d.stands
     sum = sum + weft.train.mse(
       parts.denoise(d.sense.unet, d.sample, d.t, d.source, conditions), d.v)
   end

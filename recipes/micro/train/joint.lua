@@ -85,7 +85,7 @@ local function prepare(i)
   end
   local x, y = data.pictures(scenes), audio_data.mels(sounds)
   local image_c, audio_c = condition(image, x, seen, seed), condition(audio, y, heard, seed + 8)
-  image_c.off = layout.off(scenes)
+  image_c.stands = layout.standing(scenes)
   local z = weft.cat({ parts.latents(image.vae, x), parts.latents(audio.vae, y) }, 4)
   local sample, v, t = diffusion.noised(scheduler, z, seed)
   return {

@@ -9,8 +9,8 @@
 -- the reply shows, unit vectors, 128 mean (c - C)^2 = 2 - 2 cos. L_DM: the denoiser's loss under c,
 -- whose gradient goes through the frozen denoiser into the language model. Not of the paper, and a
 -- small part of the cost of L_DM: the loss of the layout that the denoiser's conditioner reads in c
--- (legible), and that of how far off a source's things come to stand, which `anchor_out` reads in
--- the same state (carry; weft.pipeline.micro_anchor). text=0, mse=0, dm=0, legible=0 and carry=0
+-- (legible), and that of how a source's things come to stand, which `anchor_out` reads in the same
+-- state (carry; weft.pipeline.micro_anchor). text=0, mse=0, dm=0, legible=0 and carry=0
 -- leave a loss out; the towers, autoencoders and denoisers stay as they are. phases=1 gives each
 -- step replies of one kind, in turns (appendix B.2); lora=8 trains adapters of rank 8 beside the
 -- weights of `out`, written into language_adapter and, merged, into language_model. more=1 takes
@@ -34,7 +34,7 @@ local p = run.params {
   dm = { 0, min = 0, help = "weight of the denoiser's loss" },
   dm_batch = { 16, min = 1, help = "pictures, and sounds, of a step that it is taken of" },
   legible = { 2, min = 0, help = "weight of what conditioners read in the features" },
-  carry = { 1, min = 0, help = "weight of how far off a source's things come to stand, px^2" },
+  carry = { 1, min = 0, help = "weight of how a source's things come to stand, px^2" },
   phases = { 0, help = "1 gives each step replies of one kind" },
   lora = { 0, min = 0, help = "rank of adapters; 0 trains the language model's own weights" },
   sounds = { 0, help = "1 trains with sounds and videos too" },
@@ -88,13 +88,18 @@ local PHASES = { "image", "text", "image", "audio", "image", "audio", "text", "i
   "video" }
 local phases = p.sounds == 1 and PHASES or { "image", "text", "image" }
 
---- How far off, in px^2, the things of sources come to stand, as states [M,C] have it; nil where no
--- reply shows those of its source.
+-- What is off by a pixel where things stand weighs as much as what is off by one at their edge.
+local PX = weft.tensor { { 1, 1, 10 } }
+
+--- How far off, in px^2, the things of sources come to stand, as states [M,C] have it, and whether
+-- they call; nil where no reply shows those of its source.
 local function carry_loss(states, replies)
-  local rows, before, after = layout.carried_things(replies)
+  local rows, before, after, calls = layout.carried_things(replies)
   if not rows then return nil end
-  local carry = net.anchor_out { x = states }:index_select(rows, 1)
-  return (micro_anchor.carried(before, carry) - after):square():mean()
+  local carry = net.anchor_out { x = states:index_select(rows, 1) }
+  local placed, logit = micro_anchor.carried(before, carry)
+  return (((placed - after) * PX):square():sum() / 2
+    + (weft.softplus(logit) - logit * calls):sum()) / rows:size(1)
 end
 
 local function step(i)

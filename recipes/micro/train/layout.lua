@@ -21,7 +21,9 @@ local NEAR_PX = 2
 local VOICE_SLOTS = synth.N_SLOTS - sound.LAST_SLOT
 
 assert(micro_frame.CELL_PX == scene.PITCH_PX and micro_frame.SIDE_PX == render.SIDE_PX)
-assert(micro_frame.N_CHANNELS == configs.frame_channels)
+assert(2 + micro_frame.N_CHANNELS == configs.standing_channels)
+assert(micro_anchor.N_CARRY == configs.carry_channels)
+for size, px in ipairs(micro_frame.RADII_PX) do assert(px == scene.RADIUS_PX[size - 1]) end
 
 --- Whether a body, its middle so many px off the picture's, covers row or column i.
 local function covers(offset, radius, i)
@@ -51,63 +53,84 @@ function M.of_scenes(scenes)
   return labels.scenes(places, labels.PLACE):reshape(#scenes, S, S, -1)
 end
 
---- How far right and down of the middle of its cell the thing at each latent's place stands, in px:
--- f32 [n,16,16,2], and [n,16,16,1] whether one stands there.
----@param scenes world.Scene[]
-function M.offsets(scenes)
-  local size = configs.latent_size
-  local off, there = weft.tensor.zeros { #scenes, size, size, 2 },
-    weft.tensor.zeros { #scenes, size, size, 1 }
-  local to, is = ffi.cast("float *", off:ptr()), ffi.cast("float *", there:ptr())
+--- Fill [n,side,side,width], which is zeros elsewhere, with what values_of says of the object that
+-- stands at each place; and [n,side,side,1], 1 there.
+---@param values_of fun(o: table): number, number, number, number?
+local function of_places(scenes, side, width, values_of)
+  local values = weft.tensor.zeros { #scenes, side, side, width }
+  local there = weft.tensor.zeros { #scenes, side, side, 1 }
+  local to, is = ffi.cast("float *", values:ptr()), ffi.cast("float *", there:ptr())
   for n, s in ipairs(scenes) do
-    for at = 0, size * size - 1 do
-      local row, column = math.floor(at / size * S / size), math.floor(at % size * S / size)
-      local o, k = object_at(s, row, column), (n - 1) * size * size + at
-      if o then to[2 * k], to[2 * k + 1], is[k] = o.jx, o.jy, 1 end
+    for at = 0, side * side - 1 do
+      local row, column = math.floor(at / side), at % side
+      local o = object_at(s, math.floor(row * S / side), math.floor(column * S / side))
+      local k = (n - 1) * side * side + at
+      if o then
+        is[k] = 1
+        for i, v in ipairs { values_of(o) } do to[k * width + i - 1] = v end
+      end
     end
   end
-  return off, there
+  return values, there
 end
 
---- What becomes of how far off a source's things stand in a target, as micro_anchor.carried has it:
--- they are mirrored, or the one thing moves on, or nothing.
+local function scale_of(o) return math.log(o.scale or 1) end
+
+--- How the thing at each latent's place stands, as micro_anchor.read has it: f32 [n,16,16,3] px
+-- right and down of the middle of its cell, and its radius; and [n,16,16,1] whether one is there.
+---@param scenes world.Scene[]
+function M.seen_standing(scenes)
+  return of_places(scenes, configs.latent_size, 3, function(o)
+    return o.jx, o.jy, scene.RADIUS_PX[o.size] * (o.scale or 1)
+  end)
+end
+
+--- What becomes of how a source's things stand in a target, as micro_anchor.carried has it: they
+-- are mirrored, or the one thing moves on, grows or calls, or nothing.
 ---@param source world.Scene
 ---@param target world.Scene
----@return number[]  four
+---@return number[]  six
 function M.carry(source, target)
   local a, b = source.objects, target.objects
   local is_mirrored = #a == #b
   for k = 1, is_mirrored and #a or 0 do
     is_mirrored = is_mirrored and a[k].jx == -b[k].jx and a[k].jy == b[k].jy
   end
-  if is_mirrored then return { -2, 0, 0, 0 } end
-  if #a ~= 1 or #b ~= 1 then return { 0, 0, 0, 0 } end
-  local unit = micro_anchor.UNIT_PX
-  return { 0, 0, (b[1].jx - a[1].jx) / unit, (b[1].jy - a[1].jy) / unit }
+  if is_mirrored then return { -2, 0, 0, 0, 0, -1 } end
+  if #a ~= 1 or #b ~= 1 then return { 0, 0, 0, 0, 0, -1 } end
+  local unit, was, is = micro_anchor.UNIT_PX, a[1], b[1]
+  return { 0, 0, (is.jx - was.jx) / unit, (is.jy - was.jy) / unit, scale_of(is) - scale_of(was),
+    is.calling and 1 or -1 }
 end
 
---- Of each thing that replies and their sources both show: the row of its reply, i64 [N], and how
--- far off it stood and stands in px, [N,1,1,2]; nil where there is none.
+local function placed(o) return { o.jx, o.jy, scale_of(o) } end
+
+--- Of each thing that replies and their sources both show: the row of its reply, i64 [N]; how it
+-- stood and stands, as micro_anchor.placed says, [N,3]; and 1 where it calls, else 0, [N,1]; nil
+-- where there is none.
 ---@param replies { target: table, source: table? }[]
 function M.carried_things(replies)
-  local rows, before, after = {}, {}, {}
+  local rows, before, after, calls = {}, {}, {}, {}
   for k, reply in ipairs(replies) do
     local old, new = reply.source and reply.source.objects, reply.target.objects
     for j = 1, old and new and #old == #new and #new or 0 do
       rows[#rows + 1] = k - 1
-      before[#rows] = { { { old[j].jx, old[j].jy } } }
-      after[#rows] = { { { new[j].jx, new[j].jy } } }
+      before[#rows], after[#rows] = placed(old[j]), placed(new[j])
+      calls[#rows] = { new[j].calling and 1 or 0 }
     end
   end
   if not rows[1] then return nil end
-  return weft.tensor(rows, { dtype = "i64" }), weft.tensor(before), weft.tensor(after)
+  return weft.tensor(rows, { dtype = "i64" }), weft.tensor(before), weft.tensor(after),
+    weft.tensor(calls)
 end
 
---- The same as a denoiser is told: [n,8,8,2] of weft.pipeline.micro_anchor.
+--- How things stand, as a denoiser is told: [n,8,8,4] of weft.pipeline.micro_anchor.
 ---@param scenes world.Scene[]
-function M.off(scenes)
-  local things = micro_anchor.things(M.of_scenes(scenes))
-  return micro_anchor.offsets(M.offsets(scenes), things, things)
+function M.standing(scenes)
+  local unit = micro_anchor.UNIT_PX
+  return (of_places(scenes, S, micro_frame.N_STANDING, function(o)
+    return o.jx / unit, o.jy / unit, scale_of(o), o.calling and 1 or 0
+  end))
 end
 
 --- How far from its middle what an object shows may reach, the arcs of a call too.

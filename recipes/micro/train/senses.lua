@@ -7,12 +7,12 @@ local layout = require "layout"
 ---@field prefix string                                     of the names of its parts
 ---@field render fun(records: table[]): weft.Tensor         [n,64,64,C], what towers read
 ---@field layout fun(records: table[]): weft.Tensor         [n,8,8,K], what stands where
----@field off? fun(records: table[]): weft.Tensor           [n,8,8,2], how far off things stand
+---@field stands? fun(records: table[]): weft.Tensor        [n,8,8,4], how things stand there
 ---@field has fun(medium: table): boolean                   whether a medium is of it
 
 ---@type micro.Sense[]
 return {
-  { prefix = "", render = data.pictures, layout = layout.of_scenes, off = layout.off,
+  { prefix = "", render = data.pictures, layout = layout.of_scenes, stands = layout.standing,
     has = function(t) return t.objects ~= nil end },
   { prefix = "audio_", render = audio_data.mels, layout = layout.of_sounds,
     has = function(t) return (t.events or t.instrument) ~= nil end },

@@ -17,7 +17,7 @@ local p = run.params {
 }
 
 require "denoiser" {
-  p = p, render = data.pictures, layout = layout.of_scenes, offsets = layout.offsets,
+  p = p, render = data.pictures, layout = layout.of_scenes, standing = layout.standing,
   carry = layout.carry,
   names = { encoder = "image_encoder", vae = "vae", unet = "unet", conditioner = "conditioner",
     anchor = "anchor" },

@@ -138,6 +138,12 @@ function check.say_sound(output, example)
   return verdict.all, verdict
 end
 
+--- Word for word: its text says when each voice is heard, which captions leave out.
+function check.sound_becomes(output, example)
+  local ok = output.text:lower():gsub("%s+", " ") == example.text
+  return ok, { all = ok }
+end
+
 function check.say_video(output, example)
   local verdict = video_caption.score(output.text, example.media[1])
   return verdict.all, verdict

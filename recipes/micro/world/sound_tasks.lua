@@ -70,7 +70,7 @@ local function find_pair(r, t)
   if after and sounds.is_seen(after) then return before, after end
 end
 
-local TRAIN_LEVELS, LEVEL_WEIGHTS = { "L0", "L1", "pair" }, { 45, 25, 30 }
+local TRAIN_LEVELS, LEVEL_WEIGHTS = { "L0", "L1", "pair" }, { 35, 20, 45 }
 
 --- A transformation heard on one sound, to be applied to another (T2.2).
 ---@param r world.Rng
@@ -96,6 +96,20 @@ function M.sound_exemplar(r, opts)
   local task = sound_transform.is_overlay(t) and "overlaid" or "exemplar"
   example_of(r, opts, example, task, {}, { first[1], first[2], second[1] })
   example.task = "sound_exemplar"
+  return example
+end
+
+--- What becomes of the other sound, in words that say when each voice is heard. Naming what a
+-- transformation makes is what teaches a model to apply it.
+---@param r world.Rng
+---@param opts? world.TaskOptions
+---@return world.Example
+function M.sound_becomes(r, opts)
+  local e = M.sound_exemplar(r, opts)
+  local text = sound_caption.with_whole(sound_caption.with_slots(e.audio), e.audio)
+  local example = { text = text, exact = true, op = e.op, transform = e.transform }
+  example_of(r, opts, example, "becomes", {}, e.media)
+  example.task = "sound_becomes"
   return example
 end
 
@@ -140,11 +154,11 @@ local SMOOTH = { 1, 2, 3, 4, 5, 6 }
 --- The next frame of a bounce or a call, with its sound (T3.2). The call's second frame follows
 -- its first; the ground follows the fall.
 ---@param r world.Rng
----@param opts? world.TaskOptions
+---@param opts? world.TaskOptions  calls: share of calls, 0.5 when not given
 ---@return world.Example
 function M.next_frame(r, opts)
   local v, k = try("video", function()
-    local bounces = r:chance(0.5)
+    local bounces = r:chance(1 - (opts and opts.calls or 0.5))
     local drawn = videos.sample(r, copy_options(opts, {
       call = bounces and 0 or 1, motions = bounces and { videos.BOUNCE } or SMOOTH }))
     local at = bounces and videos.CONTACTS[2] or drawn.call + 1
@@ -322,7 +336,8 @@ end
 
 --- Shares of the tasks in training with sounds and videos.
 M.MIXTURE = {
-  { "sound_edit", 15 }, { "sound_exemplar", 16 }, { "took_place", 7 }, { "next_frame", 5 },
+  { "sound_edit", 15 }, { "sound_exemplar", 18 }, { "sound_becomes", 8 }, { "took_place", 7 },
+  { "next_frame", 5 },
   { "vibe", 5 }, { "subject_video", 5 }, { "hear", 14 }, { "film", 6 }, { "animate", 5 },
   { "sound_of", 9 }, { "picture_of", 8 }, { "picture_with", 4 }, { "say_sound", 8 },
   { "say_video", 6 },

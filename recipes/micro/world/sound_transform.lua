@@ -22,7 +22,7 @@ local M = {}
 local VOICE, AMBIENCE, ECHO, REVERSE, LEVEL, SHIFT, NEXT = 0, 1, 2, 3, 4, 5, 6
 local HELD_SHIFT = 2        -- slots later, by which only L2 shifts
 -- Slots that training shifts by: from others than its own two a model learns that shifts go on.
-local SHIFTS = { 1, -1, 1, -1, -2, 3, -3 }
+local SHIFTS = { 1, -1, 1, -1, -2, 3, -3, 4, -4 }
 local WEIGHTS = { 45, 20, 15, 10, 10 }       -- of the families with a name
 
 -- What a step does to a copy of a sound; false where it would not show.

@@ -311,7 +311,7 @@ M.changed, M.count, M.which = questions.changed, questions.count, questions.whic
 
 --- Shares of the tasks in training on pictures.
 local MIXTURE = {
-  { "generate", 6 }, { "bare", 4 }, { "describe", 14 }, { "edit", 17 }, { "towards", 3 },
+  { "generate", 6 }, { "bare", 4 }, { "describe", 11 }, { "edit", 20 }, { "towards", 3 },
   { "compose", 4 }, { "together", 3 }, { "next", 9 }, { "exemplar", 25 }, { "concept", 4 },
   { "subject", 4 }, { "changed", 9 }, { "becomes", 6 }, { "count", 2 }, { "which", 5 },
 }
