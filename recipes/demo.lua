@@ -78,7 +78,8 @@ end)
 section("From several pictures", PICTURES .. "language_model", "Words say what each is for.",
   function()
     local night = edit(cat, "put it at night")
-    local beach = picture "a small plain red star at the top on the beach"
+    local beach = edit(picture "a small plain red star at the top on the beach",
+      "remove the star")
     show("composed", picture("put the subject",
       picture "a large plain red cat at the left in a white room", "in the place", beach))
     show("by example", picture(weft.example(cat, night), "do the same to", frog))

@@ -130,6 +130,21 @@ local function can(self)
   return out
 end
 
+-- Words that say which sense is meant: "a cat" may be seen or heard.
+local MEANT = { audio = "the sound of ", image = "a picture of ", video = "a video of " }
+
+--- The turns, the last of which says what is meant by the first medium of those wanted.
+---@param to string|string[]
+local function with_sense(turns, to)
+  local out, last, said = { unpack(turns) }, turns[#turns], nil
+  for _, kind in ipairs(type(to) == "table" and to or { to }) do said = said or MEANT[kind] end
+  local parts = { unpack(last.parts) }
+  if type(parts[1]) == "string" then parts[1] = said .. parts[1]
+  else table.insert(parts, 1, said) end
+  out[#out] = { role = last.role, parts = parts }
+  return out
+end
+
 --- What the language model wants made of turns: a list of { kind, text | feature, source }.
 ---@return weft.Reply[]
 function M.plan(self, turns, o, to)
@@ -141,10 +156,14 @@ function M.plan(self, turns, o, to)
   note_mix(self, turns, o.mix)
   local kept
   core.scope(function()
-    local s = sequence_of(self, turns)
-    kept = self.reader:reply(s, feature_reader(self, o.mix),
-      { to = to, can = can(self), temperature = o.temperature, top_p = o.top_p,
-        max_tokens = o.max_tokens, seed = o.seed, on_token = o.on_token })
+    local feature_of = feature_reader(self, o.mix)
+    local function read(s, may_misread)
+      return self.reader:reply(s, feature_of,
+        { to = to, can = can(self), temperature = o.temperature, top_p = o.top_p,
+          max_tokens = o.max_tokens, seed = o.seed, on_token = o.on_token,
+          may_misread = may_misread })
+    end
+    kept = read(sequence_of(self, turns), true) or read(sequence_of(self, with_sense(turns, to)))
     local tensors = {}
     for _, part in ipairs(kept) do
       tensors[#tensors + 1] = part.feature

@@ -251,7 +251,8 @@ local function plan_once(self, run, kind, how)
 end
 
 --- What the model says of a medium before its tag: the words that it decides for where the prompt
--- leaves something open, none where it does not.
+-- leaves something open, none where it does not. Where the caller can ask otherwise, words of the
+-- wrong sense end the reply: run.is_misread.
 local function plan(self, run, kind)
   local how, ids, said
   if (run.o.temperature or 0) == 0 then
@@ -261,6 +262,8 @@ local function plan(self, run, kind)
   for draw = 1, MAX_DRAWS do
     ids, said = plan_once(self, run, kind, how)
     if sequence.sense_of(said) == sequence.sense_of(kind) or draw == MAX_DRAWS then break end
+    run.is_misread = run.o.may_misread
+    if run.is_misread then return nil end
     rewind(run, n, out)
   end
   local text = ids[1] and self.tok:decode(ids)
@@ -318,6 +321,7 @@ local function reply_as_told(self, run, list)
       parts[i] = { kind = "text", text = self.tok:decode(ids) }
     else
       local words = plan(self, run, kind)
+      if run.is_misread then return nil end
       parts[i] = reply_medium(self, run, kind)
       parts[i].plan = words
     end
@@ -325,12 +329,13 @@ local function reply_as_told(self, run, list)
   return parts
 end
 
---- Reply to a sequence whose last question was asked; the reply is put into it.
+--- Reply to a sequence whose last question was asked; the reply is put into it. Nil where a kind is
+-- wanted and the model would say something of the other sense, if o.may_misread.
 ---@param s weft.Sequence
 ---@param feature_of fun(medium: any): weft.Tensor
 ---@param o { to: string|string[], can: table<string, boolean>, temperature: number, top_p: number,
---- max_tokens: integer, seed: integer, on_token: fun(piece: string) }
----@return weft.Reply[]
+--- max_tokens: integer, seed: integer, on_token: fun(piece: string), may_misread: boolean? }
+---@return weft.Reply[]?
 function Reader:reply(s, feature_of, o)
   local run = begin(self, s, feature_of, o)
   local parts
@@ -339,7 +344,7 @@ function Reader:reply(s, feature_of, o)
   else
     parts = reply_as_told(self, run, type(o.to) == "table" and o.to or { o.to })
   end
-  s:push(self.marker.stop)
+  if parts then s:push(self.marker.stop) end
   return parts
 end
 
