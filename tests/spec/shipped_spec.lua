@@ -122,6 +122,17 @@ describe("the model that ships", function()
     end
     -- It would show a picture, and is asked again with words that say what is meant.
     assert.is_true(heard >= 7, heard .. " of 8")
+    -- Only where one medium is wanted may its prompt be put otherwise.
+    local real, asked = m.reader.reply, {}
+    finally(function() m.reader.reply = nil end)
+    m.reader.reply = function(self, s, feature_of, o)
+      asked[#asked + 1] = o.may_misread
+      return real(self, s, feature_of, o)
+    end
+    for _, to in ipairs { "image", { "audio" }, { "image", "audio" }, "text", "auto" } do
+      reply.plan(m, { { role = "user", parts = { "a red cat at the left" } } }, { seed = 1 }, to)
+    end
+    assert.are.same({ true, true, false, false, false }, asked)
     local both = m:generate { "a cat", to = { "text", "audio" }, steps = 1, seed = 1,
       progress = false }
     assert.is_truthy(both.text and both.audio)

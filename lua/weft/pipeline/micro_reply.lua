@@ -133,11 +133,16 @@ end
 -- Words that say which sense is meant: "a cat" may be seen or heard.
 local MEANT = { audio = "the sound of ", image = "a picture of ", video = "a video of " }
 
---- The turns, the last of which says what is meant by the first medium of those wanted.
----@param to string|string[]
-local function with_sense(turns, to)
-  local out, last, said = { unpack(turns) }, turns[#turns], nil
-  for _, kind in ipairs(type(to) == "table" and to or { to }) do said = said or MEANT[kind] end
+--- Those words for a call that wants one medium; nil where it wants several, words, or any.
+---@param to? string|string[]
+local function meaning_of(to)
+  if type(to) == "table" then to = #to == 1 and to[1] or nil end
+  return MEANT[to or ""]
+end
+
+--- The turns, the last of which begins with such words.
+local function with_meaning(turns, said)
+  local out, last = { unpack(turns) }, turns[#turns]
   local parts = { unpack(last.parts) }
   if type(parts[1]) == "string" then parts[1] = said .. parts[1]
   else table.insert(parts, 1, said) end
@@ -156,14 +161,15 @@ function M.plan(self, turns, o, to)
   note_mix(self, turns, o.mix)
   local kept
   core.scope(function()
-    local feature_of = feature_reader(self, o.mix)
+    local feature_of, meaning = feature_reader(self, o.mix), meaning_of(to)
     local function read(s, may_misread)
       return self.reader:reply(s, feature_of,
         { to = to, can = can(self), temperature = o.temperature, top_p = o.top_p,
           max_tokens = o.max_tokens, seed = o.seed, on_token = o.on_token,
           may_misread = may_misread })
     end
-    kept = read(sequence_of(self, turns), true) or read(sequence_of(self, with_sense(turns, to)))
+    kept = read(sequence_of(self, turns), meaning ~= nil)
+      or read(sequence_of(self, with_meaning(turns, meaning)))
     local tensors = {}
     for _, part in ipairs(kept) do
       tensors[#tensors + 1] = part.feature

@@ -251,9 +251,11 @@ local function plan_once(self, run, kind, how)
 end
 
 --- What the model says of a medium before its tag: the words that it decides for where the prompt
--- leaves something open, none where it does not. Where the caller can ask otherwise, words of the
--- wrong sense end the reply: run.is_misread.
-local function plan(self, run, kind)
+-- leaves something open, none where it does not. Words of the wrong sense are drawn again or, where
+-- that is allowed, taken for a prompt that was misread.
+---@return string? text
+---@return boolean? is_misread
+local function plan(self, run, kind, may_misread)
   local how, ids, said
   if (run.o.temperature or 0) == 0 then
     how = { temperature = PLAN.temperature, top_p = PLAN.top_p, seed = run.o.seed }
@@ -262,8 +264,7 @@ local function plan(self, run, kind)
   for draw = 1, MAX_DRAWS do
     ids, said = plan_once(self, run, kind, how)
     if sequence.sense_of(said) == sequence.sense_of(kind) or draw == MAX_DRAWS then break end
-    run.is_misread = run.o.may_misread
-    if run.is_misread then return nil end
+    if may_misread then return nil, true end
     rewind(run, n, out)
   end
   local text = ids[1] and self.tok:decode(ids)
@@ -320,8 +321,8 @@ local function reply_as_told(self, run, list)
       reply_words(self, run, ids, stops_for(self, {}))
       parts[i] = { kind = "text", text = self.tok:decode(ids) }
     else
-      local words = plan(self, run, kind)
-      if run.is_misread then return nil end
+      local words, is_misread = plan(self, run, kind, run.o.may_misread)
+      if is_misread then return nil end
       parts[i] = reply_medium(self, run, kind)
       parts[i].plan = words
     end
@@ -329,8 +330,8 @@ local function reply_as_told(self, run, list)
   return parts
 end
 
---- Reply to a sequence whose last question was asked; the reply is put into it. Nil where a kind is
--- wanted and the model would say something of the other sense, if o.may_misread.
+--- Reply to a sequence whose last question was asked; the reply is put into it. Nil where a kind
+-- is wanted and the model would say something of the other sense, if o.may_misread.
 ---@param s weft.Sequence
 ---@param feature_of fun(medium: any): weft.Tensor
 ---@param o { to: string|string[], can: table<string, boolean>, temperature: number, top_p: number,

@@ -63,7 +63,7 @@ end
 -- decoder of the audio tower writes from its feature.
 function M.everything(s)
   if s.instrument then return caption.music(s) .. " " .. s.root end
-  return caption.with_whole(caption.with_slots(s), s)
+  return caption.exact(s)
 end
 
 -- ---- batches of the tower ----

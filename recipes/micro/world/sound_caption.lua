@@ -89,6 +89,9 @@ function M.with_whole(text, s)
   return text .. (s.gain_db > 0 and ", louder" or ", softer")
 end
 
+--- All that words can say of a sound: when each voice is heard, and what was done to the whole.
+function M.exact(s) return M.with_whole(M.with_slots(s), s) end
+
 --- "fast major flute music".
 ---@param m world.Music
 ---@param unsaid? table<string, boolean>  of tempo, mode and instrument

@@ -106,8 +106,8 @@ end
 ---@return world.Example
 function M.sound_becomes(r, opts)
   local e = M.sound_exemplar(r, opts)
-  local text = sound_caption.with_whole(sound_caption.with_slots(e.audio), e.audio)
-  local example = { text = text, exact = true, op = e.op, transform = e.transform }
+  local example = { text = sound_caption.exact(e.audio), exact = true, op = e.op,
+                    transform = e.transform }
   example_of(r, opts, example, "becomes", {}, e.media)
   example.task = "sound_becomes"
   return example
@@ -337,8 +337,8 @@ end
 --- Shares of the tasks in training with sounds and videos.
 M.MIXTURE = {
   { "sound_edit", 15 }, { "sound_exemplar", 18 }, { "sound_becomes", 8 }, { "took_place", 7 },
-  { "next_frame", 5 },
-  { "vibe", 5 }, { "subject_video", 5 }, { "hear", 14 }, { "film", 6 }, { "animate", 5 },
+  { "next_frame", 5 }, { "vibe", 5 }, { "subject_video", 5 }, { "hear", 14 }, { "film", 6 },
+  { "animate", 5 },
   { "sound_of", 9 }, { "picture_of", 8 }, { "picture_with", 4 }, { "say_sound", 8 },
   { "say_video", 6 },
 }
