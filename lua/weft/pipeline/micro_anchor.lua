@@ -20,6 +20,9 @@ local M = {}
 --- So far off, in px, a value of 1 says.
 M.UNIT_PX = frame.UNIT_PX
 
+--- Values of M.read.
+M.N_READ = 3
+
 --- How things stand, where one does: [B,S,S,3] px right and down of the middle of their cells, and
 -- the radius of their bodies in px.
 ---@param net weft.Model        the part `anchor`, shaped as a denoiser without a time
@@ -27,8 +30,14 @@ M.UNIT_PX = frame.UNIT_PX
 function M.read(net, latents)
   local B, S = latents:size(1), latents:size(2)
   local place = parts.coordinates(S, latents.device):expand(B, S, S, 6)
-  return net { sample = ops.cat({ latents, place }, 4),
+  local read = net { sample = ops.cat({ latents, place }, 4),
     timestep = tensor.zeros({ B }, { device = latents.device }) }
+  if read:size(4) ~= M.N_READ then
+    core.raise("model", ("anchor: it reads %d values of a place"):format(read:size(4)),
+      ("out_channels in config.json must be %d: recipes/micro/train/anchor.lua makes it")
+        :format(M.N_READ))
+  end
+  return read
 end
 
 --- What kind of thing stands at each place, of a layout.

@@ -22,6 +22,7 @@ local VOICE_SLOTS = synth.N_SLOTS - sound.LAST_SLOT
 
 assert(micro_frame.CELL_PX == scene.PITCH_PX and micro_frame.SIDE_PX == render.SIDE_PX)
 assert(2 + micro_frame.N_CHANNELS == configs.standing_channels)
+assert(micro_anchor.N_READ == configs.anchor_channels)
 assert(micro_anchor.N_CARRY == configs.carry_channels)
 for size, px in ipairs(micro_frame.RADII_PX) do assert(px == scene.RADIUS_PX[size - 1]) end
 
