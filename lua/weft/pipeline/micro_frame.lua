@@ -61,6 +61,16 @@ function M.layout_of(map)
   return map:narrow(4, map:size(4) - n + 1, n)
 end
 
+--- A body covers a place whose middle it all but reaches.
+M.NEAR_PX = 2
+
+--- Whether a body covers row or column i, from 0, of so many.
+---@param offset number  of its middle from the picture's, px
+---@param radius number  px
+function M.covers(offset, radius, i, side)
+  return math.abs((i + 0.5 - side / 2) * M.SIDE_PX / side - offset) < radius + M.NEAR_PX
+end
+
 --- The middles of the cells that places lie in, px right and down of the picture's.
 ---@param at weft.Tensor  px
 function M.cell_middle(at)

@@ -120,6 +120,13 @@ function M.condition(conditioner, feature, words, mask)
   }
 end
 
+--- A map of conditions whose last channels, the layout, are those of another.
+---@param map weft.Tensor     [B,S,S,C]
+---@param layout weft.Tensor  [B,S,S,K]
+function M.with_layout(map, layout)
+  return ops.cat({ map:narrow(4, 1, map:size(4) - layout:size(4)), layout }, 4)
+end
+
 --- Input channels of a denoiser beyond those of what is given.
 ---@param list weft.Tensor[]
 local function spare(unet, list)

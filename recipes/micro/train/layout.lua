@@ -15,9 +15,6 @@ local synth = require "world.synth"
 local M = {}
 
 local S = configs.map_size
-local PLACE_PX = render.SIDE_PX / S
--- A body covers a place whose middle it all but reaches.
-local NEAR_PX = 2
 local VOICE_SLOTS = synth.N_SLOTS - sound.LAST_SLOT
 
 assert(micro_frame.CELL_PX == scene.PITCH_PX and micro_frame.SIDE_PX == render.SIDE_PX)
@@ -26,18 +23,13 @@ assert(micro_anchor.N_READ == configs.anchor_channels)
 assert(micro_anchor.N_CARRY == configs.carry_channels)
 for size, px in ipairs(micro_frame.RADII_PX) do assert(px == scene.RADIUS_PX[size - 1]) end
 
---- Whether a body, its middle so many px off the picture's, covers row or column i.
-local function covers(offset, radius, i)
-  return math.abs((i + 0.5 - S / 2) * PLACE_PX - offset) < radius + NEAR_PX
-end
-
 --- The object whose body covers a place; the last of them, which is painted on top.
 local function object_at(s, row, column)
   for k = #s.objects, 1, -1 do
     local o = s.objects[k]
     local x, y = scene.offset(o.cell)
-    local radius = scene.RADIUS_PX[o.size]
-    if covers(x, radius, column) and covers(y, radius, row) then return o end
+    local radius, covers = scene.RADIUS_PX[o.size], micro_frame.covers
+    if covers(x, radius, column, S) and covers(y, radius, row, S) then return o end
   end
 end
 
@@ -142,7 +134,7 @@ end
 
 --- Whether what an object shows reaches place (row, column) of side x side.
 local function reaches(o, side, row, column)
-  local px, reach = render.SIDE_PX / side, reach_of(o) + NEAR_PX
+  local px, reach = render.SIDE_PX / side, reach_of(o) + micro_frame.NEAR_PX
   local x, y = scene.offset(o.cell)
   return math.abs((column + 0.5 - side / 2) * px - x - o.jx) < reach
     and math.abs((row + 0.5 - side / 2) * px - y - o.jy) < reach

@@ -3,8 +3,11 @@
 --   weft run recipes/micro/train/unet.lua steps=20000 out=recipes/micro/weights
 package.path = "./recipes/micro/?.lua;./recipes/micro/train/?.lua;" .. package.path
 
+local weft = require "weft"
 local data = require "data"
+local kept = require "weft.pipeline.micro_kept"
 local layout = require "layout"
+local rng = require "world.rng"
 local run = require "run"
 
 local p = run.params {
@@ -16,9 +19,19 @@ local p = run.params {
   out = "recipes/micro/weights", work = "checkpoints/unet", stop = 0,
 }
 
+-- Share of the pictures without a source that words describe whole.
+local SAID = 0.5
+
+--- Whether what should stand where is known. Beside a source it is, unless things move on, grow,
+-- are mirrored or call (micro_run).
+local function is_whole(e, seed)
+  if not e.source then return rng.new("said", seed):chance(SAID) end
+  return kept.is_still(weft.tensor { layout.carry(e.source, e.target) })
+end
+
 require "denoiser" {
   p = p, render = data.pictures, layout = layout.of_scenes, standing = layout.standing,
-  carry = layout.carry,
+  carry = layout.carry, is_whole = is_whole,
   names = { encoder = "image_encoder", vae = "vae", unet = "unet", conditioner = "conditioner",
     anchor = "anchor" },
   examples = function(i) return data.examples("unet-" .. p.seed, i, p.batch) end,

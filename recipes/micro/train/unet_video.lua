@@ -14,6 +14,7 @@ package.path = "./recipes/micro/?.lua;./recipes/micro/train/?.lua;" .. package.p
 
 local ffi = require "ffi"
 local weft = require "weft"
+local batches = require "denoiser_batch"
 local captions = require "world.video_caption"
 local configs = require "configs"
 local courses = require "courses"
@@ -67,9 +68,14 @@ for i, name in ipairs(params.names) do
   end
 end
 
+-- Share of the clips of which words say the whole scene, so that what stands where is not read from
+-- a feature.
+local WHOLE = 0.6
+
 --- Clip k of batch i, and what the denoiser is told of it.
 ---@return { clip: world.Video, scene: string, words: string, motion: string,
---- feature: "image"|"text"|"none", has_source: boolean, from_first: boolean, placed: boolean }
+--- feature: "image"|"text"|"none", has_source: boolean, from_first: boolean, placed: boolean,
+--- whole: boolean }
 local function example(i, k)
   local r = rng.new("unet-video-" .. p.seed, i * p.batch + k)
   local e = { clip = video.sample(r, { call = p.calls }), has_source = r:chance(0.5) }
@@ -82,6 +88,7 @@ local function example(i, k)
   e.words = (e.feature == "none" or draw < 0.1) and "" or draw < 0.35 and motion or caption
   e.motion = e.words == "" and "" or motion
   e.from_first, e.placed = e.has_source and e.feature == "image", not e.has_source
+  e.whole = e.feature ~= "none" and r:chance(WHOLE)
   return e
 end
 
@@ -119,11 +126,12 @@ end
 --- What a step needs beside the network: latents, noise, times, conditions. No gradient.
 local function prepare(i)
   local B, seed = p.batch, (p.seed * 1000000 + i) * 8
-  local examples, words, has_source = {}, {}, {}
+  local examples, words, has_source, scenes, whole = {}, {}, {}, {}, {}
   for k = 1, B do
     local e = example(i, k)
     examples[k], words[k] = e, e.words
     has_source[k] = { { { { e.has_source and 1 or 0 } } } }
+    scenes[k], whole[k] = e.clip.scene, { { { e.whole and 1 or 0 } } }
   end
   local pixels = frames_of(examples)
   local z = parts.latents(vae, pixels):reshape(B, L, side, side, channels)
@@ -131,6 +139,7 @@ local function prepare(i)
   local ids, mask = data.text_ids(tok, words)
   local c = parts.condition(conditioner, features(examples, pixels, seed),
     text { ids = ids }.hidden, mask)
+  c.map = batches.told_whole(c.map, layout.of_scenes(scenes), weft.tensor(whole))
   c.map = micro_frames.maps(c.map, courses.of(examples), courses.placed(examples), side)
   return {
     sample = sample, v = v, t = t, weights = weights(examples), c = c,
