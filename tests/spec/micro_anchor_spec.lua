@@ -336,14 +336,26 @@ describe("the small model with an anchor", function()
       assert.are.equal(0, weft.tensor(asked[1][2]):abs():max():item())
       return asked[1][1]
     end
+    local beside, want, pixels, item = micro_anchor.beside, nil, nil, nil
+    finally(function() micro_anchor.beside = beside end)
+    micro_anchor.beside = function(...)
+      local got = beside(...)
+      want, item, pixels = got:totable()[1], select(3, ...), select(4, ...):totable()
+      return got
+    end
     local edit = told_of(function() m:edit(photo, opts) end)
-    local want = micro_anchor.beside(m, seen, m:encode "a red cat".tensor:reshape(1, -1),
-      seen.read(m, photo)):totable()[1]
     assert.are.same(want, edit)
+    assert.are.same(seen.read(m, photo):totable(), pixels)
+    assert.is_nil(item.carry)
     local from = told_of(function()
       m:image(weft.with(opts, { init = photo, strength = 0.8, steps = 5 }))
     end)
     assert.are.same(want, from)
+    -- From an init nothing is taken to stay, and layouts are what the features say.
+    local feature = m:encode "a red cat".tensor:reshape(1, -1)
+    local said = { shown = parts.shown(m, seen, seen.read(m, photo)),
+      layout = parts.layout(m.parts.conditioner, feature) }
+    assert.are.same(beside(m, seen, said, seen.read(m, photo)):totable()[1], from)
   end)
   it("tells of what the language model says becomes of it, of the source that it points at",
     function()
@@ -360,7 +372,7 @@ describe("the small model with an anchor", function()
         return { { kind = "image", feature = feature, source = photo, carry = carry } }
       end
       micro_anchor.beside = function(...)
-        given[#given + 1] = select(5, ...) or false
+        given[#given + 1] = select(3, ...).carry or false
         return beside(...)
       end
       local opts = { "mirror it", photo, steps = 1, seed = 1, progress = false }

@@ -25,24 +25,12 @@ local function layout(left, right, style)
   return T { rows }
 end
 
--- The feature that is asked for has its first value above 0, that of the source has not.
-local wanted, source = T { { 1, 0 } }, { pixels = T { { -1, 0 } } }
-
-local function model(asked, shown)
-  return { parts = {
-    image_encoder = function(o) return { embeds = o.pixels } end,
-    conditioner = setmetatable({ config = { layout_channels = asked:size(4) } }, {
-      __call = function(_, o)
-        return { layout = o.feature:select(2, 1):item() > 0 and asked or shown }
-      end }),
-  } }
+--- What should be seen of a source that shows something.
+local function item(shown, asked)
+  return { layout = weft.sigmoid(asked), shown = shown and weft.sigmoid(shown) }
 end
 
-local function medium(kind)
-  return { places = media.media[kind].places,
-    encoder = "image_encoder", conditioner = "conditioner",
-    read = function(_, v) return v.pixels end }
-end
+local image, audio = media.media.image, media.media.audio
 
 describe("the first noise", function()
   it("knows as many places as the world has", function()
@@ -50,35 +38,34 @@ describe("the first noise", function()
     assert.are.equal(names.place.count + names.style.count, course.N_OF_GROUND)
   end)
   it("is all there without a source, half of it beside one", function()
-    local m = model(layout(SEA, SEA, 0), layout(SEA, SEA, 0))
-    assert.are.equal(1, noise.scale(m, medium "image", {}, wanted, nil))
-    assert.are.equal(1, noise.scale(m, medium "image", { init = true }, wanted, source))
-    local scale = noise.scale(m, medium "image", {}, wanted, source)
+    local same = item(layout(SEA, SEA, 0), layout(SEA, SEA, 0))
+    assert.are.equal(1, noise.scale(image, {}, same, false))
+    assert.are.equal(1, noise.scale(image, { init = true }, same, true))
+    local scale = noise.scale(image, {}, same, true)
     assert.are.same({ 1, 16, 16, 1 }, scale:size())
     assert.are.near(0.5, scale:min():item(), 1e-6)
     assert.are.near(0.5, scale:max():item(), 1e-6)
   end)
   it("is more where another place is wanted, and there alone", function()
-    local m = model(layout(SEA, NIGHT, 0), layout(SEA, SEA, 0))
-    local rows = noise.scale(m, medium "image", {}, wanted, source):reshape(16, 16):totable()
+    local wanted = item(layout(SEA, SEA, 0), layout(SEA, NIGHT, 0))
+    local rows = noise.scale(image, {}, wanted, true):reshape(16, 16):totable()
     for y = 1, 16 do
       for x = 1, 16 do assert.are.near(x <= 8 and 0.5 or 1.2, rows[y][x], 1e-6) end
     end
   end)
-  it("is half where only the style is another, and of sounds", function()
-    local m = model(layout(SEA, SEA, 1), layout(SEA, SEA, 0))
-    assert.are.near(0.5, noise.scale(m, medium "image", {}, wanted, source):max():item(), 1e-6)
-    m = model(layout(NIGHT, NIGHT, 0), layout(SEA, SEA, 0))
-    assert.are.equal(0.5, noise.scale(m, medium "audio", {}, wanted, source))
-    m.parts.image_encoder = nil
-    assert.are.equal(0.5, noise.scale(m, medium "image", {}, wanted, source))
+  it("is half where only the style is another, of sounds, and of what is not known", function()
+    local neon = item(layout(SEA, SEA, 0), layout(SEA, SEA, 5))
+    assert.are.near(0.5, noise.scale(image, {}, neon, true):max():item(), 1e-6)
+    local night = item(layout(SEA, SEA, 0), layout(NIGHT, NIGHT, 0))
+    assert.are.equal(0.5, noise.scale(audio, {}, night, true))
+    assert.are.equal(0.5, noise.scale(image, {}, item(nil, layout(SEA, SEA, 0)), true))
   end)
   it("is as much as a call says", function()
-    local m = model(layout(SEA, NIGHT, 0), layout(SEA, SEA, 0))
-    assert.are.equal(0.9, noise.scale(m, medium "image", { noise_scale = 0.9 }, wanted, source))
+    local wanted = item(layout(SEA, SEA, 0), layout(SEA, NIGHT, 0))
+    assert.are.equal(0.9, noise.scale(image, { noise_scale = 0.9 }, wanted, true))
     local sizes, at = { 2, 16, 16, 8 }, { device = "cpu" }
     local all = noise.first(at, { seed = 4 }, sizes, 1)
-    local scale = noise.scale(m, medium "image", {}, wanted, source)
+    local scale = noise.scale(image, {}, wanted, true)
     local some = noise.first(at, { seed = 4 }, sizes, scale)
     assert.are.same((all * scale):totable(), some:totable())
   end)

@@ -131,8 +131,8 @@ local function make(self, medium, o, fn, item, map_of)
   local stopped, err
   local x = core.scope(function()
     local z
-    z, stopped, err = runs.sample(self, medium, o, o.n or 1, runs.settle(self, o, item or {}),
-      map_of)
+    z, stopped, err = runs.sample(self, medium, o, o.n or 1,
+      runs.settle(self, medium, o, item or {}), map_of)
     return parts.pictures(self.parts[medium.vae], z)
   end)
   return whole(finish(self, medium, x, o, fn), stopped, err)

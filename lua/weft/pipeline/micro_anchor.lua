@@ -105,20 +105,17 @@ function M.standing(placed, calls, shown, wanted)
     wants * calls:reshape(B, 1, 1):gt(0):to "f32" }, 3):reshape(B, S, S, frame.N_STANDING)
 end
 
---- The same of one picture beside a source, as its features say; nil for a model or a medium
--- without the part.
+--- The same of one picture beside a source; nil for a model or a medium without the part, and where
+-- nothing says what is seen.
 ---@param medium weft.MicroMedium
----@param feature weft.Tensor  [1,128] what to make
----@param pixels weft.Tensor   [1,64,64,3] the source
----@param carry? weft.Tensor    [1,6] as M.carried has it
-function M.beside(m, medium, feature, pixels, carry)
+---@param item weft.MicroWanted  of micro_run.settle
+---@param pixels weft.Tensor     [1,64,64,3] the source
+function M.beside(m, medium, item, pixels)
   local net = m.parts[medium.anchor]
-  if not net or not parts.is_shown(m, medium) then return nil end
-  local shown = parts.shown(m, medium, pixels)
+  if not net or not item.shown then return nil end
   local read = M.read(net, parts.latents(m.parts[medium.vae], pixels))
-  local placed, calls = M.carried(M.placed(read, shown), carry)
-  return M.standing(placed, calls, M.things(shown),
-    M.things(parts.layout(m.parts[medium.conditioner], feature)))
+  local placed, calls = M.carried(M.placed(read, item.shown), item.carry)
+  return M.standing(placed, calls, M.things(item.shown), M.things(item.layout))
 end
 
 return M

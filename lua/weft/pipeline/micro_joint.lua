@@ -19,6 +19,9 @@ local image, audio = media.media.image, media.media.audio
 ---@field kind string             "image", "audio", "video"
 ---@field feature? weft.Tensor    [1,128]; of the prompt when not given
 ---@field words? string           what the language model said of it
+---@field layout? weft.Tensor     [1,8,8,K] what should stand where; nil where the model cannot say
+---@field shown? weft.Tensor      [1,8,8,K] what stands where in what it is made from
+---@field redrawn? weft.Tensor    [1,16,16,1] where it differs from its source, of micro_kept
 ---@field concat? any             what the denoiser sees; the call's concat when nil
 ---@field carry? weft.Tensor      [1,6] what becomes of how its things stand
 
@@ -63,34 +66,38 @@ function M.find_pair(m, o, wanted)
   return not obstacle and { image = at.image, audio = at.audio } or nil
 end
 
---- The denoiser of one medium for what is wanted of it, and how much of the first noise.
-local function denoiser(m, medium, o, n, item)
-  item = runs.settle(m, o, item)
-  local denoise = runs.side(m, medium, o, n, item)
-  return denoise, noises.scale(m, medium, o, item.feature,
-    runs.given(medium, "concat", item.concat))
+--- One medium's side of a run.
+---@return table { item, denoise, source?, scale }  scale: how much of the first noise
+local function side_of(m, medium, o, n, item)
+  local side = { item = runs.settle(m, medium, o, item) }
+  side.denoise, side.source = runs.side(m, medium, o, n, side.item)
+  side.scale = noises.scale(medium, o, side.item, side.source ~= nil)
+  return side
 end
 
 --- Latents of a picture and of a sound side by side [n,16,16,16], apart.
 local function apart(z) return z:narrow(4, 1, CHANNELS), z:narrow(4, CHANNELS + 1, CHANNELS) end
 
 local function sample(m, o, n, wanted)
-  local seen, of_picture = denoiser(m, image, o, n, wanted.image)
-  local heard, of_sound = denoiser(m, audio, o, n, wanted.audio)
+  local seen = side_of(m, image, o, n, wanted.image)
+  local heard = side_of(m, audio, o, n, wanted.audio)
   local noise = noises.of_media(o, n, 2):to(m.device)
-  return runs.run(m, o, {
+  local z, stopped, err = runs.run(m, o, {
     kind = "image",
-    latents = ops.cat({ noise:select(2, 1) * of_picture, noise:select(2, 2) * of_sound }, 4),
+    latents = ops.cat({ noise:select(2, 1) * seen.scale, noise:select(2, 2) * heard.scale }, 4),
     denoise = function(z, t, st)
       local x, y = apart(z)
       x, y = x:contiguous(), y:contiguous()
       local told = m.parts.joint { image = x, audio = y, timestep = t }
-      return ops.cat({ seen(x, t, st, told.image_kv), heard(y, t, st, told.audio_kv) }, 4)
+      return ops.cat({ seen.denoise(x, t, st, told.image_kv),
+        heard.denoise(y, t, st, told.audio_kv) }, 4)
     end,
     preview = function(st)
       return runs.preview(m, image, o, (apart(st:x0())):contiguous())
     end,
   })
+  local picture, sound = apart(z)
+  return runs.keep(o, picture, seen.source, seen.item), sound, stopped, err
 end
 
 --- n pictures and n sounds of a checked call, as their autoencoders decode them.
@@ -102,9 +109,8 @@ function M.make(m, o, n, fn, wanted)
   for _, medium in ipairs { image, audio } do medium.check(fn, o) end
   local stopped, err
   local x, y = core.scope(function()
-    local z
-    z, stopped, err = sample(m, o, n, wanted)
-    local picture, sound = apart(z)
+    local picture, sound
+    picture, sound, stopped, err = sample(m, o, n, wanted)
     return parts.pictures(m.parts[image.vae], picture:contiguous()),
       parts.pictures(m.parts[audio.vae], sound:contiguous())
   end)

@@ -36,23 +36,22 @@ function M.of_media(o, n, n_media)
   return ops.stack(draw(o, n, { n_media, SIDE, SIDE, CHANNELS }), 1)
 end
 
---- Where a feature says another place than pixels show, 1, elsewhere 0: [1,16,16,1]. Nil for a
--- medium that says nothing of places, and without what reads it.
-local function new_place(m, medium, feature, pixels)
-  if not medium.places or not parts.is_shown(m, medium) then return nil end
-  local wanted = parts.layout(m.parts[medium.conditioner], feature)
-  local off = (wanted - parts.shown(m, medium, pixels)):narrow(4, unpack(medium.places)):abs()
+--- Where another place should be seen than a source shows, 1, elsewhere 0: [1,16,16,1]. Nil for a
+-- medium that says nothing of places, and where nothing says what is seen.
+local function new_place(medium, item)
+  if not medium.places or not item.shown then return nil end
+  local off = (item.layout - item.shown):narrow(4, unpack(medium.places)):abs()
   return ops.resize_nearest(off:max({ 4 }, true):gt(0.5):to "f32", { height = SIDE, width = SIDE })
 end
 
 --- How much of the first noise a checked call wants: a number, or place by place [1,16,16,1].
----@param feature weft.Tensor  [1,128] what to make
----@param source any          picture or sound beside the denoiser's sample; nil for none
+---@param item weft.MicroWanted  of micro_run.settle
+---@param has_source boolean     whether the denoiser sees one beside its sample
 ---@return number|weft.Tensor
-function M.scale(m, medium, o, feature, source)
+function M.scale(medium, o, item, has_source)
   if o.noise_scale then return o.noise_scale end
-  if not source or o.init then return 1 end
-  local new = new_place(m, medium, feature, medium.read(m, source))
+  if not has_source or o.init then return 1 end
+  local new = new_place(medium, item)
   return new and new * (NEW_PLACE - BESIDE_SOURCE) + BESIDE_SOURCE or BESIDE_SOURCE
 end
 

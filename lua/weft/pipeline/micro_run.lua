@@ -1,11 +1,14 @@
 --- One run of the small model: conditions of the branches, guidance, the sampler's loop. Videos
 -- (micro_video) and pictures with their sounds (micro_joint) are runs of the same.
 local anchor = require "weft.pipeline.micro_anchor"
+local scenes = require "weft.pipeline.micro_scene"
 local check = require "weft.check"
 local core = require "weft.core"
 local finite = require "weft.finite"
 local guidance = require "weft.guidance"
 local host = require "weft.host"
+local kept = require "weft.pipeline.micro_kept"
+local likely = require "weft.pipeline.micro_likely"
 local noises = require "weft.pipeline.micro_noise"
 local ops = require "weft.ops"
 local options = require "weft.options"
@@ -21,6 +24,7 @@ local LATENT_SIDE, LATENT_CHANNELS = parts.LATENT_SIDE, parts.LATENT_CHANNELS
 
 ---@class weft.MicroTold
 ---@field feature weft.Tensor  [1,128] what to make
+---@field layout? weft.Tensor  [1,8,8,K] what should stand where; what the feature says when nil
 ---@field words string         in the cross-attention of the branch with the feature
 ---@field source? weft.Tensor  [1,16,16,8] what the denoiser sees beside its sample
 ---@field stands? weft.Tensor  [1,8,8,4] how things are to stand, of micro_anchor
@@ -35,10 +39,11 @@ local function conditions(m, medium, o, told)
   local zero, none = tensor.zeros({ 1, prompts.width(m) }, { device = m.device }),
     tensor.zeros({ 1, LATENT_SIDE, LATENT_SIDE, LATENT_CHANNELS }, { device = m.device })
   local function branch(f, w, k, s)
-    local c = parts.condition(m.parts[medium.conditioner], f, w, k)
-    if told.map_of then c.map = told.map_of(c.map, f == told.feature) end
+    local c, is_said = parts.condition(m.parts[medium.conditioner], f, w, k), f == told.feature
+    if is_said and told.layout then c.map = parts.with_layout(c.map, told.layout) end
+    if told.map_of then c.map = told.map_of(c.map, is_said) end
     c.source = s or none
-    c.stands = told.stands and (f == told.feature and told.stands or told.stands * 0)
+    c.stands = told.stands and (is_said and told.stands or told.stands * 0)
     return c
   end
   local source = told.source
@@ -146,16 +151,48 @@ function M.words_beside(o, words)
   return o.mode == "code" and prompts.only_text("negative", o.negative) or words
 end
 
+--- What a picture of things that stay shows, as words say it or, beside a source, as its feature
+-- says most likely; nil where neither does.
+---@param item weft.MicroWanted
+---@param shown? weft.MicroScene  what the source shows
+---@return weft.MicroScene?
+local function scene_of(m, medium, item, shown)
+  if medium.kind ~= "image" or not kept.is_still(item.carry) then return nil end
+  local said = item.words and scenes.of_words(item.words)
+  if said or not shown then return said end
+  return likely.scene(m.parts[medium.conditioner] { feature = item.feature }.layout, shown)
+end
+
+--- Say of what is wanted what should stand where, what stands where in what it is made from, and
+-- where of a source it is drawn anew; nothing where the model can say nothing of it.
+---@param item weft.MicroWanted
+local function lay_out(m, medium, o, item)
+  if not parts.is_shown(m, medium) then return end
+  local source = M.given(medium, "concat", item.concat)
+  local from = source or M.given(medium, "init", o.init)
+  item.shown = from and parts.shown(m, medium, medium.read(m, from))
+  local seen = source and medium.kind == "image" and scenes.of_layout(item.shown) or nil
+  local scene = scene_of(m, medium, item, seen)
+  item.layout = scene and scenes.layout(scene, m.device)
+    or parts.layout(m.parts[medium.conditioner], item.feature)
+  if scene and seen then
+    item.shown = scenes.layout(seen, m.device)
+    item.redrawn = kept.mask(item.shown, item.layout)
+  end
+end
+
 --- What is wanted of a checked call, whole: the feature of the prompt and the call's concat where
--- it has none of its own.
+-- it has none of its own, and the layout.
 ---@param item weft.MicroWanted
 ---@return weft.MicroWanted
-function M.settle(m, o, item)
-  local whole = { feature = item.feature, concat = item.concat, carry = item.carry }
+function M.settle(m, medium, o, item)
+  local whole = { feature = item.feature, words = item.words, concat = item.concat,
+    carry = item.carry }
   if whole.concat == nil then whole.concat = o.concat end
   whole.feature = finite.check("reading the prompt", function()
     return whole.feature or prompts.feature(m, o.prompt, o.mix)
   end)
+  lay_out(m, medium, o, whole)
   return whole
 end
 
@@ -170,13 +207,23 @@ function M.side(m, medium, o, n, item, map_of)
   local words = M.words_beside(o, "")
   local from = M.given(medium, "concat", item.concat) or M.given(medium, "init", o.init)
   return M.denoiser(m, medium, o, n, {
-    feature = item.feature, words = words, source = source, map_of = map_of,
-    stands = from and anchor.beside(m, medium, item.feature, medium.read(m, from), item.carry),
+    feature = item.feature, layout = item.layout, words = words, source = source,
+    map_of = map_of,
+    stands = from and anchor.beside(m, medium, item, medium.read(m, from)),
   }), source
 end
 
 -- Steps between previews where preview is true, and the least time between them.
 local PREVIEW_STEPS, PREVIEW_S = 5, 0.25
+
+--- The latents z of a run, and those of its source where nothing changes: a run from an init or a
+-- mask says itself what stays.
+---@param source? weft.Tensor  [1,16,16,8]
+---@param item weft.MicroWanted  of M.settle
+function M.keep(o, z, source, item)
+  if not source or not item.redrawn or o.init then return z end
+  return z * item.redrawn + source * (1 - item.redrawn)
+end
 
 --- Shows every o.preview-th step on a terminal that can show pictures; nil where none is asked for.
 local function shower(o, preview)
@@ -263,14 +310,15 @@ function M.sample(m, medium, o, n, item, map_of)
   local denoise, source = M.side(m, medium, o, n, item, map_of)
   local start = source and o.init == concat and source or latents_of(m, medium, "init", o.init)
   local sizes = { n, LATENT_SIDE, LATENT_SIDE, LATENT_CHANNELS }
-  local scale = noises.scale(m, medium, o, item.feature, M.given(medium, "concat", concat))
-  return M.run(m, o, {
+  local scale = noises.scale(medium, o, item, source ~= nil)
+  local z, stopped, err = M.run(m, o, {
     kind = medium.kind, latents = noises.first(m, o, sizes, scale),
     noise = step_noise(m, o), denoise = denoise,
     init = start and start:expand(unpack(sizes)):contiguous(),
     mask = start and mask_of(m, medium, o.mask),
     preview = function(st) return M.preview(m, medium, o, st:x0()) end,
   })
+  return M.keep(o, z, source, item), stopped, err
 end
 
 --- The pictures or sounds that an autoencoder decoded, [n,64,64,C].

@@ -17,12 +17,17 @@ local N_CELLS, N_SLOTS = 9, SIDE
 -- What a layout says of a thing: of one that is seen, and of a voice.
 local SEEN, HEARD = course.N_OF_THINGS, course.N_KINDS + course.N_PITCHES
 
--- The words of a thing in the order in which they are told: where in its row their values begin.
-local KIND = { "circle", "square", "triangle", "star", "heart", "cross", "cat", "dog", "bird",
+--- The words of a thing and of where it stands, in the order of their values in a layout.
+M.KIND = { "circle", "square", "triangle", "star", "heart", "cross", "cat", "dog", "bird",
   "fish", "robot", "frog" }
-local COLOUR = { "red", "orange", "yellow", "green", "cyan", "blue", "purple", "pink" }
-local CELL = { "top left", "top", "top right", "left", "center", "right", "bottom left", "bottom",
+M.COLOUR = { "red", "orange", "yellow", "green", "cyan", "blue", "purple", "pink" }
+M.SIZE = { "small", "medium", "large" }
+M.PATTERN = { "plain", "striped", "dotted" }
+M.CELL = { "top left", "top", "top right", "left", "center", "right", "bottom left", "bottom",
   "bottom right" }
+M.PLACE = { "in a white room", "in a dark room", "in a meadow", "in the sea", "on the beach",
+  "in the snow", "at night", "in the rain", "in the city", "on a checkered floor" }
+M.STYLE = { "photo", "sketch", "mosaic", "gray", "negative", "neon" }
 local VOICE = { "drum", "beep", "bell", "sparkle", "heartbeat", "rattle", "meow", "bark", "chirp",
   "bubble", "beeps", "croak" }
 
@@ -31,14 +36,14 @@ local VOICE = { "drum", "beep", "bell", "sparkle", "heartbeat", "rattle", "meow"
 ---@field words string[]  one a value
 
 --- By sense, how many things are told at most, as many as the world's examples show, and by which
---- words.
+--- words, in their order: where in a thing's row their values begin.
 ---@type table<"picture"|"sound", { n: integer, fields: weft.MicroField[] }>
 M.told = {
   picture = { n = 2, fields = {
-    { first = 21, words = { "small", "medium", "large" } },
-    { first = 24, words = { "plain", "striped", "dotted" } },
-    { first = 13, words = COLOUR }, { first = 1, words = KIND },
-    { first = SEEN + 1, words = CELL },
+    { first = 21, words = M.SIZE },
+    { first = 24, words = M.PATTERN },
+    { first = 13, words = M.COLOUR }, { first = 1, words = M.KIND },
+    { first = SEEN + 1, words = M.CELL },
   } },
   sound = { n = 3, fields = {
     { first = 13, words = { "low", "mid", "high" } }, { first = 1, words = VOICE },
@@ -70,6 +75,10 @@ function read.picture(layout)
   local each = cells(cells(layout:narrow(4, 1, SEEN), 2), 3):reshape(-1, N_CELLS, SEEN)
   return each, each:narrow(3, 1, course.N_KINDS):max({ 3 }):gt(0.5):to "f32"
 end
+
+--- What is true in each cell of a picture, [B,9,26], and whether a thing is there, [B,9].
+---@param layout weft.Tensor  [B,8,8,K] values of 0 to 1
+M.cells = read.picture
 
 --- A voice is heard in more slots than one; it is told in that in which it begins.
 function read.sound(layout)

@@ -17,6 +17,7 @@ local ops = require "weft.ops"
 local parts = require "weft.pipeline.micro_parts"
 local prompts = require "weft.pipeline.micro_prompt"
 local runs = require "weft.pipeline.micro_run"
+local scenes = require "weft.pipeline.micro_scene"
 local tensor = require "weft.tensor"
 local video = require "weft.video"
 
@@ -153,11 +154,18 @@ function M.sound_map_of(model, o, wanted)
   end
 end
 
+--- What should stand where, as words say it; nil where they say less than all.
+local function layout_of(model, words)
+  local scene = words and scenes.of_words((M.split(words)))
+  return scene and scenes.layout(scene, model.device)
+end
+
 local function sample(model, o, wanted)
   local text, prompt, picture = read_prompt(o.prompt)
   local start, words = first_frame(o, picture), runs.words_beside(o, wanted.words or text)
   local told = {
     feature = wanted.feature or prompts.feature(model, prompt, o.mix), words = words,
+    layout = layout_of(model, wanted.words),
     source = start and parts.latents(model.parts.vae, model:pixels(start)),
     map_of = map_of(model, o, words, start ~= nil,
       start ~= nil and wanted.feature == nil and prompt[1] == ""),

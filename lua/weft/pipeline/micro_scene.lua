@@ -1,0 +1,183 @@
+--- What a picture shows, thing by thing: of words that describe it whole, and of a layout; and the
+-- layout of it.
+local course = require "weft.pipeline.micro_course"
+local frame = require "weft.pipeline.micro_frame"
+local tensor = require "weft.tensor"
+local things = require "weft.pipeline.micro_things"
+
+local M = {}
+
+--- Side of a layout.
+M.SIDE = 8
+local N_PLACES = M.SIDE * M.SIDE
+
+---@class weft.MicroThing   ids from 1, as the words of micro_things are counted
+---@field kind integer
+---@field colour integer?   nil where no style shows it
+---@field size integer
+---@field pattern integer
+---@field cell integer
+
+---@class weft.MicroScene
+---@field things weft.MicroThing[]  of two that lie over each other the later one is seen
+---@field place integer
+---@field style integer
+
+--- Attributes of a thing and of the ground: how many values each has and where in a layout they
+-- begin, from 0.
+M.OF_THINGS, M.OF_GROUND = {}, {}
+do
+  local first = 0
+  local function lay(list, name, words)
+    list[#list + 1] = { name = name, first = first, count = #words }
+    first = first + #words
+  end
+  lay(M.OF_THINGS, "kind", things.KIND)
+  lay(M.OF_THINGS, "colour", things.COLOUR)
+  lay(M.OF_THINGS, "size", things.SIZE)
+  lay(M.OF_THINGS, "pattern", things.PATTERN)
+  lay(M.OF_GROUND, "place", things.PLACE)
+  lay(M.OF_GROUND, "style", things.STYLE)
+end
+
+-- Styles in which no colour is seen.
+local COLOURLESS = { sketch = true, gray = true }
+
+--- Whether a style shows colours.
+---@param style integer
+function M.has_colours(style) return not COLOURLESS[things.STYLE[style]] end
+
+-- ---- words ----
+
+-- What captions say of a picture without things.
+local NOTHING = "nothing"
+
+--- Take the last words of a text where they are of a list: what is before them, and which.
+---@param words string[]
+---@return string rest
+---@return integer?  from 1
+local function take_last(text, words)
+  local best
+  for i, word in ipairs(words) do
+    local is_end = (" " .. text):sub(-#word - 1) == " " .. word
+    if is_end and (not best or #word > #words[best]) then best = i end
+  end
+  if not best then return text end
+  return (text:sub(1, -#words[best] - 1):gsub("%s+$", "")), best
+end
+
+--- A phrase, "a small plain red cat at the top left"; nil for another.
+---@return weft.MicroThing?
+local function thing_of(phrase)
+  local rest, cell = take_last(phrase, things.CELL)
+  local body = cell and rest:match "^an? (.*) at the$"
+  if not body then return nil end
+  local o = { cell = cell }
+  body, o.kind = take_last(body, things.KIND)
+  body, o.colour = take_last(body, things.COLOUR)
+  body, o.pattern = take_last(body, things.PATTERN)
+  body, o.size = take_last(body, things.SIZE)
+  return body == "" and o.kind and o.size and o.pattern and o or nil
+end
+
+--- What words say of a picture; nil where they say less than all.
+---@param text string
+---@return weft.MicroScene?
+function M.of_words(text)
+  local rest = text:lower():gsub("^%s+", ""):gsub("%s+$", "")
+  local scene = { things = {}, style = 1 }
+  local before = rest:match "^(.*) style$"
+  if before then
+    rest, scene.style = take_last(before, things.STYLE)
+    rest = rest:match "^(.*) in$"
+    if not scene.style or not rest then return nil end
+  end
+  rest, scene.place = take_last(rest, things.PLACE)
+  if not scene.place then return nil end
+  if rest == NOTHING then return scene end
+  for phrase in (rest .. " and "):gmatch "(.-) and " do
+    local o = thing_of(phrase)
+    if not o then return nil end
+    scene.things[#scene.things + 1] = o
+  end
+  return scene
+end
+
+-- ---- layouts ----
+
+-- Whether a thing of a size in a cell covers a place.
+local cover = {}
+for cell = 1, #things.CELL do
+  cover[cell] = {}
+  local right, down = (cell - 1) % 3 - 1, math.floor((cell - 1) / 3) - 1
+  for size, radius in ipairs(frame.RADII_PX) do
+    local at = {}
+    for k = 0, N_PLACES - 1 do
+      at[k + 1] = frame.covers(right * frame.CELL_PX, radius, k % M.SIDE, M.SIDE)
+        and frame.covers(down * frame.CELL_PX, radius, math.floor(k / M.SIDE), M.SIDE)
+    end
+    cover[cell][size] = at
+  end
+end
+
+--- The thing that is seen at a place, from 1; nil for the ground.
+---@param list weft.MicroThing[]
+---@return weft.MicroThing?
+function M.thing_at(list, at)
+  for k = #list, 1, -1 do
+    local o = list[k]
+    if cover[o.cell][o.size][at] then return o end
+  end
+end
+
+--- The layout of what a picture shows: [1,8,8,42] of 0 and 1.
+---@param scene weft.MicroScene
+---@param device? string
+---@return weft.Tensor
+function M.layout(scene, device)
+  local rows, shows_colours = {}, M.has_colours(scene.style)
+  for at = 1, N_PLACES do
+    local row, o = {}, M.thing_at(scene.things, at)
+    for i = 1, course.N_OF_THINGS + course.N_OF_GROUND do row[i] = 0 end
+    for _, f in ipairs(o and M.OF_THINGS or {}) do
+      if o[f.name] and (f.name ~= "colour" or shows_colours) then row[f.first + o[f.name]] = 1 end
+    end
+    for _, f in ipairs(M.OF_GROUND) do row[f.first + scene[f.name]] = 1 end
+    rows[at] = row
+  end
+  return tensor(rows, { device = device }):reshape(1, M.SIDE, M.SIDE, -1)
+end
+
+--- Number of the largest of count values of a list from `first`, from 0.
+local function largest(list, first, count)
+  local best = 1
+  for i = 2, count do
+    if list[first + i] > list[first + best] then best = i end
+  end
+  return best
+end
+
+--- What a layout shows.
+---@param layout weft.Tensor  [1,8,8,42] of 0 to 1
+---@return weft.MicroScene
+function M.of_layout(layout)
+  local ground = layout:narrow(4, course.N_OF_THINGS + 1, course.N_OF_GROUND):sum { 1, 2, 3 }
+    :totable()
+  local scene = { things = {} }
+  for _, f in ipairs(M.OF_GROUND) do
+    scene[f.name] = largest(ground, f.first - course.N_OF_THINGS, f.count)
+  end
+  local cells, there = things.cells(layout)
+  local rows = cells:totable()[1]
+  for cell, is in ipairs(there:totable()[1]) do
+    if is > 0 then
+      local o = { cell = cell }
+      for _, f in ipairs(M.OF_THINGS) do o[f.name] = largest(rows[cell], f.first, f.count) end
+      if not M.has_colours(scene.style) then o.colour = nil end
+      scene.things[#scene.things + 1] = o
+    end
+  end
+  return scene
+end
+
+return M

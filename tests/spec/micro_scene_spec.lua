@@ -1,0 +1,107 @@
+--- What a picture shows, of words and of layouts.
+package.path = "./tests/lib/?.lua;./recipes/micro/?.lua;./recipes/micro/train/?.lua;"
+  .. package.path
+local weft = require "weft"
+local caption = require "world.caption"
+local layout = require "layout"
+local media = require "weft.pipeline.micro_media"
+local micro = require "micro"
+local names = require "world.names"
+local reply = require "weft.pipeline.micro_reply"
+local rng = require "world.rng"
+local micro_scene = require "weft.pipeline.micro_scene"
+local scene = require "world.scene"
+local things = require "weft.pipeline.micro_things"
+local T = weft.tensor
+
+--- Scene i and its words, in whose order its things lie over each other.
+local function described(i)
+  local s = scene.sample(rng.new("said", i), {})
+  table.sort(s.objects, function(a, b) return a.cell < b.cell end)
+  return s, caption.visible(s)
+end
+
+local function layout_of(text) return micro_scene.layout(micro_scene.of_words(text)) end
+local function off(a, b) return (a - b):abs():max():item() end
+
+describe("words as a layout", function()
+  it("know the words of the world", function()
+    for field, list in pairs { kind = things.KIND, colour = things.COLOUR, size = things.SIZE,
+      pattern = things.PATTERN, cell = things.CELL, place = things.PLACE, style = things.STYLE } do
+      assert.are.equal(names[field].count, #list, field)
+      for i, word in ipairs(list) do assert.are.equal(names[field][i - 1], word) end
+    end
+  end)
+  it("say what stands where in what they describe", function()
+    for i = 1, 60 do
+      local s, text = described(i)
+      assert.are.equal(0, off(layout_of(text), layout.of_scenes { s }), text)
+    end
+    local none = layout_of "Nothing at night in neon style "
+    assert.are.equal(0, none:narrow(4, 1, 26):max():item())
+    assert.are.equal(2 * 64, none:sum():item())
+  end)
+  it("say nothing where they say less than all, or other things", function()
+    for _, text in ipairs { "", "a red cat", "a small plain red cat at the top",
+      "a small plain red cat in a meadow", "a plain red cat at the top in a meadow",
+      "a small plain red unicorn at the top in a meadow", "nothing", "a meadow",
+      "a small plain red cat at the top in a meadow in baroque style",
+      "a very small plain red cat at the top in a meadow", "a high meow at 3" } do
+      assert.is_nil(micro_scene.of_words(text), text)
+    end
+  end)
+end)
+
+describe("a layout", function()
+  it("is read as the things that it was made of", function()
+    for i = 1, 60 do
+      local s, text = described(i)
+      local map = layout.of_scenes { s }
+      assert.are.equal(0, off(micro_scene.layout(micro_scene.of_layout(map * 0.8)), map), text)
+    end
+  end)
+end)
+
+describe("a picture whose words the language model said", function()
+  local TEXT = "a small plain red cat at the left and a large dotted blue dog at the right "
+    .. "in the snow"
+  local dir = micro.make(micro.temp(), { narrow = true, language = true })
+  local m = weft.load(dir)
+  micro.remove(dir)
+  local plan = reply.plan
+
+  --- The maps that the denoiser is told, of the prompt and of nothing.
+  local function maps_of(words)
+    local image, maps = media.media.image, nil
+    local denoise = image.denoise
+    finally(function() reply.plan, image.denoise = plan, denoise end)
+    reply.plan = function()
+      return { { kind = "image", plan = words,
+        feature = m:encode "a green frog".tensor:reshape(1, -1) } }
+    end
+    image.denoise = function(unet, z, t, source, c, kv)
+      maps = maps or { c.map:narrow(1, 1, 1):totable(), c.map:narrow(1, 2, 1):totable() }
+      return denoise(unet, z, t, source, c, kv)
+    end
+    m:generate { "whatever", to = "image", steps = 1, seed = 1, progress = false }
+    reply.plan, image.denoise = plan, denoise
+    return T(maps[1]), T(maps[2])
+  end
+
+  it("has their layout, not that of its feature; the other branches have their own", function()
+    local want = layout_of(TEXT)
+    local told, untold = maps_of(TEXT)
+    local n = want:size(4)
+    local first = told:size(4) - n
+    assert.are.equal(0, (told:narrow(4, first + 1, n) - want):abs():max():item())
+    assert.is_true((untold:narrow(4, first + 1, n) - want):abs():max():item() > 0.1)
+    local of_feature, of_none = maps_of(nil)
+    assert.are.equal(0, (told:narrow(4, 1, first) - of_feature:narrow(4, 1, first)):abs():max()
+      :item())
+    assert.are.equal(0, (untold - of_none):abs():max():item())
+    assert.is_true((of_feature:narrow(4, first + 1, n) - want):abs():max():item() > 0.1)
+  end)
+  it("has that of its feature where they are not such words", function()
+    assert.are.equal(0, (maps_of "a bright day" - maps_of(nil)):abs():max():item())
+  end)
+end)
