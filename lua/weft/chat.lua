@@ -23,12 +23,11 @@ local VERSION = 1
 ---@field role "user"|"model"
 ---@field parts any[]     strings and media
 ---@field sources any[]?  of a reply's media: what the denoiser saw, or false
----@field plans (string|false)[]?  of a reply's media: what the model said of them beforehand
 
 --- A turn; `#turn` is the number of its parts.
 local function turn_of(t)
   local turn = { unpack(t.parts) }
-  turn.role, turn.parts, turn.sources, turn.plans = t.role, t.parts, t.sources, t.plans
+  turn.role, turn.parts, turn.sources = t.role, t.parts, t.sources
   return turn
 end
 
@@ -133,12 +132,11 @@ local function encode(self, name_of)
     end
   end
   for i, turn in ipairs(self) do
-    local out = { role = turn.role, parts = {}, sources = {}, plans = {} }
+    local out = { role = turn.role, parts = {}, sources = {} }
     for k, part in ipairs(turn.parts) do
       out.parts[k] = encode_part(("part %d of turn %d"):format(k, i), part, name_of)
       local source = turn.sources and turn.sources[k]
       out.sources[k] = source and { [source.kind] = name_of(source) } or false
-      out.plans[k] = turn.plans and turn.plans[k] or false
     end
     document.turns[i] = out
   end
@@ -234,13 +232,11 @@ local function load_turn(file, turn, i)
   if type(turn) ~= "table" or turn.role ~= role or type(turn.parts) ~= "table" then
     bad(file.path, ("turn %d is not the %s's"):format(i, role))
   end
-  local out = { role = role, parts = {}, sources = {}, plans = {} }
+  local out = { role = role, parts = {}, sources = {} }
   for k, part in ipairs(turn.parts) do
     out.parts[k] = load_part(file, part)
     out.sources[k] = load_source(file, type(turn.sources) == "table" and turn.sources[k],
       out.parts[k].kind)
-    local plan = type(turn.plans) == "table" and turn.plans[k]
-    out.plans[k] = type(plan) == "string" and plan
   end
   return turn_of(out)
 end

@@ -67,7 +67,6 @@ local function sequence_of(self, turns)
         if type(part) == "string" then
           s:reply_text(part)
         else
-          if turn.plans and turn.plans[k] then s:reply_text(turn.plans[k]) end
           s:reply_medium(part.kind, part, turn.sources and turn.sources[k] or nil)
         end
       end
@@ -209,22 +208,20 @@ function M.respond(self, turns, o, to, make)
     end
   end
   local made, k = make(wanted), 0
-  local parts, seeds, sources, plans = {}, {}, {}, {}
+  local parts, seeds, sources = {}, {}, {}
   for _, planned in ipairs(plan) do
     if planned.kind == "text" then
       parts[#parts + 1] = planned.text
     else
       k = k + 1
       for i, medium in ipairs(made[k]) do
-        parts[#parts + 1] = medium
-        sources[#parts], plans[#parts] = wanted[k].concat,
-          parts[#parts - 1] ~= planned.plan and planned.plan or false
+        parts[#parts + 1], sources[#parts + 1] = medium, wanted[k].concat
         seeds[#seeds + 1] = o.seed + i - 1
       end
     end
   end
   local r = result.new { parts = parts, seeds = seeds, params = o }
-  return r, { role = "model", parts = parts, sources = sources, plans = plans }
+  return r, { role = "model", parts = parts, sources = sources }
 end
 
 return M
