@@ -213,9 +213,6 @@ function M.side(m, medium, o, n, item, map_of)
   }), source
 end
 
--- Steps between previews where preview is true, and the least time between them.
-local PREVIEW_STEPS, PREVIEW_S = 5, 0.25
-
 --- The latents z of a run, and those of its source where nothing changes: a run from an init or a
 -- mask says itself what stays.
 ---@param source? weft.Tensor  [1,16,16,8]
@@ -224,6 +221,9 @@ function M.keep(o, z, source, item)
   if not source or not item.redrawn or o.init then return z end
   return z * item.redrawn + source * (1 - item.redrawn)
 end
+
+-- Steps between previews where preview is true, and the least time between them.
+local PREVIEW_STEPS, PREVIEW_S = 5, 0.25
 
 --- Shows every o.preview-th step on a terminal that can show pictures; nil where none is asked for.
 local function shower(o, preview)

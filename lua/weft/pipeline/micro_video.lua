@@ -154,8 +154,10 @@ function M.sound_map_of(model, o, wanted)
   end
 end
 
---- What should stand where, as words say it; nil where they say less than all.
+--- What should stand where, as words say it; nil where they say less than all, and for a model
+-- whose maps hold no layout.
 local function layout_of(model, words)
+  if not parts.is_shown(model, media.media.image) then return nil end
   local scene = words and scenes.of_words((M.split(words)))
   return scene and scenes.layout(scene, model.device)
 end
