@@ -10,6 +10,7 @@ local names = require "world.names"
 local reply = require "weft.pipeline.micro_reply"
 local rng = require "world.rng"
 local micro_scene = require "weft.pipeline.micro_scene"
+local runs = require "weft.pipeline.micro_run"
 local scene = require "world.scene"
 local things = require "weft.pipeline.micro_things"
 local T = weft.tensor
@@ -103,5 +104,28 @@ describe("a picture whose words the language model said", function()
   end)
   it("has that of its feature where they are not such words", function()
     assert.are.equal(0, (maps_of "a bright day" - maps_of(nil)):abs():max():item())
+  end)
+  it("gives a video's maps their layout, too, where maps hold one", function()
+    local folder = micro.make(micro.temp(), { narrow = true, language = true })
+    local v = weft.load(folder)
+    micro.remove(folder)
+    v.parts.unet_video = {}
+    local denoiser, told = runs.denoiser, nil
+    finally(function() reply.plan, runs.denoiser = plan, denoiser end)
+    reply.plan = function()
+      return { { kind = "video", plan = TEXT .. " moving left",
+        feature = v:encode "a green frog".tensor:reshape(1, -1) } }
+    end
+    runs.denoiser = function(_, _, _, _, t)
+      told = t.layout and t.layout:totable() or false
+      return function(z) return z end
+    end
+    local function film()
+      v:video { "whatever", frames = 2, steps = 1, seed = 1, progress = false }
+      return told
+    end
+    assert.are.equal(0, off(T(film()), layout_of(TEXT)))
+    v.parts.image_encoder = nil
+    assert.is_false(film())
   end)
 end)
