@@ -18,14 +18,9 @@ local N_CELLS = #things.CELL
 
 --- How likely a layout's logits, rows of places, make a scene, up to a constant.
 local function score(logits, scene)
-  local sum, shows_colours = 0, scenes.has_colours(scene.style)
+  local sum = 0
   for at, row in ipairs(logits) do
-    for _, f in ipairs(scenes.OF_GROUND) do sum = sum + row[f.first + scene[f.name]] end
-    local o = scenes.thing_at(scene.things, at)
-    for _, f in ipairs(o and scenes.OF_THINGS or {}) do
-      local is_seen = o[f.name] and (f.name ~= "colour" or shows_colours)
-      if is_seen then sum = sum + row[f.first + o[f.name]] end
-    end
+    scenes.each_value(scene, at, function(i) sum = sum + row[i] end)
   end
   return sum
 end

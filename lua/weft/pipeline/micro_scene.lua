@@ -45,7 +45,7 @@ local COLOURLESS = { sketch = true, gray = true }
 
 --- Whether a style shows colours.
 ---@param style integer
-function M.has_colours(style) return not COLOURLESS[things.STYLE[style]] end
+local function has_colours(style) return not COLOURLESS[things.STYLE[style]] end
 
 -- ---- words ----
 
@@ -130,19 +130,27 @@ function M.thing_at(list, at)
   end
 end
 
+--- Call see(i) for each value i of a layout, from 1, that is true at a place of a scene.
+---@param scene weft.MicroScene
+---@param see fun(i: integer)
+function M.each_value(scene, at, see)
+  local o, shows_colours = M.thing_at(scene.things, at), has_colours(scene.style)
+  for _, f in ipairs(o and M.OF_THINGS or {}) do
+    if o[f.name] and (f.name ~= "colour" or shows_colours) then see(f.first + o[f.name]) end
+  end
+  for _, f in ipairs(M.OF_GROUND) do see(f.first + scene[f.name]) end
+end
+
 --- The layout of what a picture shows: [1,8,8,42] of 0 and 1.
 ---@param scene weft.MicroScene
 ---@param device? string
 ---@return weft.Tensor
 function M.layout(scene, device)
-  local rows, shows_colours = {}, M.has_colours(scene.style)
+  local rows = {}
   for at = 1, N_PLACES do
-    local row, o = {}, M.thing_at(scene.things, at)
+    local row = {}
     for i = 1, course.N_OF_THINGS + course.N_OF_GROUND do row[i] = 0 end
-    for _, f in ipairs(o and M.OF_THINGS or {}) do
-      if o[f.name] and (f.name ~= "colour" or shows_colours) then row[f.first + o[f.name]] = 1 end
-    end
-    for _, f in ipairs(M.OF_GROUND) do row[f.first + scene[f.name]] = 1 end
+    M.each_value(scene, at, function(i) row[i] = 1 end)
     rows[at] = row
   end
   return tensor(rows, { device = device }):reshape(1, M.SIDE, M.SIDE, -1)
@@ -173,7 +181,7 @@ function M.of_layout(layout)
     if is > 0 then
       local o = { cell = cell }
       for _, f in ipairs(M.OF_THINGS) do o[f.name] = largest(rows[cell], f.first, f.count) end
-      if not M.has_colours(scene.style) then o.colour = nil end
+      if not has_colours(scene.style) then o.colour = nil end
       scene.things[#scene.things + 1] = o
     end
   end
