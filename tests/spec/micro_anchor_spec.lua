@@ -353,7 +353,7 @@ describe("the small model with an anchor", function()
     assert.are.same(want, from)
     -- From an init nothing is taken to stay, and layouts are what the features say.
     local feature = m:encode "a red cat".tensor:reshape(1, -1)
-    local said = { shown = parts.shown(m, seen, seen.read(m, photo)),
+    local said = { shown = weft.sigmoid(parts.shown(m, seen, seen.read(m, photo))),
       layout = parts.layout(m.parts.conditioner, feature) }
     assert.are.same(beside(m, seen, said, seen.read(m, photo)):totable()[1], from)
   end)

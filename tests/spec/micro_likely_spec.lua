@@ -34,7 +34,7 @@ local function key(scene)
 end
 
 local function assert_likely(want, weights)
-  local got = likely.scene(logits(weights), of(BEFORE))
+  local got = likely.near(micro_scene, logits(weights), of(BEFORE))
   assert.are.equal(key(of(want)), key(got), want)
 end
 
@@ -111,10 +111,10 @@ describe("an edit", function()
 
   --- How far the latents of an edit are off its source: where it is drawn anew, and elsewhere.
   local function off(opts)
-    local mask, scene, pictures = kept.mask, likely.scene, parts.pictures
+    local mask, near, pictures = kept.mask, likely.near, parts.pictures
     local redrawn, z
-    finally(function() kept.mask, likely.scene, parts.pictures = mask, scene, pictures end)
-    likely.scene = function() return of(BEFORE) end
+    finally(function() kept.mask, likely.near, parts.pictures = mask, near, pictures end)
+    likely.near = function() return of(BEFORE) end
     kept.mask = function()
       local rows = {}
       for y = 1, 16 do
@@ -129,7 +129,7 @@ describe("an edit", function()
       return pictures(vae, x)
     end
     m:edit(photo, weft.with({ "a red cat", steps = 2, seed = 1, progress = false }, opts or {}))
-    kept.mask, likely.scene, parts.pictures = mask, scene, pictures
+    kept.mask, likely.near, parts.pictures = mask, near, pictures
     local far = (T(z) - source):abs():mean { 4 }:reshape(16, 16)
     return far:narrow(2, 1, 8):mean():item(), far:narrow(2, 9, 8):max():item()
   end

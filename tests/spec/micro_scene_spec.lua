@@ -58,7 +58,7 @@ describe("a layout", function()
     for i = 1, 60 do
       local s, text = described(i)
       local map = layout.of_scenes { s }
-      assert.are.equal(0, off(micro_scene.layout(micro_scene.of_layout(map * 0.8)), map), text)
+      assert.are.equal(0, off(micro_scene.layout(micro_scene.of_layout(map * 8 - 4)), map), text)
     end
   end)
 end)

@@ -4,10 +4,12 @@ local core = require "weft.core"
 local audio = require "weft.audio"
 local check = require "weft.check"
 local course = require "weft.pipeline.micro_course"
+local heard = require "weft.pipeline.micro_heard"
 local image = require "weft.image"
 local mel = require "weft.pipeline.micro_mel"
 local parts = require "weft.pipeline.micro_parts"
 local reader = require "weft.pipeline.reader"
+local scenes = require "weft.pipeline.micro_scene"
 
 local M = {}
 
@@ -22,6 +24,7 @@ local SIDE_PX, LATENT_SIDE = parts.SIDE_PX, parts.LATENT_SIDE
 ---@field unet string
 ---@field conditioner string
 ---@field anchor? string what reads how far off its things stand
+---@field sense weft.MicroSense  what a layout of it shows
 ---@field places? integer[] of its layout, the first channel that says a place, and how many
 ---@field denoise fun(...): weft.Tensor  how the unet is called: weft.pipeline.micro_parts.denoise
 ---@field is fun(v: any): boolean
@@ -138,15 +141,15 @@ M.media = {
   image = {
     kind = "image", mixes = "image", word = "picture", encoder = "image_encoder",
     vae = "vae", unet = "unet", conditioner = "conditioner", anchor = "anchor",
-    denoise = parts.denoise,
+    denoise = parts.denoise, sense = scenes,
     places = { course.N_OF_THINGS + 1, course.N_PLACES },
     is = image.is, read = read_picture, write = write_picture, mask = picture_mask,
     check = check_picture,
   },
   audio = {
     kind = "audio", mixes = "audio", word = "sound", encoder = "audio_encoder", vae = "audio_vae",
-    unet = "audio_unet", conditioner = "audio_conditioner", denoise = parts.denoise, is = audio.is,
-    read = read_sound, write = write_sound, mask = sound_mask, check = check_sound,
+    unet = "audio_unet", conditioner = "audio_conditioner", denoise = parts.denoise, sense = heard,
+    is = audio.is, read = read_sound, write = write_sound, mask = sound_mask, check = check_sound,
     length = function(a) return math.min(a.seconds, LONGEST_S) end,
   },
 }

@@ -99,11 +99,11 @@ function M.is_shown(m, medium)
     and (m.parts[medium.conditioner].config.layout_channels or 0) > 0
 end
 
---- What stands where in pixels that a model can say it of, as M.layout.
+--- Logits of what stands where in pixels that a model can say it of: M.layout is their sigmoid.
 ---@param medium weft.MicroMedium
 function M.shown(m, medium, pixels)
-  return M.layout(m.parts[medium.conditioner],
-    ops.normalize(m.parts[medium.encoder] { pixels = pixels }.embeds))
+  return m.parts[medium.conditioner] {
+    feature = ops.normalize(m.parts[medium.encoder] { pixels = pixels }.embeds) }.layout
 end
 
 --- The conditions of a denoiser call.

@@ -1,7 +1,6 @@
 --- One run of the small model: conditions of the branches, guidance, the sampler's loop. Videos
 -- (micro_video) and pictures with their sounds (micro_joint) are runs of the same.
 local anchor = require "weft.pipeline.micro_anchor"
-local scenes = require "weft.pipeline.micro_scene"
 local check = require "weft.check"
 local core = require "weft.core"
 local finite = require "weft.finite"
@@ -151,16 +150,18 @@ function M.words_beside(o, words)
   return o.mode == "code" and prompts.only_text("negative", o.negative) or words
 end
 
---- What a picture of things that stay shows, as words say it or, beside a source, as its feature
--- says most likely; nil where neither does.
+--- What a picture of things that stay shows, or a sound, as words say it or, beside a source, as
+-- its layout says most likely; nil where neither does.
 ---@param item weft.MicroWanted
----@param shown? weft.MicroScene  what the source shows
----@return weft.MicroScene?
-local function scene_of(m, medium, item, shown)
-  if medium.kind ~= "image" or not kept.is_still(item.carry) then return nil end
-  local said = item.words and scenes.of_words(item.words)
-  if said or not shown then return said end
-  return likely.scene(m.parts[medium.conditioner] { feature = item.feature }.layout, shown)
+---@param logits weft.Tensor  of the layout of its feature
+---@param shown? table        what the source shows
+---@return table?
+local function known(medium, o, item, logits, shown)
+  local sense = medium.sense
+  if not kept.is_still(item.carry) then return nil end
+  local said = item.words and sense.of_words(item.words, o.seed)
+  if said and not (shown and sense.DRAWS) then return said end
+  return shown and likely.near(sense, logits, shown)
 end
 
 --- Say of what is wanted what should stand where, what stands where in what it is made from, and
@@ -169,14 +170,15 @@ end
 local function lay_out(m, medium, o, item)
   if not parts.is_shown(m, medium) then return end
   local source = M.given(medium, "concat", item.concat)
-  local from = source or M.given(medium, "init", o.init)
-  item.shown = from and parts.shown(m, medium, medium.read(m, from))
-  local seen = source and medium.kind == "image" and scenes.of_layout(item.shown) or nil
-  local scene = scene_of(m, medium, item, seen)
-  item.layout = scene and scenes.layout(scene, m.device)
-    or parts.layout(m.parts[medium.conditioner], item.feature)
-  if scene and seen then
-    item.shown = scenes.layout(seen, m.device)
+  local from, sense = source or M.given(medium, "init", o.init), medium.sense
+  local shown = from and parts.shown(m, medium, medium.read(m, from))
+  local seen = source and sense.of_layout(shown)
+  local logits = m.parts[medium.conditioner] { feature = item.feature }.layout
+  local wanted = known(medium, o, item, logits, seen)
+  item.shown = shown and ops.sigmoid(shown)
+  item.layout = wanted and sense.layout(wanted, m.device) or ops.sigmoid(logits)
+  if wanted and seen then
+    item.shown = sense.layout(seen, m.device)
     item.redrawn = kept.mask(item.shown, item.layout)
   end
 end

@@ -2,6 +2,7 @@
 -- layout of it.
 local course = require "weft.pipeline.micro_course"
 local frame = require "weft.pipeline.micro_frame"
+local ops = require "weft.ops"
 local tensor = require "weft.tensor"
 local things = require "weft.pipeline.micro_things"
 
@@ -9,7 +10,10 @@ local M = {}
 
 --- Side of a layout.
 M.SIDE = 8
-local N_PLACES = M.SIDE * M.SIDE
+local N_PLACES, N_CELLS = M.SIDE * M.SIDE, #things.CELL
+
+--- How much likelier each change after the first must make it: see weft.pipeline.micro_likely.
+M.MORE = 9
 
 ---@class weft.MicroThing   ids from 1, as the words of micro_things are counted
 ---@field kind integer
@@ -107,7 +111,7 @@ end
 
 -- Whether a thing of a size in a cell covers a place.
 local cover = {}
-for cell = 1, #things.CELL do
+for cell = 1, N_CELLS do
   cover[cell] = {}
   local right, down = (cell - 1) % 3 - 1, math.floor((cell - 1) / 3) - 1
   for size, radius in ipairs(frame.RADII_PX) do
@@ -166,9 +170,10 @@ local function largest(list, first, count)
 end
 
 --- What a layout shows.
----@param layout weft.Tensor  [1,8,8,42] of 0 to 1
+---@param logits weft.Tensor  [1,8,8,42]
 ---@return weft.MicroScene
-function M.of_layout(layout)
+function M.of_layout(logits)
+  local layout = ops.sigmoid(logits)
   local ground = layout:narrow(4, course.N_OF_THINGS + 1, course.N_OF_GROUND):sum { 1, 2, 3 }
     :totable()
   local scene = { things = {} }
@@ -186,6 +191,81 @@ function M.of_layout(layout)
     end
   end
   return scene
+end
+
+-- ---- changes ----
+
+--- A copy of its own.
+---@param scene weft.MicroScene
+---@return weft.MicroScene
+function M.copy(scene)
+  local out = { things = {}, place = scene.place, style = scene.style }
+  for i, o in ipairs(scene.things) do
+    out.things[i] = { kind = o.kind, colour = o.colour, size = o.size, pattern = o.pattern,
+      cell = o.cell }
+  end
+  return out
+end
+
+--- Cells in which nothing stands.
+local function free_cells(scene)
+  local free, list = {}, {}
+  for cell = 1, N_CELLS do free[cell] = true end
+  for _, o in ipairs(scene.things) do free[o.cell] = false end
+  for cell = 1, N_CELLS do if free[cell] then list[#list + 1] = cell end end
+  return list
+end
+
+--- The likeliest thing of a size in a cell.
+local function likeliest_thing(logits, cell, size)
+  local o, alone = { cell = cell, size = size }, {}
+  alone[1] = o
+  for _, f in ipairs(M.OF_THINGS) do
+    local best = -math.huge
+    for id = 1, f.name == "size" and 0 or f.count do
+      local sum = 0
+      for at, row in ipairs(logits) do
+        if M.thing_at(alone, at) then sum = sum + row[f.first + id] end
+      end
+      if sum > best then best, o[f.name] = sum, id end
+    end
+  end
+  return o
+end
+
+--- Call see(scene) for each scene that differs in one thing from another, which is changed
+-- meanwhile. A thing more is the likeliest that logits, rows of places, say of its cell.
+---@param scene weft.MicroScene
+---@param see fun(scene: weft.MicroScene)
+---@param logits number[][]
+function M.each_change(scene, see, logits)
+  local function try(holder, name, id)
+    local was = holder[name]
+    if was == nil or was == id then return end
+    holder[name] = id
+    see(scene)
+    holder[name] = was
+  end
+  for _, f in ipairs(M.OF_GROUND) do
+    for id = 1, f.count do try(scene, f.name, id) end
+  end
+  local free, list = free_cells(scene), scene.things
+  for i, o in ipairs(list) do
+    for _, f in ipairs(M.OF_THINGS) do
+      for id = 1, f.count do try(o, f.name, id) end
+    end
+    for _, cell in ipairs(free) do try(o, "cell", cell) end
+    table.remove(list, i)
+    see(scene)
+    table.insert(list, i, o)
+  end
+  for _, cell in ipairs(free) do
+    for size = 1, #things.SIZE do
+      list[#list + 1] = likeliest_thing(logits, cell, size)
+      see(scene)
+      list[#list] = nil
+    end
+  end
 end
 
 return M

@@ -17,7 +17,7 @@ local N_CELLS, N_SLOTS = 9, SIDE
 -- What a layout says of a thing: of one that is seen, and of a voice.
 local SEEN, HEARD = course.N_OF_THINGS, course.N_KINDS + course.N_PITCHES
 
---- The words of a thing and of where it stands, in the order of their values in a layout.
+--- The words of things, of voices and of where they are, in the order of their values in a layout.
 M.KIND = { "circle", "square", "triangle", "star", "heart", "cross", "cat", "dog", "bird",
   "fish", "robot", "frog" }
 M.COLOUR = { "red", "orange", "yellow", "green", "cyan", "blue", "purple", "pink" }
@@ -28,8 +28,9 @@ M.CELL = { "top left", "top", "top right", "left", "center", "right", "bottom le
 M.PLACE = { "in a white room", "in a dark room", "in a meadow", "in the sea", "on the beach",
   "in the snow", "at night", "in the rain", "in the city", "on a checkered floor" }
 M.STYLE = { "photo", "sketch", "mosaic", "gray", "negative", "neon" }
-local VOICE = { "drum", "beep", "bell", "sparkle", "heartbeat", "rattle", "meow", "bark", "chirp",
+M.VOICE = { "drum", "beep", "bell", "sparkle", "heartbeat", "rattle", "meow", "bark", "chirp",
   "bubble", "beeps", "croak" }
+M.PITCH = { "low", "mid", "high" }
 
 ---@class weft.MicroField
 ---@field first integer   of its values in a row, from 1
@@ -46,7 +47,7 @@ M.told = {
     { first = SEEN + 1, words = M.CELL },
   } },
   sound = { n = 3, fields = {
-    { first = 13, words = { "low", "mid", "high" } }, { first = 1, words = VOICE },
+    { first = 13, words = M.PITCH }, { first = 1, words = M.VOICE },
     { first = HEARD + 1, words = { "0", "1", "2", "3", "4", "5", "6", "7" } },
   } },
 }

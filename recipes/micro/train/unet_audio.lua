@@ -7,6 +7,7 @@ package.path = "./recipes/micro/?.lua;./recipes/micro/train/?.lua;" .. package.p
 
 local data = require "audio_data"
 local layout = require "layout"
+local rng = require "world.rng"
 local run = require "run"
 
 local p = run.params {
@@ -18,8 +19,17 @@ local p = run.params {
   out = "recipes/micro/weights", work = "checkpoints/unet_audio", stop = 0,
 }
 
+-- Share of the sounds without a source of which it is known what is heard when, as it is where
+-- words describe one.
+local SAID = 0.5
+
+--- Whether what should be heard when is known. Beside a source it is (micro_run).
+local function is_whole(e, seed)
+  return e.source ~= nil or rng.new("said", seed):chance(SAID)
+end
+
 require "denoiser" {
-  p = p, render = data.mels, layout = layout.of_sounds,
+  p = p, render = data.mels, layout = layout.of_sounds, is_whole = is_whole,
   names = { encoder = "audio_encoder", vae = "audio_vae", unet = "audio_unet",
     conditioner = "audio_conditioner" },
   examples = function(i) return data.examples("unet-audio-" .. p.seed, i, p.batch) end,
