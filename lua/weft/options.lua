@@ -195,7 +195,7 @@ end
 
 --- The list part of t, without holes. A nil in the middle is found; one at the end cannot be seen.
 function M.prompt(which, t)
-  local out = {}
+  local out = { has_example = t.has_example }
   for i = 1, table.maxn(t) do
     if t[i] == nil then
       fail("a variable that was never set?", "%s: prompt part %d is nil", which, i)

@@ -44,7 +44,7 @@ Prompt.__index = Prompt
 Prompt.__concat = function(a, b)
   local out = {}
   for _, side in ipairs { a, b } do
-    if type(side) == "table" and side.weft_parts then
+    if type(side) == "table" and side.kind == "prompt" then
       for _, part in ipairs(side.weft_parts) do out[#out + 1] = part end
     else
       out[#out + 1] = side
@@ -60,11 +60,12 @@ function M.prompt(parts)
   return setmetatable({ kind = "prompt", weft_parts = { unpack(parts) } }, Prompt)
 end
 
---- The parts one by one: prompts, examples and results opened.
+--- The parts one by one: prompts, examples and results opened; whether there were examples is
+-- has_example of the list.
 ---@param parts any[]
 ---@return any[]
 function M.flat(parts)
-  local out = {}
+  local out = { has_example = parts.has_example }
   local function add(part)
     local inner = type(part) == "table"
       and (rawget(part, "weft_parts") or rawget(part, "weft_result") and part)
@@ -72,6 +73,7 @@ function M.flat(parts)
       out[#out + 1] = part
       return
     end
+    out.has_example = out.has_example or rawget(part, "kind") == "example" or nil
     for _, p in ipairs(inner) do add(p) end
   end
   for _, part in ipairs(parts) do add(part) end

@@ -98,8 +98,10 @@ describe("weft.prompt", function()
   it("opens examples, prompts and results into parts", function()
     local a, b = { kind = "image" }, { kind = "image" }
     local p = weft.prompt { "x", a } .. "y" .. weft.prompt { b }
-    assert.same({ "x", a, "y", b, a, "becomes", b, "." },
+    assert.same({ "x", a, "y", b, a, "becomes", b, ".", has_example = true },
       prompt.flat { p, weft.example(a, b) })
+    assert.same(prompt.flat { p, weft.example(a, b) }, prompt.flat { p .. weft.example(a, b) })
+    assert.is_nil(prompt.flat { p }.has_example)
     assert.equal(1.5, weft.weigh(a, 1.5).weft_weight)
   end)
 

@@ -323,7 +323,8 @@ function Micro:edit(src, opts)
   if medium.length then more.seconds = opts.seconds or medium.length(src) end
   local o = options.check("edit", require("weft").with(opts, more), self)
   if reply.reads(self, o.prompt) then
-    return respond(self, ask { src, unpack(o.prompt) }, o, "edit", medium.kind)[1]
+    local asked = { has_example = o.prompt.has_example, src, unpack(o.prompt) }
+    return respond(self, ask(asked), o, "edit", medium.kind)[1]
   end
   return make(self, medium, o, "edit")[1]
 end

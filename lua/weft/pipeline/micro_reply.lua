@@ -5,10 +5,15 @@ local core = require "weft.core"
 local embedding = require "weft.embedding"
 local prompts = require "weft.pipeline.micro_prompt"
 local reader = require "weft.pipeline.reader"
+local refine = require "weft.pipeline.micro_refine"
 local result = require "weft.result"
 local sequence = require "weft.pipeline.sequence"
 
 local M = {}
+
+---@class weft.MicroForetold  a feature that stands in a prompt where a medium would
+---@field kind "image"|"audio"
+---@field foretold weft.Tensor  [1,D]
 
 -- A picture of distances stands where a picture's feature would: its own was drawn to that.
 local media = { image = "image", audio = "audio", video = "video", depth = "image" }
@@ -40,7 +45,7 @@ local function note_media(self, s, prompt)
   self.told_many = self.told_many or setmetatable({}, { __mode = "k" })
   local n, first = 0, s.media[1]
   for _, part in ipairs(prompt) do n = n + (type(part) == "string" and 0 or 1) end
-  if not first or self.told_many[first] then return end
+  if not first or first.foretold or self.told_many[first] then return end
   self.told_many[first] = true
   if #s.media > sequence.MAX_SOURCE then
     self:warn("%d pictures and sounds; only the first %d can be sources", #s.media,
@@ -83,6 +88,7 @@ end
 local function feature_reader(self, mix)
   local known = {}
   return function(part)
+    if part.foretold then return part.foretold end
     local inner, weight = prompts.weight_of(part)
     local kind = part.kind == "frame" and "video" or nil
     known[part] = known[part] or prompts.weighed(self, inner, weight, mix, kind)
@@ -150,6 +156,12 @@ local function with_meaning(turns, said)
   return out
 end
 
+--- Whether a call would have its answer checked on the example of its prompt.
+local function is_refined(turns, o)
+  if o.refine == nil then return turns[#turns].parts.has_example end
+  return o.refine
+end
+
 --- What the language model wants made of turns: a list of { kind, text | feature, source }.
 ---@return weft.Reply[]
 function M.plan(self, turns, o, to)
@@ -162,14 +174,20 @@ function M.plan(self, turns, o, to)
   local kept
   core.scope(function()
     local feature_of, meaning = feature_reader(self, o.mix), meaning_of(to)
-    local function read(s, may_misread)
-      return self.reader:reply(s, feature_of,
-        { to = to, can = can(self), temperature = o.temperature, top_p = o.top_p,
-          max_tokens = o.max_tokens, seed = o.seed, on_token = o.on_token,
-          may_misread = may_misread })
+    local how = { to = to, can = can(self), temperature = o.temperature, top_p = o.top_p,
+      max_tokens = o.max_tokens, seed = o.seed, on_token = o.on_token,
+      may_misread = meaning ~= nil }
+    local function read(asked, change)
+      return self.reader:reply(sequence_of(self, asked), feature_of,
+        require("weft").with(how, change))
     end
-    kept = read(sequence_of(self, turns), meaning ~= nil)
-      or read(sequence_of(self, with_meaning(turns, meaning)))
+    kept = read(turns, {}) or read(with_meaning(turns, meaning), { may_misread = false })
+    if #kept == 1 and is_refined(turns, o) then
+      refine.reply(self, turns, kept[1], { kind_of = kind_of, feature_of = feature_of,
+        read = function(asked)
+          return read(asked, { to = kept[1].kind, may_misread = false, on_token = false })[1]
+        end })
+    end
     local tensors = {}
     for _, part in ipairs(kept) do
       tensors[#tensors + 1] = part.feature

@@ -44,6 +44,12 @@ function M.video_of(bytes)
   return weft.video.from(t, video.FPS)
 end
 
+--- Examples drawn so, whose answers are checked on the example that their prompt shows.
+---@param draw fun(r: world.Rng): world.Example
+function M.refined(draw)
+  return function(r) return weft.with(draw(r), { refine = true }) end
+end
+
 local function media_of(part, m)
   if part.text then return part, function(t) return m:encode(t.text) end end
   if part.image then return part.image, M.picture_of end

@@ -30,7 +30,7 @@ local function make(example, i)
   end
   for _, kind in ipairs(KINDS) do to[#to + 1] = example[kind] and kind or nil end
   local made = m:generate(weft.with(parts, { to = to, steps = p.steps, guidance = p.guidance,
-    seed = p.seed + i, progress = false }))
+    seed = p.seed + i, refine = example.refine, progress = false }))
   local output = { audio = made.audio, image = made.image and common.bytes_of(made.image),
     video = made.video and common.frames_of(made.video) }
   return output, { unpack(made) }, parts
@@ -92,9 +92,11 @@ end
 for _, level in ipairs { "L0", "L1", "L2" } do
   t:row("T2.2 exemplar " .. level, of("sound_exemplar", { level = level }))
 end
+t:row("T2.2 exemplar L2, refined", common.refined(of("sound_exemplar", { level = "L2" })))
 for _, level in ipairs { "L0", "L1", "L2" } do
   t:row(("T2.2 exemplar %s, shuffled pair"):format(level), shuffled(level))
 end
+t:row("T2.2 exemplar L2, refined, shuffled pair", common.refined(shuffled "L2"))
 t:row("T3.1 sound into image", of "took_place")
 t:row("T3.1 the same, held-out pairs", of("took_place", held))
 t:row("T3.2 next frame and its sound", of "next_frame", NEXT_FRAME)

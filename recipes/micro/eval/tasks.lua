@@ -20,9 +20,9 @@ local tasks = require "world.tasks"
 local p = weft.params(tables.PARAMS)
 local m = weft.load(p.model)
 
-local function options(parts, i)
+local function options(parts, i, refine)
   return weft.with(parts, { seed = p.seed + i, steps = p.steps, guidance = p.guidance,
-    progress = false })
+    refine = refine, progress = false })
 end
 
 local function make(example, i)
@@ -31,7 +31,7 @@ local function make(example, i)
     local text = m:text(parts)
     return { text = text }, { text }, parts
   end
-  local im = m:image(options(parts, i))
+  local im = m:image(options(parts, i, example.refine))
   return { image = common.bytes_of(im) }, { im }, parts
 end
 
@@ -85,9 +85,12 @@ t:row("T1.3 next, two rules", of("next", { split = "heldout", composed = true })
 for _, level in ipairs { "L0", "L1", "L2", "L3" } do
   t:row("T1.4 exemplar " .. level, of("exemplar", { level = level }))
 end
+t:row("T1.4 exemplar L2, refined", common.refined(of("exemplar", { level = "L2" })))
 for _, level in ipairs { "L0", "L1", "L2" } do
   t:row(("T1.4 exemplar %s, shuffled pair"):format(level), control("shuffled", { level = level }))
 end
+t:row("T1.4 exemplar L2, refined, shuffled pair",
+  common.refined(control("shuffled", { level = "L2" })))
 t:row("T1.4 exemplar L0, no pair", control("removed", { level = "L0" }))
 t:row("T1.4 exemplar L0, in words", control("described", { level = "L0" }))
 t:row("T1.5 concept", of "concept")
