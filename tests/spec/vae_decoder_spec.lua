@@ -2,7 +2,6 @@
 package.path = "./tests/lib/?.lua;./recipes/micro/?.lua;./recipes/micro/train/?.lua;"
   .. package.path
 local weft = require "weft"
-local batches = require "denoiser_batch"
 local micro = require "micro"
 local shell = require "shell"
 local T = weft.tensor
@@ -34,18 +33,5 @@ describe("the training of the decoder", function()
     local after = weft.model.load(dir .. "/vae").config
     assert.are.same({ config.latents_mean, config.latents_std },
       { after.latents_mean, after.latents_std })
-  end)
-end)
-
-describe("a map that is told what stands where", function()
-  it("has it where it is known, and else what the feature says", function()
-    local map = T.rand({ 2, 8, 8, 7 }, { seed = 1 })
-    local layout = T.rand({ 2, 8, 8, 3 }, { seed = 2 }):gt(0.5):to "f32"
-    local told = batches.told_whole(map, layout, T { { { { 1 } } }, { { { 0 } } } })
-    local function off(a, b) return (a - b):abs():max():item() end
-    local function layout_of(x, k) return x:narrow(1, k, 1):narrow(4, 5, 3) end
-    assert.are.equal(0, off(told:narrow(4, 1, 4), map:narrow(4, 1, 4)))
-    assert.are.near(0, off(layout_of(told, 1), layout:narrow(1, 1, 1)), 1e-6)
-    assert.are.equal(0, off(layout_of(told, 2), layout_of(map, 2)))
   end)
 end)

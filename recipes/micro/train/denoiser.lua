@@ -42,7 +42,7 @@ return function(s)
       if b.whole then c.map = batches.told_whole(c.map, b.layout, b.whole) end
       local mse = ((parts.denoise(unet, b.sample, b.t, b.source, c) - b.v):square() * b.weights)
         :mean()
-      local layout = labels.presence(c.layout, b.layout, b.told)
+      local layout = labels.presence(c.layout, b.layout, b.read)
       return mse + layout * LAYOUT, mse, layout
     end, params)
     local norm = learner:step(i, grads)

@@ -8,6 +8,7 @@ local foretold = require "foretold"
 local micro_anchor = require "weft.pipeline.micro_anchor"
 local names = require "world.names"
 local parts = require "weft.pipeline.micro_parts"
+local rng = require "world.rng"
 local run = require "run"
 
 local M = {}
@@ -24,6 +25,8 @@ local M = {}
 ---@field carry? fun(source: table, target: table): number[]  what becomes of it, with standing
 ---@field is_whole? fun(e: micro.Example, seed: integer): boolean  whether what should stand where
 --- is known, as it is of words and of most sources, and not read from the feature
+---@field twin? fun(r: world.Rng, record: table): table  what differs from a target in little, with
+--- is_whole
 
 --- What stands already where a denoiser is trained: encoder, text, vae, scheduler, tok, and anchor
 -- and foretold where they are wanted.
@@ -86,6 +89,31 @@ local function standing(s, trained, examples, source, layout)
     micro_anchor.things(layout)) * given + s.standing(targets) * (1 - given)
 end
 
+-- Share of the features of what is known whole that are unsure, and the most that they then are of
+-- what a twin shows.
+local UNSURE, MOST_UNSURE = 0.5, 0.8
+
+--- Features [B,D], some of them mixed with those of twins: a language model that is unsure which of
+-- two things is red foretells such, and where it is known the denoiser should not ask the feature.
+---@param f weft.Tensor      [B,D] unit features
+---@param is_whole boolean[]
+---@return weft.Tensor f
+---@return weft.Tensor sure  [B,1,1,1] 1 for those that are as they were
+local function unsure(s, trained, f, examples, is_whole, seed)
+  local r, twins, rows, shares = rng.new("unsure", seed), {}, {}, {}
+  for k, e in ipairs(examples) do
+    local is = s.twin and is_whole[k] and r:chance(UNSURE)
+    if is then twins[#twins + 1] = s.twin(r, e.target) end
+    rows[k], shares[k] = is and #examples + #twins - 1 or k - 1,
+      { is and r:uniform(0, MOST_UNSURE) or 0 }
+  end
+  local sure = flags(examples, function(_, k) return rows[k] == k - 1 end)
+  if not twins[1] then return f, sure end
+  local of_twins = weft.normalize(trained.encoder { pixels = s.render(twins) }.embeds)
+  local other = weft.cat({ f, of_twins }, 1):index_select(weft.tensor(rows, { dtype = "i64" }), 1)
+  return weft.normalize(f + (other - f) * weft.tensor(shares)), sure
+end
+
 --- A map of conditions whose layout is, where it is known whole, what should stand where.
 ---@param map weft.Tensor     [B,8,8,C]
 ---@param layout weft.Tensor  [B,8,8,K] of 0 and 1
@@ -113,17 +141,19 @@ function M.prepare(s, trained, i)
   local sample, v, t = diffusion.noised(trained.scheduler, z, seed)
   local layout, told = s.layout(targets), flags(examples, is_told)
   local stands = standing(s, trained, examples, source, layout)
-  local media = weft.normalize(trained.encoder { pixels = x }.embeds)
+  local media, is_whole = weft.normalize(trained.encoder { pixels = x }.embeds), {}
+  for k, e in ipairs(examples) do
+    is_whole[k] = is_told(e) and s.is_whole ~= nil and s.is_whole(e, seed + k)
+  end
   if trained.foretold then media = trained.foretold:features(media, examples, seed) end
+  local feature, sure = unsure(s, trained, diffusion.features(examples, media,
+    weft.normalize(trained.text { ids = ids }.embeds), seed), examples, is_whole, seed)
   return {
-    x = x, z = z, sample = sample, v = v, t = t, source = source, layout = layout, told = told,
+    x = x, z = z, sample = sample, v = v, t = t, source = source, layout = layout,
     stands = stands and stands * told,
-    whole = s.is_whole and flags(examples, function(e, k)
-      return is_told(e) and s.is_whole(e, seed + k)
-    end),
+    whole = s.is_whole and flags(examples, function(_, k) return is_whole[k] end),
     weights = weights(s, z, source, examples, layout),
-    feature = diffusion.features(examples, media,
-      weft.normalize(trained.text { ids = ids }.embeds), seed),
+    feature = feature, read = told * sure,
     words = trained.text { ids = word_ids }.hidden, mask = word_mask,
   }
 end

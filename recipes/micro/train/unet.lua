@@ -9,6 +9,7 @@ local kept = require "weft.pipeline.micro_kept"
 local layout = require "layout"
 local rng = require "world.rng"
 local run = require "run"
+local scene = require "world.scene"
 
 local p = run.params {
   steps = 20000, batch = 48, lr = 1.2e-3, warmup = 100, seed = 21,
@@ -29,9 +30,11 @@ local function is_whole(e, seed)
   return kept.is_still(weft.tensor { layout.carry(e.source, e.target) })
 end
 
+local function twin(r, s) return scene.twins(r, s, 1)[1] end
+
 require "denoiser" {
   p = p, render = data.pictures, layout = layout.of_scenes, standing = layout.standing,
-  carry = layout.carry, is_whole = is_whole,
+  carry = layout.carry, is_whole = is_whole, twin = twin,
   names = { encoder = "image_encoder", vae = "vae", unet = "unet", conditioner = "conditioner",
     anchor = "anchor" },
   examples = function(i) return data.examples("unet-" .. p.seed, i, p.batch) end,
