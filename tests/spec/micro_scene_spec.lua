@@ -7,6 +7,7 @@ local layout = require "layout"
 local media = require "weft.pipeline.micro_media"
 local micro = require "micro"
 local names = require "world.names"
+local parts = require "weft.pipeline.micro_parts"
 local reply = require "weft.pipeline.micro_reply"
 local rng = require "world.rng"
 local micro_scene = require "weft.pipeline.micro_scene"
@@ -102,8 +103,29 @@ describe("a picture whose words the language model said", function()
     assert.are.equal(0, (untold - of_none):abs():max():item())
     assert.is_true((of_feature:narrow(4, first + 1, n) - want):abs():max():item() > 0.1)
   end)
-  it("has that of its feature where they are not such words", function()
-    assert.are.equal(0, (maps_of "a bright day" - maps_of(nil)):abs():max():item())
+  it("has the things that its feature shows where they are not such words", function()
+    local told = maps_of(nil)
+    assert.are.equal(0, off(maps_of "a bright day", told))
+    local logits = m.parts.conditioner {
+      feature = m:encode "a green frog".tensor:reshape(1, -1) }.layout
+    local n = logits:size(4)
+    assert.are.equal(0, off(told:narrow(4, told:size(4) - n + 1, n),
+      micro_scene.layout(micro_scene.of_layout(logits))))
+  end)
+  it("has all that its feature says where a call gives that: it may be a mixture", function()
+    local image, map = media.media.image, nil
+    local denoise = image.denoise
+    finally(function() image.denoise = denoise end)
+    image.denoise = function(unet, z, t, source, c, kv)
+      map = map or c.map:narrow(1, 1, 1):totable()
+      return denoise(unet, z, t, source, c, kv)
+    end
+    local frog = m:encode "a green frog"
+    m:image { frog, steps = 1, seed = 1, progress = false }
+    image.denoise = denoise
+    local said = parts.layout(m.parts.conditioner, frog.tensor:reshape(1, -1))
+    local n = said:size(4)
+    assert.is_true(off(T(map):narrow(4, T(map):size(4) - n + 1, n), said) < 1e-6)
   end)
   it("gives a video's maps their layout, too, where maps hold one", function()
     local folder = micro.make(micro.temp(), { narrow = true, language = true })

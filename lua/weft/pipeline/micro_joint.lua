@@ -18,6 +18,7 @@ local image, audio = media.media.image, media.media.audio
 ---@class weft.MicroWanted
 ---@field kind string             "image", "audio", "video"
 ---@field feature? weft.Tensor    [1,128]; of the prompt when not given
+---@field is_foretold? boolean   whether the language model foretold the feature
 ---@field words? string           what the language model said of it
 ---@field layout? weft.Tensor     [1,8,8,K] what should stand where; nil where the model cannot say
 ---@field shown? weft.Tensor      [1,8,8,K] what stands where in what it is made from

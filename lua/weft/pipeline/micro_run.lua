@@ -150,8 +150,9 @@ function M.words_beside(o, words)
   return o.mode == "code" and prompts.only_text("negative", o.negative) or words
 end
 
---- What a picture of things that stay shows, or a sound, as words say it or, beside a source, as
--- its layout says most likely; nil where neither does.
+--- What a picture of things that stay shows, or a sound, as words say it or, of a feature that the
+-- language model foretold, its layout: beside a source, as that says most likely. Nil where neither
+-- does, for a feature that a call gives may be a mixture.
 ---@param item weft.MicroWanted
 ---@param logits weft.Tensor  of the layout of its feature
 ---@param shown? table        what the source shows
@@ -161,7 +162,8 @@ local function known(medium, o, item, logits, shown)
   if not kept.is_still(item.carry) then return nil end
   local said = item.words and sense.of_words(item.words, o.seed)
   if said and not (shown and sense.DRAWS) then return said end
-  return shown and likely.near(sense, logits, shown)
+  if shown then return likely.near(sense, logits, shown) end
+  return item.is_foretold and sense.of_layout(logits)
 end
 
 --- Say of what is wanted what should stand where, what stands where in what it is made from, and
@@ -189,7 +191,7 @@ end
 ---@return weft.MicroWanted
 function M.settle(m, medium, o, item)
   local whole = { feature = item.feature, words = item.words, concat = item.concat,
-    carry = item.carry }
+    carry = item.carry, is_foretold = item.feature ~= nil }
   if whole.concat == nil then whole.concat = o.concat end
   whole.feature = finite.check("reading the prompt", function()
     return whole.feature or prompts.feature(m, o.prompt, o.mix)
