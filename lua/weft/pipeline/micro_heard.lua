@@ -121,12 +121,17 @@ end
 
 -- ---- layouts ----
 
---- Call see(i) for each value i of a layout, from 1, that is true at a place of a sound.
+--- What logits of a layout say of the values in each slot, of all its places together.
+---@param layout weft.Tensor  [1,8,8,32]
+---@return number[][]
+function M.rows(layout) return layout:sum({ 3 }):reshape(SIDE, layout:size(4)):totable() end
+
+--- Call see(i) for each value i of a layout, from 1, that is true in a slot of a sound.
 ---@param x weft.MicroHeard
----@param at integer  place, from 1
+---@param slot integer  from 1
 ---@param see fun(i: integer)
-function M.each_value(x, at, see)
-  local slot, heard = math.floor((at - 1) / SIDE) + 1, nil
+function M.each_value(x, slot, see)
+  local heard
   if x.reverse == 1 then slot = SIDE + 1 - slot end
   for _, e in ipairs(x.events) do
     if slot >= e.slot and slot < e.slot + LENGTH then heard = e end
@@ -146,13 +151,14 @@ end
 ---@return weft.Tensor
 function M.layout(x, device)
   local rows = {}
-  for at = 1, SIDE * SIDE do
+  for slot = 1, SIDE do
     local row = {}
     for i = 1, course.N_OF_SOUND do row[i] = 0 end
-    M.each_value(x, at, function(i) row[i] = 1 end)
-    rows[at] = row
+    M.each_value(x, slot, function(i) row[i] = 1 end)
+    rows[slot] = row
   end
-  return tensor(rows, { device = device }):reshape(1, SIDE, SIDE, -1)
+  return tensor(rows, { device = device }):reshape(1, SIDE, 1, course.N_OF_SOUND)
+    :expand(1, SIDE, SIDE, course.N_OF_SOUND):contiguous()
 end
 
 --- What a layout says most likely; nil of music.

@@ -18,12 +18,13 @@ local MOST = 8
 ---@field of_words fun(text: string, seed: integer): table?  what words say that say all
 ---@field of_layout fun(logits: weft.Tensor): table?  what a layout shows
 ---@field layout fun(x: table, device: string?): weft.Tensor  and back
+---@field rows fun(layout: weft.Tensor): number[][]  what logits say of the values, by place
 ---@field each_value fun(x: table, at: integer, see: fun(i: integer))  what is true at a place
 ---@field each_change fun(x: table, see: fun(y: table), logits: number[][])  what differs in one
 --- thing; y may be changed after the call
 ---@field copy fun(x: table): table
 
---- How likely a layout's logits, rows of places, make something, up to a constant.
+--- How likely logits, rows of places, make something, up to a constant.
 local function score(sense, logits, x)
   local sum = 0
   for at, row in ipairs(logits) do
@@ -38,7 +39,7 @@ end
 ---@param source table        what it is made from
 ---@return table
 function M.near(sense, layout, source)
-  local logits = layout:reshape(-1, layout:size(4)):totable()
+  local logits = sense.rows(layout)
   local now = sense.copy(source)
   local before = score(sense, logits, now)
   for n = 1, MOST do

@@ -134,6 +134,11 @@ function M.thing_at(list, at)
   end
 end
 
+--- What logits of a layout say of the values at each of its places.
+---@param layout weft.Tensor  [1,8,8,42]
+---@return number[][]
+function M.rows(layout) return layout:reshape(N_PLACES, layout:size(4)):totable() end
+
 --- Call see(i) for each value i of a layout, from 1, that is true at a place of a scene.
 ---@param scene weft.MicroScene
 ---@param see fun(i: integer)
