@@ -13,7 +13,7 @@ M.SIDE = 8
 local N_PLACES, N_CELLS = M.SIDE * M.SIDE, #things.CELL
 
 --- How much likelier each change after the first must make it: see weft.pipeline.micro_likely.
-M.MORE = 9
+M.MORE = 20
 
 ---@class weft.MicroThing   ids from 1, as the words of micro_things are counted
 ---@field kind integer
@@ -238,8 +238,38 @@ local function likeliest_thing(logits, cell, size)
   return o
 end
 
+--- Call see with a copy of a scene, of each of whose things one attribute is what value_of says.
+local function try_all(scene, name, value_of, see)
+  local s = M.copy(scene)
+  for i, o in ipairs(s.things) do o[name] = o[name] and value_of(o[name], i) end
+  see(s)
+end
+
+--- The cell that one is in a mirror.
+local function mirrored(cell) return cell + 2 - 2 * ((cell - 1) % 3) end
+
+--- Call see(s) for each scene s in which two or more things change alike: they take one value, or
+-- each that which lies so many further, round; two exchange theirs; all are mirrored; small ones
+-- become large and large ones small.
+local function each_change_alike(scene, see)
+  local list = scene.things
+  if #list < 2 then return end
+  for _, f in ipairs(M.OF_THINGS) do
+    for k = 1, f.count do
+      try_all(scene, f.name, function() return k end, see)
+      try_all(scene, f.name, function(v) return (v - 1 + k) % f.count + 1 end, see)
+    end
+    if list[1][f.name] and list[2][f.name] then
+      try_all(scene, f.name, function(v, i) return i <= 2 and list[3 - i][f.name] or v end, see)
+    end
+  end
+  try_all(scene, "cell", mirrored, see)
+  try_all(scene, "size", function(v) return #things.SIZE + 1 - v end, see)
+end
+
 --- Call see(scene) for each scene that differs in one thing from another, which is changed
--- meanwhile. A thing more is the likeliest that logits, rows of places, say of its cell.
+-- meanwhile, or in all alike. A thing more is the likeliest that logits, rows of places, say of its
+-- cell.
 ---@param scene weft.MicroScene
 ---@param see fun(scene: weft.MicroScene)
 ---@param logits number[][]
@@ -271,6 +301,7 @@ function M.each_change(scene, see, logits)
       list[#list] = nil
     end
   end
+  each_change_alike(scene, see)
 end
 
 return M
