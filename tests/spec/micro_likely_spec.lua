@@ -89,6 +89,35 @@ describe("the likeliest picture beside a source", function()
   end)
 end)
 
+describe("words of two things", function()
+  local function assert_said(want, direct, words)
+    local got = likely.near(micro_scene.said, logits { [direct] = 1 }, of(words))
+    assert.are.equal(key(of(want)), key(got), words)
+  end
+
+  it("are set right where they exchange what each is", function()
+    for _, slip in ipairs {
+      "a small plain purple robot at the left and a large dotted pink heart at the right "
+        .. "on the beach",
+      "a large plain pink heart at the left and a small dotted purple robot at the right "
+        .. "on the beach",
+      "a small plain pink heart at the left and a large dotted purple robot at the right "
+        .. "on the beach", "a small plain green robot at the left and " .. HEART .. " on the beach",
+    } do
+      assert_said(BEFORE, BEFORE, slip)
+    end
+  end)
+  it("stay where nothing is surer", function()
+    local unsure = micro_scene.layout(of(BEFORE)) * 0.1
+    assert.are.equal(key(of(BEFORE)), key(likely.near(micro_scene.said, unsure, of(BEFORE))))
+  end)
+  it("stay of one thing, and say the ground", function()
+    assert_said(ROBOT .. " at night", BEFORE, ROBOT .. " at night")
+    assert_said(ROBOT .. " and " .. HEART .. " at night", BEFORE, ROBOT .. " and " .. HEART
+      .. " at night")
+  end)
+end)
+
 describe("what stays of a source", function()
   local before = micro_scene.layout(of(BEFORE))
   local function mask_of(text) return kept.mask(before, micro_scene.layout(of(text))) end

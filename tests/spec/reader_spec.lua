@@ -109,6 +109,26 @@ describe("weft.pipeline.reader", function()
       plan { seed = 2, temperature = 1, top_p = 1e-6 })
   end)
 
+  it("foretells pictures without the words that it decides for, too", function()
+    local direct, n = nil, 0
+    for seed = 1, 6 do
+      local s = asked("a cat")
+      local part = r:reply(s, feature_of, { to = "image", can = ALL, seed = seed })[1]
+      assert.equal(part.plan ~= nil, part.direct ~= nil)
+      if part.plan then
+        n, direct = n + 1, direct or part.direct
+        assert.is_true((part.direct - direct):abs():max():item() < 1e-5)     -- whatever they were
+        assert.is_true((part.direct - part.feature):abs():max():item() > 1e-4)
+        local hidden = parts.language_model { embeds = r:embeds(s, feature_of) }.hidden
+        local x = hidden:select(2, s.places[1].at - 1)
+        local whole = weft.normalize(parts.feature_out { x = x })
+        assert.is_true((whole - part.feature):abs():max():item() < 1e-4)
+      end
+    end
+    assert.is_true(n > 0)
+    assert.is_nil(r:reply(asked("a cat"), feature_of, { to = "audio", can = ALL })[1].direct)
+  end)
+
   it("reads what a feature shows, as much of it as the feature counts", function()
     local f, n = picture(4).feature, things.count "picture"
     local seeing = reader.new(weft.with(parts, { conditioner = weft.model.new("conditioner",

@@ -20,6 +20,7 @@ local image, audio = media.media.image, media.media.audio
 ---@field feature? weft.Tensor    [1,128]; of the prompt when not given
 ---@field is_foretold? boolean   whether the language model foretold the feature
 ---@field words? string           what the language model said of it
+---@field direct? weft.Tensor     [1,128] the feature that it foretells without those words
 ---@field layout? weft.Tensor     [1,8,8,K] what should stand where; nil where the model cannot say
 ---@field shown? weft.Tensor      [1,8,8,K] what stands where in what it is made from
 ---@field redrawn? weft.Tensor    [1,16,16,1] where it differs from its source, of micro_kept

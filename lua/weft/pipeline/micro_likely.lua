@@ -12,8 +12,8 @@ local M = {}
 local MOST = 8
 
 ---@class weft.MicroSense  what there is to see or to hear: micro_scene, micro_heard
----@field MORE number  how much likelier, as a logarithm, each change after the first must make it,
---- for one is expected
+---@field MORE number    how much likelier, as a logarithm, each change after the first must make it
+---@field FIRST? number  and the first, 0 when not given: beside a source one change is expected
 ---@field DRAWS? boolean  words say less than a source, the rest is drawn
 ---@field of_words fun(text: string, seed: integer): table?  what words say that say all
 ---@field of_layout fun(logits: weft.Tensor): table?  what a layout shows
@@ -48,7 +48,7 @@ function M.near(sense, layout, source)
       local s = score(sense, logits, x)
       if s > most then most, found = s, sense.copy(x) end
     end, logits)
-    if most - before < (n == 1 and 0 or sense.MORE) then break end
+    if most - before < (n == 1 and sense.FIRST or n > 1 and sense.MORE or 0) then break end
     before, now = most, found
   end
   return now

@@ -192,6 +192,7 @@ function M.plan(self, turns, o, to)
     for _, part in ipairs(kept) do
       tensors[#tensors + 1] = part.feature
       tensors[#tensors + 1] = part.carry
+      tensors[#tensors + 1] = part.direct
       if type(part.source) == "table" and part.source.weft_weight then
         part.source = part.source.part
       end
@@ -221,7 +222,7 @@ function M.respond(self, turns, o, to, make)
     if planned.kind ~= "text" then
       local concat = concat_of(o, planned) or false
       wanted[#wanted + 1] = { kind = planned.kind, feature = planned.feature,
-        words = planned.plan, concat = concat,
+        words = planned.plan, direct = planned.direct, concat = concat,
         carry = concat == planned.source and planned.carry or nil }
     end
   end

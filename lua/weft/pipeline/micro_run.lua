@@ -151,16 +151,21 @@ function M.words_beside(o, words)
 end
 
 --- What a picture of things that stay shows, or a sound, as words say it or, of a feature that the
--- language model foretold, its layout: beside a source, as that says most likely. Nil where neither
--- does, for a feature that a call gives may be a mixture.
+-- language model foretold, its layout: beside a source, as that says most likely. Words of two
+-- things may exchange what each is: what the model foretells without them says which is likelier.
+-- Nil where neither does, for a feature that a call gives may be a mixture.
 ---@param item weft.MicroWanted
 ---@param logits weft.Tensor  of the layout of its feature
 ---@param shown? table        what the source shows
 ---@return table?
-local function known(medium, o, item, logits, shown)
+local function known(m, medium, o, item, logits, shown)
   local sense = medium.sense
   if not kept.is_still(item.carry) then return nil end
   local said = item.words and sense.of_words(item.words, o.seed)
+  if said and item.direct then
+    local direct = m.parts[medium.conditioner] { feature = item.direct }.layout
+    return likely.near(sense.said, direct, said)
+  end
   if said and not (shown and sense.DRAWS) then return said end
   if shown then return likely.near(sense, logits, shown) end
   return item.is_foretold and sense.of_layout(logits)
@@ -176,7 +181,7 @@ local function lay_out(m, medium, o, item)
   local shown = from and parts.shown(m, medium, medium.read(m, from))
   local seen = source and sense.of_layout(shown)
   local logits = m.parts[medium.conditioner] { feature = item.feature }.layout
-  local wanted = known(medium, o, item, logits, seen)
+  local wanted = known(m, medium, o, item, logits, seen)
   item.shown = shown and ops.sigmoid(shown)
   item.layout = wanted and sense.layout(wanted, m.device) or ops.sigmoid(logits)
   if wanted and seen then
@@ -191,7 +196,7 @@ end
 ---@return weft.MicroWanted
 function M.settle(m, medium, o, item)
   local whole = { feature = item.feature, words = item.words, concat = item.concat,
-    carry = item.carry, is_foretold = item.feature ~= nil }
+    carry = item.carry, direct = item.direct, is_foretold = item.feature ~= nil }
   if whole.concat == nil then whole.concat = o.concat end
   whole.feature = finite.check("reading the prompt", function()
     return whole.feature or prompts.feature(m, o.prompt, o.mix)

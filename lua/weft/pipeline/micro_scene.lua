@@ -304,4 +304,39 @@ function M.each_change(scene, see, logits)
   each_change_alike(scene, see)
 end
 
+--- Call see(s) for each scene s in which two things have exchanged some of their attributes.
+local function each_exchange(scene, see)
+  local names = { "kind", "colour", "size", "pattern", "cell" }
+  for set = 1, 2 ^ #names - 1 do
+    local s = M.copy(scene)
+    local a, b = s.things[1], s.things[2]
+    for k, name in ipairs(names) do
+      if math.floor(set / 2 ^ (k - 1)) % 2 == 1 then a[name], b[name] = b[name], a[name] end
+    end
+    see(s)
+  end
+end
+
+--- Call see(s) for each scene s in which words of two things were wrong: which of them is red, or a
+-- value, or a cell.
+local function each_slip(scene, see)
+  if #scene.things ~= 2 then return end
+  each_exchange(scene, see)
+  for k, o in ipairs(scene.things) do
+    local function try(name, count)
+      for v = 1, o[name] and count or 0 do
+        local s = M.copy(scene)
+        s.things[k][name] = v
+        if s.things[1].cell ~= s.things[2].cell then see(s) end
+      end
+    end
+    for _, f in ipairs(M.OF_THINGS) do try(f.name, f.count) end
+    try("cell", N_CELLS)
+  end
+end
+
+--- Scenes as words said them, which may have slipped: a sense of weft.pipeline.micro_likely.
+M.said = { MORE = 10, FIRST = 10, rows = M.rows, each_value = M.each_value, copy = M.copy,
+  each_change = each_slip }
+
 return M

@@ -120,6 +120,7 @@ end
 --- weft.pipeline.micro_anchor has it
 ---@field plan? string          the words before it: what the model decided for where the prompt
 --- left something open, and always what a video shows
+---@field direct? weft.Tensor  [1,D] of a picture with a plan: what it foretells without those words
 
 --- A reply under way: the cache and what came out last.
 local function begin(self, s, feature_of, o)
@@ -156,19 +157,24 @@ local function next_id(run, allowed, how)
   return choose(row, allowed, how or run.o, run.draws)
 end
 
---- A medium of the reply: pointer, feature, closing tag. Its source is from before the reply: what
--- the reply itself shows is not made yet.
-local function reply_medium(self, run, kind)
-  local s, m = run.s, self.marker
+--- A medium of the reply up to its feature [1,D]; the state x of which that is, and the source,
+-- which is from before the reply: what the reply itself shows is not made yet.
+local function foretell(self, run, kind)
+  local m, pointers = self.marker, {}
   say(self, run, m.open[kind])
-  local pointers = {}
   for k = 0, run.sources do pointers[m.source[k]] = k end
   local id = next_id(run, function(i) return pointers[i] ~= nil end)
   say(self, run, id)
   local x = run.out.hidden
   x = x:select(2, x:size(2))
-  local part = { kind = kind, feature = ops.normalize(self.feature_out { x = x }),
-    source = s.media[pointers[id]] }
+  return ops.normalize(self.feature_out { x = x }), x, run.s.media[pointers[id]]
+end
+
+--- A medium of the reply: pointer, feature, closing tag.
+local function reply_medium(self, run, kind)
+  local s, m = run.s, self.marker
+  local feature, x, source = foretell(self, run, kind)
+  local part = { kind = kind, feature = feature, source = source }
   if kind == "image" and part.source and self.anchor_out then
     part.carry = self.anchor_out { x = x }
   end
@@ -232,6 +238,12 @@ local PLAN = { temperature = 1, top_p = 0.9 }
 -- seen is wanted, or the other way round.
 local MAX_PLAN, MAX_DRAWS = 48, 8
 
+--- Say ids anew after the reply was gone back.
+local function say_again(self, run, ids)
+  for _, id in ipairs(ids) do run.s:push(id) end
+  feed(self, run, self.lm:embed { ids = { ids } })
+end
+
 --- Words up to the tag that the model would have, of any medium: where it is another than is
 -- wanted it has said as much as it would. Returns the words' ids and the kind of the tag.
 local function plan_once(self, run, kind, how)
@@ -255,6 +267,7 @@ end
 -- that is allowed, taken for a prompt that was misread.
 ---@return string? text
 ---@return boolean? is_misread
+---@return weft.Tensor? direct  [1,D] the feature that it foretells of a picture without the words
 local function plan(self, run, kind, may_misread)
   local how, ids, said
   if (run.o.temperature or 0) == 0 then
@@ -267,26 +280,33 @@ local function plan(self, run, kind, may_misread)
     if may_misread then return nil, true end
     rewind(run, n, out)
   end
-  local text = ids[1] and self.tok:decode(ids)
-  if text and run.o.on_token then run.o.on_token(text) end
-  return text
+  if not ids[1] then return nil end
+  local text, direct = self.tok:decode(ids), nil
+  if run.o.on_token then run.o.on_token(text) end
+  if kind == "image" then
+    rewind(run, n, out)
+    direct = foretell(self, run, kind)
+    rewind(run, n, out)
+    say_again(self, run, ids)
+  end
+  return text, nil, direct
 end
 
 --- The reply as the model wants it: words and media until it stops.
 local function reply_freely(self, run, kinds)
   local parts, stops, n_media = {}, stops_for(self, kinds), 0
   while true do
-    local ids, n, out = {}, #run.s.ids, run.out
+    local ids, n, out, _, direct = {}, #run.s.ids, run.out, nil, nil
     local id = reply_words(self, run, ids, stops)
     local text = ids[1] and self.tok:decode(ids)
     if text and stops[id] then                  -- words before a tag are a plan, not an answer
       rewind(run, n, out)
-      text = plan(self, run, stops[id])
+      text, _, direct = plan(self, run, stops[id])
     end
     if text then parts[#parts + 1] = { kind = "text", text = text } end
     if not stops[id] or n_media == MAX_MEDIA or run.left < 4 then return parts end
     parts[#parts + 1] = reply_medium(self, run, stops[id])
-    parts[#parts].plan = text
+    parts[#parts].plan, parts[#parts].direct = text, direct
     n_media = n_media + 1
   end
 end
@@ -321,10 +341,10 @@ local function reply_as_told(self, run, list)
       reply_words(self, run, ids, stops_for(self, {}))
       parts[i] = { kind = "text", text = self.tok:decode(ids) }
     else
-      local words, is_misread = plan(self, run, kind, run.o.may_misread)
+      local words, is_misread, direct = plan(self, run, kind, run.o.may_misread)
       if is_misread then return nil end
       parts[i] = reply_medium(self, run, kind)
-      parts[i].plan = words
+      parts[i].plan, parts[i].direct = words, direct
     end
   end
   return parts
