@@ -132,7 +132,8 @@ describe("the model that ships", function()
     for _, to in ipairs { "image", { "audio" }, { "image", "audio" }, "text", "auto" } do
       reply.plan(m, { { role = "user", parts = { "a red cat at the left" } } }, { seed = 1 }, to)
     end
-    assert.are.same({ true, true, false, false, false }, asked)
+    -- The one that was misread is asked again, and then may not be.
+    assert.are.same({ true, true, false, false, false, false }, asked)
     local both = m:generate { "a cat", to = { "text", "audio" }, steps = 1, seed = 1,
       progress = false }
     assert.is_truthy(both.text and both.audio)
