@@ -24,7 +24,7 @@ local scene = require "world.scene"
 local tokenizer = require "weft.tokenizer"
 
 local p = run.plain_params {
-  steps = 2500, groups = 24, twins = 4, lr = 2e-3, warmup = 100, seed = 211, n = 1000,
+  steps = 2500, groups = 24, twins = 4, lr = 2e-3, warmup = 100, seed = 223, n = 1000,
   out = "recipes/micro/judges", work = "checkpoints/judge_encoder", stop = 0,
 }
 
