@@ -4,6 +4,7 @@ package.path = "./tests/lib/?.lua;./recipes/micro/?.lua;./recipes/micro/train/?.
 local weft = require "weft"
 local caption = require "world.caption"
 local layout = require "layout"
+local likely = require "weft.pipeline.micro_likely"
 local media = require "weft.pipeline.micro_media"
 local micro = require "micro"
 local names = require "world.names"
@@ -73,12 +74,12 @@ describe("a picture whose words the language model said", function()
   local plan = reply.plan
 
   --- The maps that the denoiser is told, of the prompt and of nothing.
-  local function maps_of(words)
+  local function maps_of(words, direct)
     local image, maps = media.media.image, nil
     local denoise = image.denoise
     finally(function() reply.plan, image.denoise = plan, denoise end)
     reply.plan = function()
-      return { { kind = "image", plan = words,
+      return { { kind = "image", plan = words, direct = direct,
         feature = m:encode "a green frog".tensor:reshape(1, -1) } }
     end
     image.denoise = function(unet, z, t, source, c, kv)
@@ -102,6 +103,23 @@ describe("a picture whose words the language model said", function()
       :item())
     assert.are.equal(0, (untold - of_none):abs():max():item())
     assert.is_true((of_feature:narrow(4, first + 1, n) - want):abs():max():item() > 0.1)
+  end)
+  it("has that of words set right by what was foretold without them", function()
+    local direct, seen = m:encode "a red dog".tensor:reshape(1, -1), nil
+    local other = "a large plain red dog at the left and a small dotted blue cat at the right "
+      .. "in the snow"
+    local near = likely.near
+    finally(function() likely.near = near end)
+    likely.near = function(sense, logits, said)
+      assert.is_true(sense == micro_scene.said)
+      seen = off(logits, m.parts.conditioner { feature = direct }.layout)
+        + off(micro_scene.layout(said), layout_of(TEXT))
+      return micro_scene.of_words(other)
+    end
+    local told, want = maps_of(TEXT, direct), layout_of(other)
+    likely.near = near
+    assert.are.equal(0, seen)
+    assert.are.equal(0, off(told:narrow(4, told:size(4) - want:size(4) + 1, want:size(4)), want))
   end)
   it("has the things that its feature shows where they are not such words", function()
     local told = maps_of(nil)
