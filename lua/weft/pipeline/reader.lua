@@ -266,8 +266,8 @@ end
 -- leaves something open, none where it does not. Words of the wrong sense are drawn again or, where
 -- that is allowed, taken for a prompt that was misread.
 ---@return string? text
----@return boolean? is_misread
 ---@return weft.Tensor? direct  [1,D] the feature that it foretells of a picture without the words
+---@return boolean? is_misread
 local function plan(self, run, kind, may_misread)
   local how, ids, said
   if (run.o.temperature or 0) == 0 then
@@ -277,7 +277,7 @@ local function plan(self, run, kind, may_misread)
   for draw = 1, MAX_DRAWS do
     ids, said = plan_once(self, run, kind, how)
     if sequence.sense_of(said) == sequence.sense_of(kind) or draw == MAX_DRAWS then break end
-    if may_misread then return nil, true end
+    if may_misread then return nil, nil, true end
     rewind(run, n, out)
   end
   if not ids[1] then return nil end
@@ -289,19 +289,19 @@ local function plan(self, run, kind, may_misread)
     rewind(run, n, out)
     say_again(self, run, ids)
   end
-  return text, nil, direct
+  return text, direct
 end
 
 --- The reply as the model wants it: words and media until it stops.
 local function reply_freely(self, run, kinds)
   local parts, stops, n_media = {}, stops_for(self, kinds), 0
   while true do
-    local ids, n, out, _, direct = {}, #run.s.ids, run.out, nil, nil
+    local ids, n, out, direct = {}, #run.s.ids, run.out, nil
     local id = reply_words(self, run, ids, stops)
     local text = ids[1] and self.tok:decode(ids)
     if text and stops[id] then                  -- words before a tag are a plan, not an answer
       rewind(run, n, out)
-      text, _, direct = plan(self, run, stops[id])
+      text, direct = plan(self, run, stops[id])
     end
     if text then parts[#parts + 1] = { kind = "text", text = text } end
     if not stops[id] or n_media == MAX_MEDIA or run.left < 4 then return parts end
@@ -341,7 +341,7 @@ local function reply_as_told(self, run, list)
       reply_words(self, run, ids, stops_for(self, {}))
       parts[i] = { kind = "text", text = self.tok:decode(ids) }
     else
-      local words, is_misread, direct = plan(self, run, kind, run.o.may_misread)
+      local words, direct, is_misread = plan(self, run, kind, run.o.may_misread)
       if is_misread then return nil end
       parts[i] = reply_medium(self, run, kind)
       parts[i].plan, parts[i].direct = words, direct
