@@ -3,6 +3,7 @@
  *
  * Both are rows of dot products, summed in double.
  */
+#include "core/tensor/grad.h"
 #include "core/tensor/op_impl.h"
 
 double wfi_dot(const wfi_values *a, int64_t i, int64_t step_a, const wfi_values *b, int64_t j,
@@ -214,8 +215,12 @@ void wfi_linear_backward(wf_ctx *c, wf_grad_args *g)
     if (g->n_in > 2 && g->need[2]) g->dx[2] = wfi_unbroadcast(c, dz, g->in[2]);
 }
 
+/* Under a tape the activation is an op of its own: its slope then finds x w^T + b kept, instead of
+ * taking the product again. */
 wf_tensor *wf_linear_act(wf_ctx *c, wf_tensor *x, wf_tensor *w, wf_tensor *b, wf_act act)
 {
+    if (act != WF_ACT_NONE && wf_is_recording(c))
+        return wf_op_call(c, act_ops[act], (wf_tensor *[]){wf_linear(c, x, w, b)}, 1, NULL, 0);
     return wf_op_call(c, WF_OP_ID_linear, (wf_tensor *[]){x, w, b}, 3, (double[]){act}, 1);
 }
 
