@@ -22,7 +22,7 @@ local M = {}
 --- The parameters of every table.
 M.PARAMS = {
   n = { 100, min = 1, help = "examples a row" }, steps = 25, guidance = 3, seed = 1,
-  model = "micro", only = { "", help = "rows whose name holds this" },
+  model = "micro", only = { "", help = "the row of this name, or all whose name holds it" },
   controls = { 50, min = 1, help = "examples a row that best, copy and shuffled are taken of" },
   csv = { "", path = true, help = "file for the table" },
   page = { "", path = true, help = "page with the table and examples" },
@@ -113,12 +113,20 @@ local function run(self, item)
   end
 end
 
+--- The rows that are asked for.
+local function chosen(self)
+  local only, held = self.tasks.p.only, {}
+  for _, item in ipairs(self.rows) do
+    if item.name == only then return { item } end
+    if item.name:find(only, 1, true) then held[#held + 1] = item end
+  end
+  return held
+end
+
 --- Run the rows that are asked for.
 function Table:run()
   print(scores.HEADER)
-  for _, item in ipairs(self.rows) do
-    if item.name:find(self.tasks.p.only, 1, true) then run(self, item) end
-  end
+  for _, item in ipairs(chosen(self)) do run(self, item) end
 end
 
 --- Write the page and the CSV that are asked for; print the JSON.
