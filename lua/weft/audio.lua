@@ -2,6 +2,7 @@
 -- Methods give new sounds. Times are measured in seconds from 0.
 local core = require "weft.core"
 local check = require "weft.check"
+local finite = require "weft.finite"
 local T = require "weft.tensor"
 local ops = require "weft.ops"
 local paths = require "weft.paths"
@@ -53,7 +54,7 @@ function M.from(t, rate)
   if t.rank ~= 2 then
     check.fail("audio.from: [%s] is not [S] or [S,C]", table.concat(t:size(), ","))
   end
-  return wrap(t:to "f32", rate)
+  return wrap(finite.must("audio.from: tensor", t:to "f32"), rate)
 end
 
 function M.silence(seconds, rate)

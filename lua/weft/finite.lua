@@ -9,6 +9,14 @@ function M.is(t)
   return nan + inf == 0
 end
 
+--- t, the values of a medium, which are all finite or raise.
+function M.must(what, t)
+  local nan, inf = core.odd_values(t)
+  if nan + inf == 0 then return t end
+  return core.raise("usage", ("%s holds %d NaN and %d infinite values of %d"):format(what, nan, inf,
+    t:numel()), "a medium is made of numbers; look where they were computed")
+end
+
 --- The tensor that f returns, whose values must all be finite. When they are not, f runs again with
 -- each op watched, so that the error can say where it began.
 ---@param place string           what f is a part of, for the message: "step 3/25"

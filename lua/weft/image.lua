@@ -3,6 +3,7 @@
 -- Methods give new pictures. Positions and sizes are measured in pixels from 0 at the top left.
 local core = require "weft.core"
 local check = require "weft.check"
+local finite = require "weft.finite"
 local T = require "weft.tensor"
 local ops = require "weft.ops"
 local paths = require "weft.paths"
@@ -46,7 +47,7 @@ function M.from(t)
     check.fail("image.from: [%s] is not [H,W,C] with C of 1, 3 or 4", table.concat(t:size(), ","))
   end
   if t.dtype == "u8" then return wrap(t:to "f32" / 255) end
-  return wrap(t:to "f32")
+  return wrap(finite.must("image.from: tensor", t:to "f32"))
 end
 
 local names = {

@@ -264,6 +264,21 @@ local function from_prompt(which, out, known)
   return call
 end
 
+--- The options of t, each checked by itself, in a copy; and by name what the call takes.
+---@param which string   "image", "generate", "chat" ...
+---@return table options, table<string, table> known
+function M.each(which, t)
+  local list, known, out = spec.options_of(which), {}, {}
+  for _, o in ipairs(list) do known[o.name] = o end
+  for name, v in pairs(t) do
+    if type(name) ~= "number" then
+      local o = known[name] or unknown(which, tostring(name), list)
+      out[name] = M.value(which, o, v)
+    end
+  end
+  return out, known
+end
+
 --- Check t, given to a verb or another call of weft.spec; t is neither changed nor kept.
 ---@param which string   "image", "generate", "load" ...
 ---@param t table        prompt in the list part, options in the rest
@@ -274,14 +289,7 @@ function M.check(which, t, model)
     return fail(("write m:%s{ \"a fox\", seed = 1 }"):format(which),
       "%s: options must be a table, got %s", which, shown(t))
   end
-  local list, known, out = spec.options_of(which), {}, {}
-  for _, o in ipairs(list) do known[o.name] = o end
-  for name, v in pairs(t) do
-    if type(name) ~= "number" then
-      local o = known[name] or unknown(which, tostring(name), list)
-      out[name] = M.value(which, o, v)
-    end
-  end
+  local out, known = M.each(which, t)
   local call = spec.verbs[which] and from_prompt(which, out, known)
   if spec.verbs[which] then check_together(which, out) end
   if model then fill(out, known, model, call) end

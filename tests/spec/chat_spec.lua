@@ -121,7 +121,7 @@ describe("the small model's language model", function()
     assert.truthy(told("   "):find "says nothing")
     assert.equal("", told "a red cat")
     assert.truthy(told("猫 in the snow"):find("never met '猫'", 1, true))
-    for _, tag in ipairs { "[image0]", "[audio]", "#image#_0", "<image> </image>" } do
+    for _, tag in ipairs { "[image0]", "[audio]", "#image#_0", "<image> </image>", "<audio_2>" } do
       local tagged = told("a cat like " .. tag)
       assert.truthy(tagged:find(tag:match "^%S+$" and tag:gsub("_0", "") or "<image>", 1, true))
       assert.truthy(tagged:find "stands in the prompt itself")
@@ -253,6 +253,11 @@ describe("the small model's language model", function()
       end
       assert.equal(1, #chat[1])
       assert.equal(chat[2].parts[1], chat[2][1])
+    end)
+
+    it("refuses an option that no round takes before anything is said", function()
+      assert.truthy(error_of(m.chat, m, { stps = 2 }):find "unknown option 'stps'")
+      assert.truthy(error_of(m.chat, m, { steps = 0 }):find "steps must be")
     end)
 
     it("saves weights, depth and options that are tables; what no file holds it names", function()

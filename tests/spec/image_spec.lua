@@ -1,4 +1,6 @@
 --- Pictures: geometry, values, masks, sheets, labels, curves.
+package.path = "./tests/lib/?.lua;" .. package.path
+local error_of = require "error_of"
 local weft = require "weft"
 local T, image = weft.tensor, weft.image
 
@@ -19,6 +21,10 @@ describe("an image", function()
     end
     assert.has_error(function() image.new(0, 3) end)
     assert.has_error(function() image.new(3, 3, "mauve") end)
+  end)
+  it("is made of numbers alone", function()
+    local bad = T{ { 1, 0 / 0 }, { 1 / 0, 0 } }
+    assert.truthy(error_of(image.from, bad):find "holds 1 NaN and 1 infinite values of 4")
   end)
   it("turns and mirrors exactly", function()
     local im = gray{ { 1, 2, 3 }, { 4, 5, 6 } }

@@ -271,7 +271,10 @@ end
 
 --- A conversation: rounds that remember each other; the options are defaults of every round.
 ---@return weft.Chat
-function Micro:chat(opts) return chat.new(self, opts) end
+function Micro:chat(opts)
+  if type(opts) == "table" then options.each("chat", opts) end      -- wrong ones raise now
+  return chat.new(self, opts)
+end
 
 --- The replies to a prompt by o.n seeds, each as one call by its seed gives it: where the prompt
 -- leaves something open, the language model decides for each anew.

@@ -106,7 +106,7 @@ function M.ids(m, text)
 end
 
 -- How other programs write where a medium stands in a text.
-local TAGS = { "%[(%a+)_?%d*%]", "#(%a+)#", "</?(%a+)>" }
+local TAGS = { "%[(%a+)[_ ]?%d*%]", "#(%a+)#", "</?(%a+)[_ ]?%d*>" }
 local TAGGED = { image = true, audio = true, video = true }
 
 --- Warn of words that stand for media elsewhere. Once a model.
