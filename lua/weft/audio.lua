@@ -54,7 +54,7 @@ function M.from(t, rate)
   if t.rank ~= 2 then
     check.fail("audio.from: [%s] is not [S] or [S,C]", table.concat(t:size(), ","))
   end
-  return wrap(finite.must("audio.from: tensor", t:to "f32"), rate)
+  return wrap(finite.must("audio.from", t:to "f32"), rate)
 end
 
 function M.silence(seconds, rate)

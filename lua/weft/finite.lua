@@ -9,12 +9,12 @@ function M.is(t)
   return nan + inf == 0
 end
 
---- t, the values of a medium, which are all finite or raise.
+--- t, the values of a medium, which are all numbers or raise.
 function M.must(what, t)
-  local nan, inf = core.odd_values(t)
-  if nan + inf == 0 then return t end
-  return core.raise("usage", ("%s holds %d NaN and %d infinite values of %d"):format(what, nan, inf,
-    t:numel()), "a medium is made of numbers; look where they were computed")
+  local nan = core.odd_values(t)
+  if nan == 0 then return t end
+  return core.raise("usage", ("%s: %d of %d values are not numbers"):format(what, nan, t:numel()),
+    "look where they were computed")
 end
 
 --- The tensor that f returns, whose values must all be finite. When they are not, f runs again with

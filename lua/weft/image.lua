@@ -47,7 +47,7 @@ function M.from(t)
     check.fail("image.from: [%s] is not [H,W,C] with C of 1, 3 or 4", table.concat(t:size(), ","))
   end
   if t.dtype == "u8" then return wrap(t:to "f32" / 255) end
-  return wrap(finite.must("image.from: tensor", t:to "f32"))
+  return wrap(finite.must("image.from", t:to "f32"))
 end
 
 local names = {
