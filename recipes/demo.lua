@@ -86,8 +86,8 @@ section("From several pictures", PICTURES .. "language_model", "Words say what e
     show("subject", picture("here is a cat:", cat, night,
       ". create a new image of this cat on the beach"))
     show("concept", picture("given the artistic style represented in", edit(cat,
-      "turn it into mosaic style"), "and", edit(frog, "turn it into mosaic style"),
-      ", create a new artwork similar to it of a fish"))
+      "turn it into sketch style"), "and", edit(frog, "turn it into sketch style"),
+      ", create a new artwork similar to it of a bird"))
   end)
 section("What comes next", PICTURES .. "language_model", "In a picture, and in words.", function()
   local a = picture "a small plain green frog at the left in a meadow"
