@@ -29,11 +29,11 @@ describe("loudness", function()
 end)
 
 describe("editing", function()
+  local a = audio.from(T.arange(1, 8), 4)
+
   it("begins from numbers alone", function()
     assert.has_error(function() audio.from(T{ 0, 0 / 0 }, 8) end)
   end)
-  local a = audio.from(T.arange(1, 8), 4)
-
   it("knows its size", function()
     assert.are.equal(8, a.samples)
     assert.are.equal(2, a.seconds)
